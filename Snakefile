@@ -1,0 +1,27 @@
+# The reproduction as a graph: `snakemake --cores all` makes everything that params.yaml asks for.
+
+from snakemake.utils import min_version, validate
+
+min_version("9.0")
+
+
+configfile: "params.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+
+
+validate(config, "workflow/schemas/params.schema.json")
+
+
+rule all:
+    default_target: True
+    input:
+        expand(layout.SUMMARY, dataset=PARAMS.datasets),
+        expand(layout.HISTOGRAM, dataset=PARAMS.datasets),

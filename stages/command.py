@@ -1,0 +1,95 @@
+"""The command line of every stage: arguments, log, clean errors, threads."""
+
+import argparse
+import contextlib
+import errno
+import inspect
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from stages import layout
+from stages.errors import UserError
+
+log = logging.getLogger("wingloss")
+
+
+def main(stage: Callable[..., None]) -> None:
+    """Runs ``stage`` with ``--name value`` for each of its parameters and exits.
+
+    Everything is logged under ``logs/``; the terminal gets the log's lines without tracebacks.
+    An error that the user can mend is one line, and exit status 1.
+    """
+    name = inspect.getmodule(stage).__spec__.name.rpartition(".")[2]  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(
+        prog=f"python -m stages.{name}",
+        description=inspect.getdoc(stage),
+        allow_abbrev=False,
+    )
+    for parameter in inspect.signature(stage).parameters.values():
+        parser.add_argument(f"--{parameter.name}", type=parameter.annotation, required=True)
+    arguments = vars(parser.parse_args())
+    path = layout.LOGS / name / ("-".join(str(a) for a in arguments.values()) + ".log")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(path, mode="w", encoding="utf-8", delay=True)
+    except OSError as error:
+        sys.exit(f"error: {path}: {error.strerror}")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(_Plain(f"{name} " + " ".join(str(a) for a in arguments.values())))
+    logging.basicConfig(level=logging.INFO, handlers=[file, terminal], force=True)
+    logging.raiseExceptions = False  # a full disk must not turn every log line into a traceback
+    status = _status(stage, arguments, str(path))
+    logging.shutdown()
+    sys.exit(status)
+
+
+def threads() -> int:
+    """The threads this process may use: what the engine says, or all cores.
+
+    Snakemake sets OMP_NUM_THREADS for each job; DVC runs one stage at a time and sets nothing.
+    """
+    return int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
+
+
+class _Plain(logging.Formatter):
+    """``error: message`` or ``[stage arguments] message``, never a traceback."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__()
+        self.job = job
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.levelno >= logging.ERROR:
+            return f"error: {record.getMessage()}"
+        level = "warning: " if record.levelno == logging.WARNING else ""
+        return f"[{self.job}] {level}{record.getMessage()}"
+
+
+def _status(stage: Callable[..., None], arguments: dict[str, Any], path: str) -> int:
+    """Runs the stage; every way to fail becomes one line, its traceback goes to the log alone."""
+    try:
+        stage(**arguments)
+        return 0
+    except UserError as error:
+        message = str(error)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            message = (
+                f"{error.filename or os.getcwd()}: no space left on the disk; free some and run "
+                "again (nothing half-written was kept, finished work stays)"
+            )
+        else:
+            message = f"{error.filename or ''}: {error.strerror or error}"
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        message = f"{type(error).__name__}: {error} (an error of this program; see {path})"
+    log.error(message)
+    with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
+        traceback.print_exc(file=file)
+    return 1

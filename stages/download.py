@@ -1,0 +1,109 @@
+"""Raw data: rendered (synthetic), or brought in from a mirror or from ``data/incoming``."""
+
+import csv
+import os
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+
+from stages import command, layout
+from stages.command import log
+from stages.errors import UserError
+from stages.files import whole_folder
+from stages.params import Rendered, load
+from wingloss import protocol
+from wingloss.datasets import ibug
+from wingloss.synthetic import FaceDistribution, render_face
+
+JPEG_QUALITY = 92
+LARGE_POSE = 45.0  # degrees of yaw; faces beyond are the subset 'large_pose'
+
+
+def run(dataset: str) -> None:
+    """Writes data/raw/DATASET, the raw data as their publishers lay them out."""
+    target = Path(layout.RAW.format(dataset=dataset))
+    rendered = load().raw[dataset]
+    if rendered is None:
+        _bring_in(dataset, target)
+    else:
+        _render(rendered, target)
+
+
+def _bring_in(dataset: str, target: Path) -> None:
+    """Copies what the user's mirror or ``data/incoming`` holds of the data set."""
+    incoming = Path(layout.INCOMING.format(dataset=dataset))
+    mirror = os.environ.get("WINGLOSS_MIRROR")
+    source = Path(mirror) / dataset if mirror else incoming
+    folders = [part.folder for part in protocol.load(dataset).parts]
+    present = [folder for folder in folders if (source / folder).is_dir()]
+    if not present:
+        raise UserError(
+            f"{source}: none of {dataset}'s folders is there ({', '.join(folders)}); put the "
+            f"unpacked data set under {incoming}/, or set WINGLOSS_MIRROR to a folder that holds "
+            f"{dataset}/; docs/data.md says where to get it"
+        )
+    tables = [name for name in (ibug.BOXES, ibug.FACES) if (source / name).is_file()]
+    with whole_folder(target) as new:
+        for folder in present:
+            log.info("copying %s", source / folder)
+            _copy_files(source / folder, new / folder)
+        for name in tables:
+            shutil.copyfile(source / name, new / name)
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    """Copies a folder's files, not their permissions: a read-only mirror stays replaceable."""
+    target.mkdir(parents=True)
+    for path in sorted(source.iterdir()):
+        if path.is_file():
+            shutil.copyfile(path, target / path.name)
+
+
+def _render(rendered: Rendered, target: Path) -> None:
+    """Renders training and test faces in 300W's layout, on all threads."""
+    counts = {"train": rendered.train, "test": rendered.test}
+    jobs = [
+        (part, i, index)
+        for index, (part, i) in enumerate((p, i) for p, n in counts.items() for i in range(n))
+    ]
+    boxes: list[tuple] = [("image", "x_min", "y_min", "x_max", "y_max")]
+    faces: list[tuple] = [("image", "yaw", "pitch", "roll", "subset")]
+    with whole_folder(target) as new:
+        for part in counts:
+            (new / part).mkdir()
+        make = partial(_render_one, new, rendered.faces, rendered.seed)
+        with ProcessPoolExecutor(command.threads()) as pool:
+            for done, (box, face) in enumerate(pool.map(make, jobs, chunksize=25), start=1):
+                boxes.append(box)
+                faces.append(face)
+                if done % 1000 == 0 or done == len(jobs):
+                    log.info("%d of %d faces rendered", done, len(jobs))
+        for name, rows in ((ibug.BOXES, boxes), (ibug.FACES, faces)):
+            with (new / name).open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def _render_one(
+    root: Path, population: FaceDistribution, seed: int, job: tuple[str, int, int]
+) -> tuple[tuple, tuple]:
+    """Writes one face; returns its rows of the two tables. ``job`` is part, number, index."""
+    part, number, index = job
+    cv2.setNumThreads(1)
+    face = render_face(population, seed, index)
+    image = f"{part}/{number:06d}.jpg"
+    path = root / image
+    encoded = cv2.imencode(
+        ".jpg", face.image[:, :, ::-1], (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
+    )[1]
+    path.write_bytes(encoded.tobytes())
+    ibug.write_pts(path.with_suffix(".pts"), face.points)
+    subset = "large_pose" if abs(face.yaw) > LARGE_POSE and part == "test" else ""
+    pose = (f"{angle:.3f}" for angle in (face.yaw, face.pitch, face.roll))
+    return (image, *(f"{v:.3f}" for v in face.box)), (image, *pose, subset)
+
+
+if __name__ == "__main__":
+    command.main(run)

@@ -1,0 +1,96 @@
+"""One predictions file a run: per face and point, predicted and true, and the normalisers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages import command, files, layout, predicting
+from stages.command import log
+from stages.faces import frames_of, read_frames
+from stages.layout import Run
+from stages.params import load
+from wingloss import metrics, protocol
+
+SCORED = ("val", "test")
+CED_UP_TO = 0.2  # errors beyond are in the last point of the curve
+
+
+def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
+    """Writes the run's predictions and its cumulative error distribution."""
+    params = load()
+    rules = protocol.load(dataset)
+    cell = Run(dataset, network, balance, loss, seed)
+    stage = len(layout.STAGES[network])
+    samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
+    samples = pd.concat([samples[samples.split == split] for split in SCORED])
+    predicted = []
+    for split in SCORED:
+        rows = samples[samples.split == split]
+        frames = frames_of(rows) if stage == 1 else read_frames(cell.path(layout.FRAMES), rows)
+        predicted.append(
+            predicting.predict(cell, stage, split, rows, frames, params.context, rules)
+        )
+    points = files.points(samples, rules.n_landmarks)
+    boxes = samples[["box_x0", "box_y0", "box_x1", "box_y1"]].to_numpy(np.float64)
+    lengths = metrics.normalisers(points, boxes, rules)
+    found = np.concatenate(predicted)
+    with (
+        files.whole_file(cell.path(layout.PREDICTIONS)) as partial,
+        partial.open("wb") as file,
+    ):
+        np.savez_compressed(
+            file,
+            run=json.dumps(_about(cell)),
+            face=samples.face.to_numpy(str),
+            split=samples.split.to_numpy(str),
+            subset=samples.subset.to_numpy(str),
+            predicted=found.astype(np.float32),
+            true=points.astype(np.float32),
+            **{f"normaliser_{name}": length for name, length in lengths.items()},
+        )
+    _write_ced(cell, samples, metrics.nme(found, points, lengths[rules.headline]))
+
+
+def _about(cell: Run) -> dict:
+    """What the summary says of the run besides its errors."""
+    stages = range(1, len(layout.STAGES[cell.network]) + 1)
+    made = [files.read_json(cell.path(layout.MANIFEST, stage=stage)) for stage in stages]
+    last = made[-1]
+    wing = last["inputs"]["objective"]["wing"] or {"w": None, "epsilon": None}
+    return {
+        **vars(cell),
+        "data_stamp": files.read_json(Path(layout.STAMP.format(dataset=cell.dataset)))[
+            "data_stamp"
+        ],
+        "recipe": last["recipe"],
+        "precision": last["precision"],
+        **wing,
+        "status": "diverged" if any(m["status"] == "diverged" for m in made) else "trained",
+        "train_seconds": round(sum(m["train_seconds"] for m in made), 1),
+        "samples_seen": sum(m["samples_seen"] for m in made),
+        "commit": last["commit"],
+    }
+
+
+def _write_ced(cell: Run, samples: pd.DataFrame, errors: np.ndarray) -> None:
+    """The CED of the test faces, or of the validation faces where there are no test faces."""
+    split = "test" if (samples.split == "test").any() else "val"
+    chosen = np.nan_to_num(errors[samples.split == split], nan=np.inf)
+    thresholds = np.linspace(0, CED_UP_TO, 101)
+    curve = pd.DataFrame(
+        {"error_percent": 100 * thresholds, "share": metrics.ced(chosen, thresholds)}
+    )
+    files.write_table(cell.path(layout.CED), curve)
+    log.info(
+        "%s: %d %s faces, mean error %.2f %%",
+        cell,
+        len(chosen),
+        split,
+        100 * chosen.mean(),
+    )
+
+
+if __name__ == "__main__":
+    command.main(run)

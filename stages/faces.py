@@ -1,0 +1,74 @@
+"""Prepared faces of a split, as the science takes them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages import files, layout
+from stages.params import Context
+from wingloss.augmentation import Faces, Images
+from wingloss.geometry import (
+    Array,
+    apply,
+    compose,
+    enlarge,
+    invert,
+    to_unit,
+    unit_to_pixels,
+)
+from wingloss.protocol import Protocol
+
+FRAME = ["x", "y", "side", "angle"]
+
+
+def read_crops(path: Path) -> Images:
+    """The context crops ``(N, P, P, 3)``, mapped from disk."""
+    empty = np.load(files.existing(path), mmap_mode=None) if _is_empty(path) else None
+    return np.load(path, mmap_mode="r") if empty is None else empty
+
+
+def context_maps(samples: pd.DataFrame, context: Context) -> Array:
+    """The maps ``(N, 2, 3)`` from image pixels to the pixels of the context crops."""
+    return compose(
+        unit_to_pixels(context.size),
+        to_unit(enlarge(frames_of(samples), context.scale)),
+    )
+
+
+def frames_of(samples: pd.DataFrame) -> Array:
+    """Stage one's frames ``(N, 4)`` in image pixels: the enlarged face boxes."""
+    return samples[[f"frame_{name}" for name in FRAME]].to_numpy(np.float64)
+
+
+def read_faces(
+    dataset: str,
+    split: str,
+    samples: pd.DataFrame,
+    frames: Array,
+    context: Context,
+    rules: Protocol,
+) -> Faces:
+    """The faces of one split, each to be seen in its frame.
+
+    ``samples`` are the split's rows and ``frames`` ``(N, 4)`` their frames in image pixels.
+    """
+    maps = context_maps(samples, context)
+    return Faces(
+        crops=read_crops(Path(layout.CROPS.format(dataset=dataset, split=split))),
+        points=apply(maps, files.points(samples, rules.n_landmarks)),
+        to_unit=compose(to_unit(frames), invert(maps)),
+    )
+
+
+def read_frames(path: Path, samples: pd.DataFrame) -> Array:
+    """Stage two's frames ``(N, 4)`` in image pixels of the faces in ``samples``, in their order."""
+    table = files.read_table(path, face=str).set_index("face")
+    return table.loc[samples.face, FRAME].to_numpy(np.float64)
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether an array holds nothing: the operating system can't map such a file."""
+    with files.existing(path).open("rb") as file:
+        np.lib.format.read_magic(file)
+        return 0 in np.lib.format.read_array_header_1_0(file)[0]

@@ -1,0 +1,65 @@
+"""Where everything lies, as patterns whose {wildcards} name a run; and which runs there are."""
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import get_args
+
+from stages.params import Balance, Grid, Params
+
+INCOMING = "data/incoming/{dataset}"  # the user's: only read, never an output
+RAW = "data/raw/{dataset}"
+SAMPLES = "data/prepared/{dataset}/samples.csv"
+STAMP = "data/prepared/{dataset}/stamp.json"
+CROPS = "data/prepared/{dataset}/crops_{split}.npy"
+POSE = "data/pose/{dataset}/model.json"
+COEFFICIENTS = "data/pose/{dataset}/coefficients.csv"
+REPEATS = "data/balance/{dataset}/{balance}.csv"
+HISTOGRAM = "data/balance/{dataset}/histogram.csv"
+
+TRAINED = "results/{dataset}/models/{network}/{balance}/{loss}/seed{seed}/stage{stage}"
+MODEL = TRAINED + "/model.safetensors"
+CURVE = TRAINED + "/curve.csv"
+MANIFEST = TRAINED + "/manifest.json"
+FRAMES = "results/{dataset}/models/{network}/{balance}/{loss}/seed{seed}/frames.csv"
+PREDICTIONS = "results/{dataset}/predictions/{network}/{balance}/{loss}/seed{seed}.npz"
+CED = "results/{dataset}/ced/{network}-{balance}-{loss}-seed{seed}.csv"
+
+SUMMARY = "results/{dataset}/summary.csv"
+METRICS = "results/{dataset}/metrics.json"
+
+RUN_STORE = Path(".runs")
+LOGS = Path("logs")
+
+BALANCES = get_args(Balance)
+
+# The network that each stage of a run trains.
+STAGES = {"cnn6": ("cnn6",), "cnn6_7": ("cnn6", "cnn7")}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of the paper's tables with one seed."""
+
+    dataset: str
+    network: str
+    balance: str
+    loss: str
+    seed: int
+
+    def path(self, pattern: str, **more: object) -> Path:
+        """The pattern's path for this run."""
+        return Path(pattern.format(**vars(self), **more))
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.network}/{self.balance}/{self.loss}/seed{self.seed}"
+
+
+def runs(params: Params, dataset: str) -> list[Run]:
+    """The data set's runs that the parameters ask for."""
+    grids: dict[str, Grid] = vars(params.runs)
+    return [
+        Run(dataset, network, balance, loss, seed)
+        for network, grid in grids.items()
+        for balance, loss, seed in product(grid.balance, grid.loss, params.seeds)
+    ]

@@ -1,0 +1,194 @@
+"""``params.yaml`` as one typed model: science only, checked before anything runs."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from stages.errors import UserError
+from stages.typed import Refused, build
+from wingloss.augmentation import Augmentation
+from wingloss.balancing import Balance
+from wingloss.losses import LossKind, WingShape
+from wingloss.synthetic import FaceDistribution
+from wingloss.training import Recipe
+
+PARAMS = Path("params.yaml")
+
+DatasetName = Literal["synthetic", "300w"]
+Network = Literal["cnn6", "cnn6_7"]
+StageNetwork = Literal["cnn6", "cnn7"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The runs of one network: every balance with every loss."""
+
+    balance: list[Balance]
+    loss: list[str]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of each network."""
+
+    cnn6: Grid
+    cnn6_7: Grid
+
+
+@dataclass(frozen=True)
+class StageOne:
+    """Which CNN-6 stands before CNN-7: ``same`` as stage two's, or one for all."""
+
+    balance: Literal["same", "none", "pdb", "pdb_authors"]
+    loss: str
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss by name; Wing has its parameters for each network, in that network's input pixels."""
+
+    kind: LossKind
+    cnn6: WingShape | None = None
+    cnn7: WingShape | None = None
+
+    def __post_init__(self) -> None:
+        has_shapes = self.cnn6 is not None and self.cnn7 is not None
+        if (self.kind == "wing") != has_shapes or (self.cnn6 is None) != (self.cnn7 is None):
+            raise ValueError("wing needs w and epsilon under cnn6 and cnn7; other kinds have none")
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a face's input square comes from."""
+
+    source: Literal["detector", "landmarks"]
+    scale: float = field(metadata={"minimum_exclusive": 0})
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The part of the training photographs that is set aside for validation."""
+
+    share: float = field(metadata={"minimum_exclusive": 0, "maximum": 0.5})
+    seed: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a data set's preparation leaves open."""
+
+    box: Box
+    bins: int = field(metadata={"minimum": 1})
+    validation: Validation
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """How many faces are rendered, from which seed, from which population."""
+
+    train: int = field(metadata={"minimum": 20})
+    test: int = field(metadata={"minimum": 1})
+    seed: int = field(metadata={"minimum": 0})
+    faces: FaceDistribution
+
+
+@dataclass(frozen=True)
+class Context:
+    """The context crops that all networks draw their inputs from."""
+
+    scale: float = field(metadata={"minimum": 1})
+    size: int = field(metadata={"minimum": 32})
+
+
+@dataclass(frozen=True)
+class Correction:
+    """How stage one's landmarks re-box a face."""
+
+    margin: float = field(metadata={"minimum_exclusive": 0})
+
+
+@dataclass(frozen=True)
+class NetworkRecipes:
+    """One recipe, network by network."""
+
+    cnn6: Recipe
+    cnn7: Recipe
+
+
+@dataclass(frozen=True)
+class Augmentations:
+    """Section 7.1's augmentation, network by network."""
+
+    cnn6: Augmentation
+    cnn7: Augmentation
+
+
+@dataclass(frozen=True)
+class Params:
+    """All of ``params.yaml``."""
+
+    datasets: list[DatasetName]
+    seeds: list[int] = field(metadata={"minimum": 0})
+    recipe: str
+    runs: Runs
+    stage_one: StageOne
+    loss: dict[str, Loss]
+    dataset: dict[DatasetName, Dataset]
+    raw: dict[DatasetName, Rendered | None]
+    context: Context
+    correction: Correction
+    augmentation: Augmentations
+    recipes: dict[str, NetworkRecipes]
+
+    def __post_init__(self) -> None:
+        _among("recipe", [self.recipe], self.recipes)
+        _among("runs.cnn6.loss", self.runs.cnn6.loss, self.loss)
+        _among("runs.cnn6_7.loss", self.runs.cnn6_7.loss, self.loss)
+        _among("stage_one.loss", [self.stage_one.loss], ["same", *self.loss])
+        _among("datasets", self.datasets, self.dataset)
+        _among("datasets", self.datasets, self.raw)
+        for name, recipes in self.recipes.items():
+            for network in ("cnn6", "cnn7"):
+                budget = getattr(recipes, network).samples
+                _among(f"recipes.{name}.{network}.samples", self.dataset, budget)
+        for where, names in {
+            "datasets": self.datasets,
+            "seeds": self.seeds,
+            "runs.cnn6.balance": self.runs.cnn6.balance,
+            "runs.cnn6.loss": self.runs.cnn6.loss,
+            "runs.cnn6_7.balance": self.runs.cnn6_7.balance,
+            "runs.cnn6_7.loss": self.runs.cnn6_7.loss,
+        }.items():
+            if len(set(names)) < len(names):
+                raise ValueError(f"{where}: an entry stands there twice")
+
+
+def load(path: Path = PARAMS) -> Params:
+    """The checked parameters.
+
+    Raises:
+        UserError: one line that names the key and what is allowed.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run from the project's root") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        raise UserError(
+            f"{path}:{line} this is not YAML: {getattr(error, 'problem', error)}"
+        ) from error
+    try:
+        return build(Params, data)
+    except Refused as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _among(where: str, chosen, allowed) -> None:
+    for name in chosen:
+        if name not in allowed:
+            known = ", ".join(str(a) for a in allowed)
+            raise ValueError(f"{where}: '{name}' is not defined; there are {known}")

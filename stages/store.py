@@ -1,0 +1,149 @@
+"""The run store: checkpoints and finished trainings, outside all declared outputs.
+
+A training's folder is named by a hash of everything that its result depends on, so a training that
+was killed goes on, one that was made before is not made again, and a checkpoint of other
+parameters is never taken up. Both engines delete declared outputs as they please; nobody deletes
+this store but its user.
+"""
+
+import ast
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stages import files
+from stages.command import log
+
+ROOT = Path(__file__).parent.parent
+# No result depends on how a stage is called, checked, logged or stored: the engines see its
+# parameters and paths for themselves.
+PLUMBING = {
+    f"stages.{name}" for name in ("command", "errors", "layout", "params", "store", "typed")
+}
+CHECKPOINTS = ("checkpoint.pt", "checkpoint.before.pt")
+
+
+class Entry:
+    """One training's folder in the store."""
+
+    def __init__(self, store: Path, inputs: dict[str, Any]) -> None:
+        """``inputs`` is everything the result depends on, as plain data."""
+        text = json.dumps(inputs, sort_keys=True)
+        self.folder = store / hashlib.sha256(text.encode()).hexdigest()[:24]
+        self.result = self.folder / "result"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        files.write_json(self.folder / "inputs.json", inputs)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps every other process out of the folder; waits for the one that is in it."""
+        with (self.folder / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.info("the same training is running in another process: waiting for it")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def save(self, checkpoint: dict[str, Any]) -> bool:
+        """Keeps a checkpoint and the one before it. A full disk is said, and survived."""
+        newest, before = (self.folder / name for name in CHECKPOINTS)
+        try:
+            with files.whole_file(self.folder / "checkpoint.new.pt") as partial:
+                torch.save(checkpoint, partial)
+            if newest.exists():
+                os.replace(newest, before)
+            os.replace(self.folder / "checkpoint.new.pt", newest)
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # torch says RuntimeError for a full disk
+            log.warning("no checkpoint could be written (%s): training goes on without", error)
+            return False
+        return True
+
+    def newest(self) -> dict[str, Any] | None:
+        """The newest checkpoint that is whole, if there is one."""
+        for name in CHECKPOINTS:
+            path = self.folder / name
+            if path.exists():
+                try:
+                    return torch.load(path, map_location="cpu", weights_only=True)
+                except Exception as error:  # whatever a torn file makes torch raise
+                    log.warning("%s is torn (%s): taking the one before", path, error)
+        return None
+
+    def finish(self, result: Path) -> None:
+        """Takes the folder ``result`` as the finished training; its checkpoints go."""
+        os.replace(result, self.result)
+        for name in CHECKPOINTS:
+            (self.folder / name).unlink(missing_ok=True)
+
+    def deliver(self, target: Path) -> None:
+        """Copies the finished training's files to the declared outputs."""
+        for source in sorted(self.result.iterdir()):
+            with files.whole_file(target / source.name) as partial:
+                shutil.copyfile(source, partial)
+
+
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with files.existing(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code_hash(module: str) -> str:
+    """A hash of ``module`` and all of the project's modules that it imports.
+
+    Comments and docstrings don't count: a better explanation retrains nothing.
+    """
+    digest = hashlib.sha256()
+    for path in code_files(module):
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+                node, clean=False
+            ):
+                node.body = node.body[1:]
+        digest.update(ast.dump(tree).encode())
+    return digest.hexdigest()
+
+
+def code_files(module: str) -> list[str]:
+    """The project's files that the results of ``module`` depend on: all that it imports.
+
+    Paths are relative to the project's root. Both engines take a stage's code from here.
+    """
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _file_of(name)
+        if path is None or path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [
+                    node.module,
+                    *(f"{node.module}.{alias.name}" for alias in node.names),
+                ]
+    return sorted(found)
+
+
+def _file_of(module: str) -> str | None:
+    """The project's file of ``module``; None for what isn't a module of it, and for plumbing."""
+    if module in PLUMBING:
+        return None
+    stem = module.replace(".", "/")
+    return f"{stem}.py" if (ROOT / f"{stem}.py").is_file() else None

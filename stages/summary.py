@@ -1,0 +1,110 @@
+"""One tidy table of all runs, one row a run and subset, from their predictions files alone."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stages import command, files, layout
+from stages.command import log
+from stages.params import load
+from wingloss import metrics, protocol
+
+COLUMNS = [
+    "dataset", "data_stamp", "recipe", "precision", "network", "balance", "loss", "w", "epsilon",
+    "seed", "status", "split", "subset", "n_faces", "nme_inter_pupil", "nme_inter_ocular",
+    "nme_box", "nme_diag", "auc", "failure_rate", "auc_normaliser", "auc_threshold",
+    "train_seconds", "samples_seen", "commit",
+]  # fmt: skip
+
+
+def run(dataset: str) -> None:
+    """Writes results/DATASET/summary.csv and metrics.json."""
+    rules = protocol.load(dataset)
+    rows = []
+    for cell in layout.runs(load(), dataset):
+        with np.load(files.existing(cell.path(layout.PREDICTIONS)), allow_pickle=False) as data:
+            predictions = dict(data)
+        about = json.loads(str(predictions["run"]))
+        for split, subset, chosen in _groups(predictions):
+            rows.append(
+                about | {"split": split, "subset": subset} | _scores(predictions, chosen, rules)
+            )
+    table = pd.DataFrame(rows)[COLUMNS]
+    files.write_table(Path(layout.SUMMARY.format(dataset=dataset)), table)
+    files.write_json(Path(layout.METRICS.format(dataset=dataset)), _metrics(table, rules))
+    log.info(
+        "%d runs\n%s",
+        table.drop_duplicates(_RUN + ["seed"]).shape[0],
+        _pretty(table, rules),
+    )
+
+
+def _groups(
+    predictions: dict[str, np.ndarray],
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Split, subset and the mask of its faces: 'full' first, then the named subsets."""
+    for split in ("val", "test"):
+        inside = predictions["split"] == split
+        if inside.any():
+            yield split, "full", inside
+        for subset in sorted(set(predictions["subset"][inside]) - {""}):
+            yield split, subset, inside & (predictions["subset"] == subset)
+
+
+def _scores(predictions: dict[str, np.ndarray], chosen: np.ndarray, rules) -> dict[str, Any]:
+    """The errors of the chosen faces, in percent."""
+    errors = {
+        name: metrics.nme(
+            predictions["predicted"][chosen],
+            predictions["true"][chosen],
+            predictions[f"normaliser_{name}"][chosen],
+        )
+        for name in metrics.NORMALISERS
+    }
+    headline = np.nan_to_num(errors[rules.headline], nan=np.inf)
+    return {
+        "n_faces": int(chosen.sum()),
+        **{f"nme_{name}": 100 * float(error.mean()) for name, error in errors.items()},
+        "auc": 100 * metrics.auc(headline, rules.threshold),
+        "failure_rate": 100 * metrics.failure_rate(headline, rules.threshold),
+        "auc_normaliser": rules.headline,
+        "auc_threshold": rules.threshold,
+    }
+
+
+_RUN = ["network", "balance", "loss"]
+
+
+def _metrics(table: pd.DataFrame, rules) -> dict[str, Any]:
+    """Means over seeds, nested as ``dvc metrics`` shows them: run, split and subset, score."""
+    found: dict[str, Any] = {}
+    for key, rows in table.groupby([*_RUN, "split", "subset"], sort=False):
+        network, balance, loss, split, subset = key
+        name = split if subset == "full" else f"{split}_{subset}"
+        scores = found.setdefault(f"{network}-{balance}-{loss}", {})
+        scores[name] = {
+            column: round(float(rows[column].mean()), 4)
+            for column in (f"nme_{rules.headline}", "auc", "failure_rate")
+        }
+    return found
+
+
+def _pretty(table: pd.DataFrame, rules) -> str:
+    """The headline error of every run and subset, for the log."""
+    column = f"nme_{rules.headline}"
+    wide = table.pivot_table(
+        index=_RUN,
+        columns=["split", "subset"],
+        values=column,
+        aggfunc="mean",
+        sort=False,
+    )
+    return f"{column} in percent, mean over seeds\n{wide.round(2).to_string()}"
+
+
+if __name__ == "__main__":
+    command.main(run)

@@ -1,0 +1,156 @@
+"""Section 7.1's augmentation, and the one warp that takes a face to a network's input.
+
+Each face comes as a *context crop*: a square picture that holds its frame with room to turn. A
+draw of the augmentation is an affine map from that crop to the input, so every picture is
+interpolated once.
+"""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from wingloss.geometry import Array, apply, compose, flip, unit_to_pixels
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a training face is perturbed."""
+
+    rotation: float = field(metadata={"minimum": 0, "maximum": 180})  # degrees, either way
+    flip: float = field(metadata={"minimum": 0, "maximum": 1})  # probability
+    # each coordinate of the box's two corners moves by at most this share of the box's side
+    box_shift: float = field(metadata={"minimum": 0, "maximum": 0.4})
+    blur: float = field(metadata={"minimum": 0, "maximum": 1})  # probability
+    blur_sigma: float = field(metadata={"minimum_exclusive": 0})  # pixels of the input crop
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Faces of one split, ready for a network.
+
+    ``crops`` ``(N, P, P, 3)`` uint8 RGB context crops; ``points`` ``(N, L, 2)`` in their pixels;
+    ``to_unit`` ``(N, 2, 3)`` maps their pixels to the unit square of each face's frame.
+    """
+
+    crops: Images
+    points: Array
+    to_unit: Array
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One draw a face of the augmentation: all that is random about it."""
+
+    angle: Array  # (N,) radians
+    corners: Array  # (N, 2, 2) upper left and lower right corner, in the unit square
+    flipped: NDArray[np.bool_]  # (N,)
+    blurred: NDArray[np.bool_]  # (N,)
+
+
+def draw(augmentation: Augmentation, count: int, rng: np.random.Generator) -> Draw:
+    """``count`` draws of Section 7.1's augmentation."""
+    shift = augmentation.box_shift
+    return Draw(
+        angle=np.deg2rad(rng.uniform(-augmentation.rotation, augmentation.rotation, count)),
+        corners=np.array([[0.0, 0.0], [1.0, 1.0]]) + rng.uniform(-shift, shift, (count, 2, 2)),
+        flipped=rng.random(count) < augmentation.flip,
+        blurred=rng.random(count) < augmentation.blur,
+    )
+
+
+def augment(
+    faces: Faces,
+    chosen: NDArray[np.intp],
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+    size: int,
+    flip_permutation: NDArray[np.intp],
+) -> tuple[Images, Array]:
+    """Training pictures ``(B, size, size, 3)`` and points ``(B, L, 2)`` in their pixels.
+
+    ``chosen`` ``(B,)`` are indices of ``faces``; a face that stands there twice gets two draws.
+    """
+    drawn = draw(augmentation, len(chosen), rng)
+    transform = compose(unit_to_pixels(size), compose(_perturb(drawn), faces.to_unit[chosen]))
+    points = apply(transform, faces.points[chosen])
+    pictures = _warp(faces.crops, chosen, transform, size)
+    for i in np.flatnonzero(drawn.flipped):
+        pictures[i] = pictures[i, :, ::-1].copy()
+        points[i] = flip(points[i], flip_permutation, size)
+    for i in np.flatnonzero(drawn.blurred):
+        pictures[i] = cv2.GaussianBlur(pictures[i], (0, 0), augmentation.blur_sigma)
+    return pictures, points
+
+
+def plain(faces: Faces, chosen: NDArray[np.intp], size: int) -> tuple[Images, Array]:
+    """The unperturbed inputs ``(B, size, size, 3)``, and the maps ``(B, 2, 3)`` to their pixels."""
+    transform = compose(unit_to_pixels(size), faces.to_unit[chosen])
+    return _warp(faces.crops, chosen, transform, size), transform
+
+
+def shrink(faces: Faces, size: int) -> Faces:
+    """The same faces with crops as small as inputs of ``size`` pixels need.
+
+    A warp samples its source at points, which would alias where it makes a picture much smaller.
+    So the crops are first averaged over whole blocks of pixels, as far as the frames (by their
+    median) still have at least ``size`` pixels.
+    """
+    unit_per_pixel = np.sqrt(np.abs(np.linalg.det(faces.to_unit[:, :, :2])))
+    frame = 1 / np.median(unit_per_pixel) if len(faces) else size
+    old = faces.crops.shape[1]
+    factor = max(k for k in range(1, old + 1) if old % k == 0 and (k == 1 or frame / k >= size))
+    if factor == 1:
+        return faces
+    new = old // factor
+    small = np.empty((len(faces), new, new, 3), dtype=np.uint8)
+    for i, crop in enumerate(faces.crops):
+        cv2.resize(crop, (new, new), dst=small[i], interpolation=cv2.INTER_AREA)
+    shift = (1 - factor) / (2 * factor)
+    smaller = np.array([[1 / factor, 0.0, shift], [0.0, 1 / factor, shift]])
+    larger = np.array([[factor, 0.0, -shift * factor], [0.0, factor, -shift * factor]])
+    return Faces(small, apply(smaller, faces.points), compose(faces.to_unit, larger))
+
+
+def _perturb(drawn: Draw) -> Array:
+    """Maps ``(N, 2, 3)`` from the unit square to that of the turned and jittered box."""
+    cos, sin = np.cos(drawn.angle), np.sin(drawn.angle)
+    zero = np.zeros_like(cos)
+    turn = np.stack(
+        [
+            np.stack([cos, -sin, 0.5 - 0.5 * cos + 0.5 * sin], -1),
+            np.stack([sin, cos, 0.5 - 0.5 * sin - 0.5 * cos], -1),
+        ],
+        -2,
+    )
+    low = drawn.corners[:, 0]
+    x, y = (1 / (drawn.corners[:, 1] - low)).T
+    crop = np.stack(
+        [
+            np.stack([x, zero, -low[:, 0] * x], -1),
+            np.stack([zero, y, -low[:, 1] * y], -1),
+        ],
+        -2,
+    )
+    return compose(crop, turn)
+
+
+def _warp(crops: Images, chosen: NDArray[np.intp], transform: Array, size: int) -> Images:
+    """Bilinear warps of chosen crops by maps to pixels ``(B, 2, 3)``; the edge is repeated."""
+    pictures = np.empty((len(chosen), size, size, 3), dtype=np.uint8)
+    for i, index in enumerate(chosen):
+        cv2.warpAffine(
+            crops[index],
+            transform[i],
+            (size, size),
+            dst=pictures[i],
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    return pictures

@@ -1,0 +1,74 @@
+"""The losses that the paper compares: L2, L1, smooth L1 (Eq. 3-4) and Wing (Eq. 5).
+
+All errors are in pixels of the network's own input crop. Targets scaled to [0, 1] would lie wholly
+inside Wing's logarithm and turn it into a scaled L1, so they are refused.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import smooth_l1_loss
+
+
+@dataclass(frozen=True)
+class WingShape:
+    """Wing's two parameters for one network, in pixels of that network's input crop."""
+
+    w: float = field(metadata={"minimum_exclusive": 0})
+    epsilon: float = field(metadata={"minimum_exclusive": 0})
+
+
+def l2(x: Tensor) -> Tensor:
+    """Half the square, element by element (Section 4.1)."""
+    return 0.5 * x.square()
+
+
+def l1(x: Tensor) -> Tensor:
+    """The absolute value, element by element (Section 4.1)."""
+    return x.abs()
+
+
+def smooth_l1(x: Tensor) -> Tensor:
+    """Eq. 4: quadratic within one pixel of zero, L1 less a half beyond."""
+    return smooth_l1_loss(x, torch.zeros_like(x), reduction="none")
+
+
+def wing(x: Tensor, w: float, epsilon: float) -> Tensor:
+    """Eq. 5: ``w ln(1 + |x| / epsilon)`` within w pixels of zero, ``|x| - C`` beyond.
+
+    ``C = w - w ln(1 + w / epsilon)`` joins the two pieces.
+    """
+    size = x.abs()
+    constant = w - w * math.log1p(w / epsilon)
+    return torch.where(size < w, w * torch.log1p(size / epsilon), size - constant)
+
+
+LossKind = Literal["l2", "l1", "smooth_l1", "wing"]
+
+
+def landmark_loss(
+    predicted: Tensor, target: Tensor, kind: LossKind, shape: WingShape | None = None
+) -> Tensor:
+    """Eq. 3, averaged over the batch: the sum over all 2L coordinates of one of the losses.
+
+    ``predicted`` and ``target`` are ``(N, 2L)`` in pixels of the input crop. The sum over the
+    coordinates matters: the published learning rates belong to it.
+
+    Raises:
+        ValueError: the targets all lie within [0, 1], so they are not pixels.
+    """
+    if bool((target.detach().abs() <= 1).all()):
+        raise ValueError(
+            "targets all lie within [0, 1]: the losses are defined in pixels of the input crop"
+        )
+    error = predicted - target
+    if kind == "wing":
+        if shape is None:
+            raise ValueError("Wing loss needs its w and epsilon")
+        each = wing(error, shape.w, shape.epsilon)
+    else:
+        each = {"l2": l2, "l1": l1, "smooth_l1": smooth_l1}[kind](error)
+    return each.sum(dim=1).mean()

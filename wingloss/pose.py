@@ -1,0 +1,85 @@
+"""The pose space (Section 5): Procrustes alignment to the mean shape, then PCA.
+
+One coefficient along the shape eigenvector that controls yaw stands for a face's pose.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from wingloss.geometry import Array
+
+
+@dataclass(frozen=True)
+class PoseModel:
+    """The mean shape ``(L, 2)``, centred and of unit norm, and the pose eigenvector ``(L, 2)``."""
+
+    mean: Array
+    eigenvector: Array
+    explained: Array  # share of the variance that each of the leading eigenvectors explains
+
+    def coefficients(self, shapes: Array) -> Array:
+        """The pose coefficients ``(N,)`` of shapes ``(N, L, 2)``, in units of the mean's norm.
+
+        Position, size and in-plane rotation of the shapes don't matter; their pixels may be any.
+        """
+        offsets = align(shapes, self.mean) - self.mean
+        return np.einsum("nlc,lc->n", offsets, self.eigenvector)
+
+
+def normalise(shapes: Array) -> Array:
+    """Shapes ``(N, L, 2)`` moved to the origin and scaled to unit Frobenius norm."""
+    centred = shapes - shapes.mean(axis=1, keepdims=True)
+    return centred / np.linalg.norm(centred, axis=(1, 2), keepdims=True)
+
+
+def rotations(shapes: Array, reference: Array) -> Array:
+    """The angles ``(N,)`` in radians by which shapes ``(N, L, 2)`` are turned from ``reference``.
+
+    Positive angles turn the x axis towards the y axis. Least squares (orthogonal Procrustes).
+    """
+    centred = shapes - shapes.mean(axis=1, keepdims=True)
+    base = reference - reference.mean(axis=0)
+    cos = np.einsum("nlc,lc->n", centred, base)
+    sin = np.einsum("nl,l->n", centred[..., 1], base[:, 0]) - np.einsum(
+        "nl,l->n", centred[..., 0], base[:, 1]
+    )
+    return np.arctan2(sin, cos)
+
+
+def align(shapes: Array, reference: Array) -> Array:
+    """Procrustes: shapes ``(N, L, 2)`` moved, scaled and turned, not mirrored, to ``reference``.
+
+    ``reference`` is ``(L, 2)``, centred and of unit norm. The scale is the least-squares one.
+    """
+    unit = normalise(shapes)
+    angle = rotations(unit, reference)
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
+    turned = unit @ turn
+    scale = np.einsum("nlc,lc->n", turned, reference)
+    return turned * scale[:, None, None]
+
+
+def fit(shapes: Array, mode: int) -> PoseModel:
+    """The pose model of training shapes ``(N, L, 2)``.
+
+    ``mode`` counts the eigenvectors from 1; the authors take the second for AFLW's 19 landmarks
+    and the first otherwise. The eigenvector's sign is fixed by its largest entry being positive.
+
+    Raises:
+        ValueError: there are no more shapes than eigenvectors asked for.
+    """
+    if len(shapes) <= mode:
+        raise ValueError(f"{len(shapes)} shapes are too few for eigenvector {mode}")
+    mean = normalise(shapes).mean(axis=0)
+    # A mean of turned shapes is itself a shape up to scale; one more pass removes the rotations.
+    mean /= np.linalg.norm(mean)
+    mean = align(shapes, mean).mean(axis=0)
+    mean /= np.linalg.norm(mean)
+    aligned = align(shapes, mean).reshape(len(shapes), -1)
+    pca = PCA(n_components=min(10, len(shapes), aligned.shape[1]), svd_solver="full").fit(aligned)
+    vector = pca.components_[mode - 1]
+    vector = vector * np.sign(vector[np.abs(vector).argmax()])
+    return PoseModel(mean, vector.reshape(mean.shape), pca.explained_variance_ratio_)

@@ -1,0 +1,263 @@
+"""Training of one network: schedule, data order, steps, checkpoints and learning curve.
+
+Data order, augmentation and weights at step k depend on the seed and on k alone, so a training
+that was broken off goes on as if nothing had happened: a checkpoint needs no random state.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from wingloss.augmentation import Augmentation, Faces, Images, augment, plain
+from wingloss.geometry import Array, apply, invert
+from wingloss.losses import LossKind, WingShape, landmark_loss
+from wingloss.metrics import nme
+from wingloss.networks import ARCHITECTURES, to_points, to_shape_vectors
+
+Precision = Literal["bfloat16", "float32"]
+
+EVALUATION_BATCH = 64
+CURVE_POINTS = 20  # how often a training looks at its validation faces
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; the losses, the networks and the data are not its business."""
+
+    optimiser: Literal["sgd", "adamw"]
+    learning_rate: float = field(metadata={"minimum_exclusive": 0})
+    final_learning_rate: float = field(metadata={"minimum_exclusive": 0})
+    decay: Literal["log_linear", "cosine"]  # from the learning rate to the final one
+    warmup: float = field(metadata={"minimum": 0, "maximum": 1})  # share of the steps, linear
+    learning_rate_factor: dict[LossKind, float]  # for losses that need another rate
+    momentum: float = field(metadata={"minimum": 0, "maximum": 1})  # AdamW: its first beta
+    weight_decay: float = field(metadata={"minimum": 0})
+    batch: int = field(metadata={"minimum": 1})
+    # bfloat16 where the machine multiplies in it, or float32 everywhere
+    precision: Precision
+    samples: dict[str, int]  # the budget: augmented faces seen, by data set
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What one training minimises, on how it perturbs its faces, and where chance comes from."""
+
+    loss: LossKind
+    wing: WingShape | None
+    augmentation: Augmentation
+    seed: int
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One line of the learning curve."""
+
+    samples: int
+    learning_rate: float
+    loss: float  # mean training loss since the last point
+    val_nme: float  # percent, by the data set's headline normaliser
+
+
+@dataclass
+class State:
+    """All that a training is at one step; a checkpoint of it is enough to go on."""
+
+    step: int
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    curve: list[CurvePoint]
+    losses: list[float]  # of the steps since the curve's last point
+    diverged: bool = False
+
+    def checkpoint(self) -> dict:
+        """Tensors, numbers and strings only, so that reading it back never runs code."""
+        return {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "curve": [asdict(point) for point in self.curve],
+            "losses": self.losses,
+            "diverged": self.diverged,
+        }
+
+    def restore(self, checkpoint: dict) -> None:
+        """Takes up ``checkpoint`` in place."""
+        self.step = checkpoint["step"]
+        self.network.load_state_dict(checkpoint["network"])
+        self.optimiser.load_state_dict(checkpoint["optimiser"])
+        self.curve = [CurvePoint(**point) for point in checkpoint["curve"]]
+        self.losses = checkpoint["losses"]
+        self.diverged = checkpoint["diverged"]
+
+
+def total_steps(recipe: Recipe, dataset: str) -> int:
+    """The steps that the data set's budget of samples makes."""
+    return max(1, recipe.samples[dataset] // recipe.batch)
+
+
+def learning_rate(recipe: Recipe, loss: LossKind, step: int, steps: int) -> float:
+    """The learning rate of step ``step`` (from 0) of ``steps``.
+
+    The paper gives first and last rates; that the logarithm falls on a line between them is
+    MatConvNet's habit, and this project's assumption.
+    """
+    done = step / max(1, steps - 1)
+    first, last = recipe.learning_rate, recipe.final_learning_rate
+    if recipe.decay == "log_linear":
+        rate = first * (last / first) ** done
+    else:
+        rate = last + (first - last) * 0.5 * (1 + math.cos(math.pi * done))
+    if recipe.warmup > 0:
+        rate *= min(1.0, (step + 1) / (recipe.warmup * steps))
+    return rate * recipe.learning_rate_factor.get(loss, 1.0)
+
+
+def start(network: nn.Module, recipe: Recipe) -> State:
+    """A training before its first step."""
+    if recipe.optimiser == "sgd":
+        optimiser: torch.optim.Optimizer = torch.optim.SGD(
+            network.parameters(),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+    else:
+        optimiser = torch.optim.AdamW(
+            network.parameters(),
+            lr=recipe.learning_rate,
+            betas=(recipe.momentum, 0.999),
+            weight_decay=recipe.weight_decay,
+        )
+    return State(0, network, optimiser, [], [])
+
+
+def order(repeats: NDArray[np.int64], seed: int, first: int, count: int) -> NDArray[np.intp]:
+    """The training faces ``(count,)`` at places ``first``, ``first + 1``, ... of the data order.
+
+    The order is one shuffle after another of all faces, each face as often as ``repeats`` ``(N,)``
+    says: the balanced training set, epoch after epoch.
+    """
+    balanced = np.repeat(np.arange(len(repeats)), repeats)
+    places = np.arange(first, first + count)
+    chosen = np.empty(count, dtype=np.intp)
+    for epoch in np.unique(places // len(balanced)):
+        shuffled = np.random.default_rng([seed, 0, epoch]).permutation(balanced)
+        inside = places // len(balanced) == epoch
+        chosen[inside] = shuffled[places[inside] % len(balanced)]
+    return chosen
+
+
+def train(
+    state: State,
+    name: str,
+    training: Faces,
+    repeats: NDArray[np.int64],
+    validate: Callable[[nn.Module], float],
+    objective: Objective,
+    recipe: Recipe,
+    steps: int,
+    flip_permutation: NDArray[np.intp],
+    device: torch.device,
+) -> Iterator[State]:
+    """Takes ``state`` to step ``steps``, yielding it after every step.
+
+    ``training`` are the faces and ``repeats`` ``(N,)`` how often each stands in the balanced set;
+    ``validate`` gives the validation NME in percent. A loss that is no finite number ends the
+    training with ``state.diverged``: that is a result, not an error.
+    """
+    size = ARCHITECTURES[name].input_size
+    every = max(1, steps // CURVE_POINTS)
+    while state.step < steps and not state.diverged:
+        step = state.step
+        chosen = order(repeats, objective.seed, step * recipe.batch, recipe.batch)
+        rng = np.random.default_rng([objective.seed, 1, step])
+        pictures, points = augment(
+            training, chosen, objective.augmentation, rng, size, flip_permutation
+        )
+        rate = learning_rate(recipe, objective.loss, step, steps)
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        state.network.train()
+        state.optimiser.zero_grad(set_to_none=True)
+        with autocast(recipe.precision, device):
+            predicted = state.network(to_input(pictures, device))
+        target = to_shape_vectors(torch.as_tensor(points, dtype=torch.float32, device=device))
+        loss = landmark_loss(predicted.float(), target, objective.loss, objective.wing)
+        loss.backward()
+        state.optimiser.step()
+        state.losses.append(loss.item())
+        state.step += 1
+        state.diverged = not math.isfinite(state.losses[-1])
+        if state.step % every == 0 or state.step == steps or state.diverged:
+            seen = state.step * recipe.batch
+            mean = sum(state.losses) / len(state.losses)
+            state.curve.append(CurvePoint(seen, rate, mean, validate(state.network)))
+            state.losses = []
+        yield state
+
+
+def predict(
+    network: nn.Module,
+    name: str,
+    faces: Faces,
+    precision: Precision,
+    device: torch.device,
+) -> Array:
+    """Landmarks ``(N, L, 2)`` in pixels of the faces' context crops."""
+    size = ARCHITECTURES[name].input_size
+    network.eval()
+    found = []
+    for first in range(0, len(faces), EVALUATION_BATCH):
+        chosen = np.arange(first, min(first + EVALUATION_BATCH, len(faces)))
+        pictures, transform = plain(faces, chosen, size)
+        with torch.inference_mode(), autocast(precision, device):
+            vectors = network(to_input(pictures, device)).float()
+        found.append(apply(invert(transform), to_points(vectors).cpu().double().numpy()))
+    return np.concatenate(found) if found else np.empty((0, *faces.points.shape[1:]))
+
+
+def validation(
+    name: str,
+    faces: Faces,
+    normaliser: Array,
+    precision: Precision,
+    device: torch.device,
+) -> Callable[[nn.Module], float]:
+    """A function that gives a network's NME on ``faces``, in percent.
+
+    ``normaliser`` ``(N,)`` is in pixels of the context crops.
+    """
+
+    def validate(network: nn.Module) -> float:
+        predicted = predict(network, name, faces, precision, device)
+        return 100 * float(nme(predicted, faces.points, normaliser).mean())
+
+    return validate
+
+
+def to_input(pictures: Images, device: torch.device) -> Tensor:
+    """uint8 RGB ``(N, S, S, 3)`` to ``(N, 3, S, S)`` in [0, 1], channels last in memory."""
+    return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float().div_(255)
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """The context in which a network runs in ``precision``."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def available_precision(wanted: Precision, device: torch.device) -> Precision:
+    """``wanted``, or float32 where bfloat16 would be emulated."""
+    if wanted == "bfloat16":
+        if device.type == "cuda":
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        if not native:
+            return "float32"
+    return wanted

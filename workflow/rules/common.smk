@@ -1,0 +1,61 @@
+# The checked parameters, and what every rule's inputs and parameters are made of.
+
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, workflow.basedir)
+
+from stages import layout
+from stages.errors import UserError
+from stages.params import load
+from stages.store import code_files
+from wingloss import protocol
+
+try:
+    PARAMS = load()
+except UserError as error:
+    raise WorkflowError(str(error))
+
+RUNS = [run for dataset in PARAMS.datasets for run in layout.runs(PARAMS, dataset)]
+
+# A training asks for a GPU where there is one; the profile says how many there are.
+GPUS = int(os.path.exists("/dev/nvidiactl"))
+
+
+wildcard_constraints:
+    dataset="[a-z0-9]+",
+    network="|".join(layout.STAGES),
+    balance="[a-z0-9_]+",
+    loss="[a-z0-9_.]+",
+    seed="[0-9]+",
+
+
+def protocol_file(wildcards):
+    """The data set's protocol."""
+    return os.path.relpath(protocol.path(wildcards.dataset))
+
+
+def science(*keys):
+    """The named parts of params.yaml, {wildcards} and {recipe} filled in.
+
+    A rule that has them as a parameter makes its outputs again when one of them changes.
+    """
+
+    def values(wildcards):
+        names = [key.format(recipe=PARAMS.recipe, **wildcards) for key in keys]
+        return {
+            name: lookup(dpath=name.replace(".", "/"), within=config) for name in names
+        }
+
+    return values
+
+
+def of(network, pattern, stage=""):
+    """A pattern of layout.py for one network and, where it has one, one stage."""
+    return pattern.replace("{network}", network).replace("{stage}", str(stage))
+
+
+def training_threads(_, attempt=None):
+    """Runs side by side beat threads side by side, so a training has many only if runs are few."""
+    return max(1, workflow.cores // max(1, len(RUNS)))

@@ -1,0 +1,68 @@
+# Raw data to balanced training faces (Section 5).
+
+
+rule download:
+    input:
+        code_files("stages.download"),
+        protocol_file,
+    output:
+        directory(layout.RAW),
+    log:
+        "logs/download/{dataset}.log",
+    threads: workflow.cores
+    params:
+        science=science("raw.{dataset}"),
+    shell:
+        "python -m stages.download --dataset {wildcards.dataset}"
+
+
+rule prepare:
+    input:
+        code_files("stages.prepare"),
+        protocol_file,
+        raw=layout.RAW,
+    output:
+        layout.SAMPLES,
+        layout.STAMP,
+        expand(layout.CROPS, split=protocol.SPLITS, allow_missing=True),
+    log:
+        "logs/prepare/{dataset}.log",
+    threads: workflow.cores
+    params:
+        science=science(
+            "raw.{dataset}",
+            "dataset.{dataset}.box",
+            "dataset.{dataset}.validation",
+            "context",
+        ),
+    shell:
+        "python -m stages.prepare --dataset {wildcards.dataset}"
+
+
+rule pose:
+    input:
+        code_files("stages.pose"),
+        protocol_file,
+        layout.SAMPLES,
+    output:
+        layout.POSE,
+        layout.COEFFICIENTS,
+    log:
+        "logs/pose/{dataset}.log",
+    shell:
+        "python -m stages.pose --dataset {wildcards.dataset}"
+
+
+rule balance:
+    input:
+        code_files("stages.balance"),
+        layout.COEFFICIENTS,
+    output:
+        expand(layout.REPEATS, balance=layout.BALANCES, allow_missing=True),
+        layout.HISTOGRAM,
+    log:
+        "logs/balance/{dataset}.log",
+    params:
+        science=science("dataset.{dataset}.bins"),
+    shell:
+        "python -m stages.balance --dataset {wildcards.dataset}"

@@ -1,0 +1,69 @@
+# Predictions of every run, and the one table that all figures are made from.
+
+SCORED_FACES = [
+    layout.SAMPLES,
+    layout.STAMP,
+    expand(layout.CROPS, split=["val", "test"], allow_missing=True),
+]
+
+
+rule evaluate_cnn6:
+    input:
+        code_files("stages.evaluate"),
+        protocol_file,
+        SCORED_FACES,
+        of("cnn6", layout.MODEL, 1),
+        of("cnn6", layout.MANIFEST, 1),
+    output:
+        of("cnn6", layout.PREDICTIONS),
+        of("cnn6", layout.CED),
+    log:
+        "logs/evaluate/{dataset}-cnn6-{balance}-{loss}-{seed}.log",
+    threads: training_threads
+    params:
+        science=science("context"),
+    shell:
+        "python -m stages.evaluate --dataset {wildcards.dataset} --network cnn6"
+        " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
+
+
+rule evaluate_cnn6_7:
+    input:
+        code_files("stages.evaluate"),
+        protocol_file,
+        SCORED_FACES,
+        of("cnn6_7", layout.FRAMES),
+        of("cnn6_7", layout.MANIFEST, 1),
+        of("cnn6_7", layout.MODEL, 2),
+        of("cnn6_7", layout.MANIFEST, 2),
+    output:
+        of("cnn6_7", layout.PREDICTIONS),
+        of("cnn6_7", layout.CED),
+    log:
+        "logs/evaluate/{dataset}-cnn6_7-{balance}-{loss}-{seed}.log",
+    threads: training_threads
+    params:
+        science=science("context"),
+    shell:
+        "python -m stages.evaluate --dataset {wildcards.dataset} --network cnn6_7"
+        " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
+
+
+rule summary:
+    input:
+        code_files("stages.summary"),
+        protocol_file,
+        lambda wildcards: [
+            run.path(layout.PREDICTIONS)
+            for run in RUNS
+            if run.dataset == wildcards.dataset
+        ],
+    output:
+        report(layout.SUMMARY, caption="../report/summary.rst", category="Scores"),
+        layout.METRICS,
+    log:
+        "logs/summary/{dataset}.log",
+    params:
+        science=science("runs", "seeds"),
+    shell:
+        "python -m stages.summary --dataset {wildcards.dataset}"

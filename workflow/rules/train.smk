@@ -1,0 +1,120 @@
+# Training: CNN-6, and the two stages of CNN-6/7 with the correction between them (Section 6).
+# Everything on the way to CNN-7 goes first, because it takes longest; so stage one is trained
+# before the CNN-6 run that shares its parameters, which the run store then already holds.
+
+FACES = [
+    layout.SAMPLES,
+    expand(layout.CROPS, split=["train", "val"], allow_missing=True),
+]
+
+
+rule cnn6:
+    input:
+        code_files("stages.train"),
+        protocol_file,
+        FACES,
+        layout.REPEATS,
+    output:
+        of("cnn6", layout.MODEL, 1),
+        of("cnn6", layout.CURVE, 1),
+        of("cnn6", layout.MANIFEST, 1),
+    log:
+        "logs/train/{dataset}-cnn6-1-{balance}-{loss}-{seed}.log",
+    threads: training_threads
+    resources:
+        gpu=GPUS,
+        work=45,
+    params:
+        science=science(
+            "recipe",
+            "recipes.{recipe}.cnn6",
+            "loss.{loss}",
+            "augmentation.cnn6",
+            "context",
+        ),
+    shell:
+        "python -m stages.train --dataset {wildcards.dataset} --network cnn6 --stage 1"
+        " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
+
+
+rule cnn6_7_stage1:
+    input:
+        code_files("stages.train"),
+        protocol_file,
+        FACES,
+        expand(layout.REPEATS, balance=layout.BALANCES, allow_missing=True),
+    output:
+        of("cnn6_7", layout.MODEL, 1),
+        of("cnn6_7", layout.CURVE, 1),
+        of("cnn6_7", layout.MANIFEST, 1),
+    log:
+        "logs/train/{dataset}-cnn6_7-1-{balance}-{loss}-{seed}.log",
+    priority: 2
+    threads: training_threads
+    resources:
+        gpu=GPUS,
+        work=45,
+    params:
+        science=science(
+            "recipe",
+            "recipes.{recipe}.cnn6",
+            "loss",
+            "stage_one",
+            "augmentation.cnn6",
+            "context",
+        ),
+    shell:
+        "python -m stages.train --dataset {wildcards.dataset} --network cnn6_7 --stage 1"
+        " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
+
+
+rule correct:
+    input:
+        code_files("stages.correct"),
+        protocol_file,
+        layout.SAMPLES,
+        expand(layout.CROPS, split=protocol.SPLITS, allow_missing=True),
+        layout.POSE,
+        of("cnn6_7", layout.MODEL, 1),
+    output:
+        of("cnn6_7", layout.FRAMES),
+    log:
+        "logs/correct/{dataset}-cnn6_7-{balance}-{loss}-{seed}.log",
+    priority: 2
+    threads: training_threads
+    params:
+        science=science("correction", "context"),
+    shell:
+        "python -m stages.correct --dataset {wildcards.dataset} --network cnn6_7"
+        " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
+
+
+rule cnn6_7_stage2:
+    input:
+        code_files("stages.train"),
+        protocol_file,
+        FACES,
+        layout.REPEATS,
+        of("cnn6_7", layout.FRAMES),
+    output:
+        of("cnn6_7", layout.MODEL, 2),
+        of("cnn6_7", layout.CURVE, 2),
+        of("cnn6_7", layout.MANIFEST, 2),
+    log:
+        "logs/train/{dataset}-cnn6_7-2-{balance}-{loss}-{seed}.log",
+    priority: 2
+    threads: training_threads
+    resources:
+        gpu=GPUS,
+        work=200,
+    params:
+        science=science(
+            "recipe",
+            "recipes.{recipe}.cnn7",
+            "loss.{loss}",
+            "augmentation.cnn7",
+            "context",
+        ),
+    shell:
+        "python -m stages.train --dataset {wildcards.dataset} --network cnn6_7 --stage 2"
+        " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
