@@ -2,6 +2,8 @@
 
 from snakemake.utils import min_version, validate
 
+from snakemake_logger_plugin_wingloss import announce_work
+
 min_version("9.0")
 
 
@@ -20,8 +22,14 @@ include: "workflow/rules/evaluate.smk"
 validate(config, "workflow/schemas/params.schema.json")
 
 
+onstart:
+    announce_work(workflow.dag)
+
+
 rule all:
     default_target: True
     input:
         expand(layout.SUMMARY, dataset=PARAMS.datasets),
+        expand(layout.METRICS, dataset=PARAMS.datasets),
         expand(layout.HISTOGRAM, dataset=PARAMS.datasets),
+        [file for run in RUNS for file in layout.outputs(run)],

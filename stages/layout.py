@@ -63,3 +63,11 @@ def runs(params: Params, dataset: str) -> list[Run]:
         for network, grid in grids.items()
         for balance, loss, seed in product(grid.balance, grid.loss, params.seeds)
     ]
+
+
+def outputs(run: Run) -> list[Path]:
+    """Every file that belongs to ``run`` alone."""
+    stages = range(1, len(STAGES[run.network]) + 1)
+    trained = [run.path(file, stage=i) for i in stages for file in (MODEL, CURVE, MANIFEST)]
+    frames = [run.path(FRAMES)] if len(stages) == 2 else []
+    return [*trained, *frames, run.path(PREDICTIONS), run.path(CED)]

@@ -1,4 +1,4 @@
-"""The pose space of a data set: Procrustes and PCA on its training faces, everyone's coefficient."""
+"""A data set's pose space: Procrustes and PCA on its training faces, every face's coefficient."""
 
 from pathlib import Path
 

@@ -38,7 +38,7 @@ def run(dataset: str) -> None:
     files.write_json(Path(layout.METRICS.format(dataset=dataset)), _metrics(table, rules))
     log.info(
         "%d runs\n%s",
-        table.drop_duplicates(_RUN + ["seed"]).shape[0],
+        table.drop_duplicates([*_RUN, "seed"]).shape[0],
         _pretty(table, rules),
     )
 

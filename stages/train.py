@@ -125,7 +125,7 @@ def _train(job: _Job, entry: store.Entry, stopping: "_Stopping") -> None:
     repeats = files.read_table(job.repeats, face=str).repeats.to_numpy(np.int64)
     network = networks.build(job.name, rules.n_landmarks, job.objective.seed)
     network = network.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = training.start(network, job.recipe)
+    state = training.start(network, job.name, fitting, job.recipe)
     seconds = 0.0
     if checkpoint := entry.newest():
         state.restore(checkpoint["state"])
@@ -144,7 +144,7 @@ def _train(job: _Job, entry: store.Entry, stopping: "_Stopping") -> None:
     )
     began = now = saved = logged = time.monotonic()
     first = state.step
-    for state in training.train(
+    for _ in training.train(
         state,
         job.name,
         fitting,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wingloss.augmentation import Augmentation, Faces, Images, augment, plain
-from wingloss.geometry import Array, apply, invert
+from wingloss.geometry import Array, apply, compose, invert, unit_to_pixels
 from wingloss.losses import LossKind, WingShape, landmark_loss
 from wingloss.metrics import nme
 from wingloss.networks import ARCHITECTURES, to_points, to_shape_vectors
@@ -39,6 +39,8 @@ class Recipe:
     momentum: float = field(metadata={"minimum": 0, "maximum": 1})  # AdamW: its first beta
     weight_decay: float = field(metadata={"minimum": 0})
     batch: int = field(metadata={"minimum": 1})
+    # what the untrained network answers: its zero bias, or the mean shape of its training faces
+    first_guess: Literal["zero", "mean_shape"]
     # bfloat16 where the machine multiplies in it, or float32 everywhere
     precision: Precision
     samples: dict[str, int]  # the budget: augmented faces seen, by data set
@@ -118,8 +120,13 @@ def learning_rate(recipe: Recipe, loss: LossKind, step: int, steps: int) -> floa
     return rate * recipe.learning_rate_factor.get(loss, 1.0)
 
 
-def start(network: nn.Module, recipe: Recipe) -> State:
+def start(network: nn.Sequential, name: str, training: Faces, recipe: Recipe) -> State:
     """A training before its first step."""
+    if recipe.first_guess == "mean_shape":
+        inputs = compose(unit_to_pixels(ARCHITECTURES[name].input_size), training.to_unit)
+        mean = torch.as_tensor(apply(inputs, training.points).mean(axis=0, keepdims=True))
+        with torch.no_grad():
+            network[-1].bias.copy_(to_shape_vectors(mean)[0])
     if recipe.optimiser == "sgd":
         optimiser: torch.optim.Optimizer = torch.optim.SGD(
             network.parameters(),

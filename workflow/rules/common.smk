@@ -1,5 +1,6 @@
 # The checked parameters, and what every rule's inputs and parameters are made of.
 
+import shutil
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -20,7 +21,7 @@ except UserError as error:
 RUNS = [run for dataset in PARAMS.datasets for run in layout.runs(PARAMS, dataset)]
 
 # A training asks for a GPU where there is one; the profile says how many there are.
-GPUS = int(os.path.exists("/dev/nvidiactl"))
+GPUS = int(shutil.which("nvidia-smi") is not None)
 
 
 wildcard_constraints:

@@ -9,7 +9,11 @@ rule download:
         directory(layout.RAW),
     log:
         "logs/download/{dataset}.log",
+    conda:
+        "../environment.yaml"
     threads: workflow.cores
+    resources:
+        work=30,
     params:
         science=science("raw.{dataset}"),
     shell:
@@ -27,7 +31,11 @@ rule prepare:
         expand(layout.CROPS, split=protocol.SPLITS, allow_missing=True),
     log:
         "logs/prepare/{dataset}.log",
+    conda:
+        "../environment.yaml"
     threads: workflow.cores
+    resources:
+        work=8,
     params:
         science=science(
             "raw.{dataset}",
@@ -49,6 +57,10 @@ rule pose:
         layout.COEFFICIENTS,
     log:
         "logs/pose/{dataset}.log",
+    conda:
+        "../environment.yaml"
+    resources:
+        work=4,
     shell:
         "python -m stages.pose --dataset {wildcards.dataset}"
 
@@ -62,6 +74,10 @@ rule balance:
         layout.HISTOGRAM,
     log:
         "logs/balance/{dataset}.log",
+    conda:
+        "../environment.yaml"
+    resources:
+        work=3,
     params:
         science=science("dataset.{dataset}.bins"),
     shell:

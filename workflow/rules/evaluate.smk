@@ -19,7 +19,11 @@ rule evaluate_cnn6:
         of("cnn6", layout.CED),
     log:
         "logs/evaluate/{dataset}-cnn6-{balance}-{loss}-{seed}.log",
+    conda:
+        "../environment.yaml"
     threads: training_threads
+    resources:
+        work=5,
     params:
         science=science("context"),
     shell:
@@ -41,7 +45,11 @@ rule evaluate_cnn6_7:
         of("cnn6_7", layout.CED),
     log:
         "logs/evaluate/{dataset}-cnn6_7-{balance}-{loss}-{seed}.log",
+    conda:
+        "../environment.yaml"
     threads: training_threads
+    resources:
+        work=8,
     params:
         science=science("context"),
     shell:
@@ -63,6 +71,10 @@ rule summary:
         layout.METRICS,
     log:
         "logs/summary/{dataset}.log",
+    conda:
+        "../environment.yaml"
+    resources:
+        work=3,
     params:
         science=science("runs", "seeds"),
     shell:

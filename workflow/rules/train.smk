@@ -20,6 +20,8 @@ rule cnn6:
         of("cnn6", layout.MANIFEST, 1),
     log:
         "logs/train/{dataset}-cnn6-1-{balance}-{loss}-{seed}.log",
+    conda:
+        "../environment.yaml"
     threads: training_threads
     resources:
         gpu=GPUS,
@@ -50,6 +52,8 @@ rule cnn6_7_stage1:
     log:
         "logs/train/{dataset}-cnn6_7-1-{balance}-{loss}-{seed}.log",
     priority: 2
+    conda:
+        "../environment.yaml"
     threads: training_threads
     resources:
         gpu=GPUS,
@@ -81,7 +85,11 @@ rule correct:
     log:
         "logs/correct/{dataset}-cnn6_7-{balance}-{loss}-{seed}.log",
     priority: 2
+    conda:
+        "../environment.yaml"
     threads: training_threads
+    resources:
+        work=8,
     params:
         science=science("correction", "context"),
     shell:
@@ -103,6 +111,8 @@ rule cnn6_7_stage2:
     log:
         "logs/train/{dataset}-cnn6_7-2-{balance}-{loss}-{seed}.log",
     priority: 2
+    conda:
+        "../environment.yaml"
     threads: training_threads
     resources:
         gpu=GPUS,

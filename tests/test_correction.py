@@ -1,0 +1,64 @@
+"""Stage two's frames hold the face upright and centred, with the margin asked for."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wingloss.correction import corrected_frames
+from wingloss.geometry import Array, apply, to_unit
+
+MEAN = np.array([[-3.0, -2.0], [3.0, -2.0], [0.0, 0.5], [-2.0, 2.0], [2.0, 2.0]])  # 6 wide, 4 high
+MARGIN = 1.25
+
+
+def seen(angle: float, size: float, x: float, y: float, shape: Array = MEAN) -> Array:
+    """``shape`` turned by ``angle`` (x towards y), enlarged and moved into a picture."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return size * shape @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
+
+
+def test_frame_by_hand():
+    frame = corrected_frames(seen(np.pi / 6, 10, 100, 50)[None], MEAN, MARGIN)
+    np.testing.assert_allclose(frame, [[100, 50, 1.25 * 60, np.pi / 6]])
+
+
+def test_the_taller_side_counts_too():
+    tall = MEAN * [0.5, 2]  # 3 wide, 8 high
+    frame = corrected_frames(seen(-0.2, 10, 0, 0, tall)[None], tall, 1.0)
+    assert frame[0, 2:] == pytest.approx([80, -0.2])
+
+
+@given(
+    angle=st.floats(-3.1, 3.1),
+    size=st.floats(0.1, 50),
+    x=st.floats(-500, 500),
+    y=st.floats(-500, 500),
+    margin=st.floats(1, 2),
+)
+def test_the_face_is_upright_and_centred_in_its_frame(
+    angle: float, size: float, x: float, y: float, margin: float
+):
+    points = seen(angle, size, x, y)[None]
+    unit = apply(to_unit(corrected_frames(points, MEAN, margin)), points)[0]
+    np.testing.assert_allclose(unit, MEAN / (6 * margin) + 0.5, atol=1e-9)
+
+
+def test_a_face_is_seen_alike_however_it_is_turned():
+    """Also a face that isn't the mean: its expression is left to it, its rotation isn't."""
+    face = MEAN + np.random.default_rng(0).normal(0, 0.3, MEAN.shape)
+    faces = np.stack(
+        [face, seen(0.7, 3, 40, -9, face), seen(-2, 0.2, 5, 5, face), seen(3, 1, 0, 0, face)]
+    )
+    unit = apply(to_unit(corrected_frames(faces, MEAN, MARGIN)), faces)
+    np.testing.assert_allclose(unit, np.broadcast_to(unit[0], unit.shape), atol=1e-9)
+    low, high = unit[0].min(axis=0), unit[0].max(axis=0)
+    np.testing.assert_allclose((low + high) / 2, 0.5, atol=1e-9)
+    assert (high - low).max() == pytest.approx(1 / MARGIN)
+
+
+def test_scale_and_place_of_the_mean_shape_do_not_matter():
+    points = seen(0.3, 2, 7, 8)[None]
+    np.testing.assert_allclose(
+        corrected_frames(points, 0.01 * MEAN + 5, MARGIN), corrected_frames(points, MEAN, MARGIN)
+    )

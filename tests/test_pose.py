@@ -1,0 +1,138 @@
+"""The pose space: what Procrustes removes, and that the first mode of turned heads is their yaw."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wingloss.geometry import Array
+from wingloss.pose import PoseModel, align, fit, normalise, rotations
+from wingloss.synthetic import LANDMARKS
+
+RNG = np.random.default_rng(0)
+SHAPE = RNG.normal(size=(12, 2))
+UNIT = normalise(SHAPE[None])[0]
+
+angles = st.floats(-3.1, 3.1)
+sizes = st.floats(0.01, 100)
+moves = st.tuples(st.floats(-1000, 1000), st.floats(-1000, 1000))
+
+
+def turned(shapes: Array, angle: float) -> Array:
+    """Shapes ``(..., L, 2)`` with their x axis turned towards y."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return shapes @ np.array([[cos, sin], [-sin, cos]])
+
+
+def heads(yaw: Array, pitch: Array) -> Array:
+    """The synthetic mean face turned by angles ``(N,)`` in degrees and projected, ``(N, L, 2)``."""
+    yaw, pitch = np.deg2rad(yaw)[:, None], np.deg2rad(pitch)[:, None]
+    x, y, z = LANDMARKS.T
+    x, z = np.cos(yaw) * x + np.sin(yaw) * z, np.cos(yaw) * z - np.sin(yaw) * x
+    return np.stack([x, np.cos(pitch) * y - np.sin(pitch) * z], axis=-1)
+
+
+YAW = np.concatenate([half := RNG.laplace(0, 20, 150).clip(-80, 80), -half])
+PITCH = np.tile(RNG.normal(0, 6, 150), 2)
+HEADS = heads(YAW, PITCH)
+
+
+@pytest.fixture(scope="module")
+def model() -> PoseModel:
+    return fit(HEADS, mode=1)
+
+
+def test_normalised_shapes_are_centred_and_of_unit_norm():
+    unit = normalise(np.stack([SHAPE, 50 * SHAPE - 7]))
+    np.testing.assert_allclose(unit.mean(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(np.square(unit).sum(axis=(1, 2)), 1)
+
+
+def test_a_quarter_turn_of_x_towards_y_is_positive():
+    line = np.array([[0.0, 0.0], [1.0, 0.0]])
+    down = np.array([[[5.0, 5.0], [5.0, 8.0]]])
+    assert rotations(down, line) == pytest.approx([np.pi / 2])
+
+
+@given(angle=angles, size=sizes, move=moves)
+def test_rotations_are_recovered(angle: float, size: float, move: tuple[float, float]):
+    assert rotations(size * turned(SHAPE, angle)[None] + move, SHAPE) == pytest.approx(
+        [angle], abs=1e-9
+    )
+
+
+@given(angle=angles, size=sizes, move=moves)
+def test_alignment_removes_position_size_and_rotation(
+    angle: float, size: float, move: tuple[float, float]
+):
+    np.testing.assert_allclose(
+        align(size * turned(SHAPE, angle)[None] + move, UNIT)[0], UNIT, atol=1e-7
+    )
+
+
+def test_alignment_keeps_reflection():
+    mirrored = align(SHAPE[None] * [-1, 1], UNIT)[0]
+    assert np.linalg.norm(mirrored - UNIT) > 0.3
+    assert np.linalg.norm(align(mirrored[None] * [-1, 1], UNIT)[0] - UNIT) < 1e-12
+
+
+def test_alignment_is_the_least_squares_one():
+    """No other size or rotation of a distorted shape lies nearer to the reference."""
+    found = align((SHAPE + RNG.normal(0, 0.3, SHAPE.shape))[None], UNIT)[0]
+    best = np.linalg.norm(found - UNIT)
+    for other in (1.01 * found, 0.99 * found, turned(found, 0.01), turned(found, -0.01)):
+        assert np.linalg.norm(other - UNIT) > best
+
+
+def test_the_first_mode_of_turned_heads_is_their_yaw(model: PoseModel):
+    coefficients = model.coefficients(HEADS)
+    assert abs(np.corrcoef(coefficients, YAW)[0, 1]) > 0.95
+    assert abs(np.corrcoef(coefficients, PITCH)[0, 1]) < 0.2
+
+
+def test_the_mode_is_that_of_heads_that_also_roll_and_move(model: PoseModel):
+    rolled = np.stack([turned(head, RNG.uniform(-0.4, 0.4)) for head in HEADS])
+    rolled = rolled * RNG.uniform(5, 200, (300, 1, 1)) + RNG.uniform(-99, 99, (300, 1, 2))
+    other = fit(rolled, mode=1)
+    assert abs(np.corrcoef(other.coefficients(rolled), YAW)[0, 1]) > 0.95
+    assert np.abs(np.sum(other.eigenvector * model.eigenvector)) > 0.95
+
+
+@given(angle=angles, size=sizes, move=moves)
+def test_coefficients_depend_on_the_shape_alone(
+    model: PoseModel, angle: float, size: float, move: tuple[float, float]
+):
+    moved = size * turned(HEADS[:5], angle) + move
+    np.testing.assert_allclose(model.coefficients(moved), model.coefficients(HEADS[:5]), atol=1e-6)
+
+
+def test_left_and_right_are_opposite(model: PoseModel):
+    """The heads come in pairs of opposite yaw, so their pose space is symmetric."""
+    coefficients = model.coefficients(HEADS)
+    np.testing.assert_allclose(coefficients[:150], -coefficients[150:], atol=1e-9)
+
+
+def test_mean_and_eigenvector_are_normed_and_the_sign_is_fixed(model: PoseModel):
+    assert np.linalg.norm(model.mean) == pytest.approx(1)
+    np.testing.assert_allclose(model.mean.mean(axis=0), 0, atol=1e-12)
+    for mode in (1, 2, 3):
+        vector = fit(HEADS, mode).eigenvector
+        assert np.linalg.norm(vector) == pytest.approx(1)
+        assert vector.flat[np.abs(vector).argmax()] > 0
+
+
+def test_modes_are_counted_from_one_and_orthogonal(model: PoseModel):
+    assert (np.diff(model.explained) <= 0).all() and model.explained.sum() <= 1 + 1e-12
+    second = fit(HEADS, mode=2)
+    assert abs(np.sum(model.eigenvector * second.eigenvector)) < 1e-9
+    assert np.var(model.coefficients(HEADS)) > 2 * np.var(second.coefficients(HEADS))
+
+
+@pytest.mark.parametrize(("count", "mode"), [(0, 1), (1, 1), (2, 2)])
+def test_too_few_shapes_are_refused(count: int, mode: int):
+    with pytest.raises(ValueError, match=f"{count} shapes are too few"):
+        fit(HEADS[:count], mode)
+
+
+def test_as_many_shapes_as_needed_are_enough():
+    assert fit(HEADS[:2], 1).explained[0] == pytest.approx(1)

@@ -1,0 +1,1 @@
+"""The engines' side: what runs beside Snakemake and DVC, never inside a stage."""

@@ -1,0 +1,61 @@
+"""Bring Snakemake's and DVC's records level after either has run: `python -m workflow.sync`.
+
+Each engine has its own idea of what is up to date. Where one is content, what lies in the folder is
+what its graph makes of the present code, data and parameters, and the other one only needs to be
+told so. Where neither is, something has to be computed, and this stops.
+"""
+
+import csv
+import json
+import subprocess
+import sys
+
+from workflow.unlock import stop_if_busy
+
+
+def run(*command: str) -> str:
+    """The standard output of an engine; where it fails, its errors are shown and this stops."""
+    done = subprocess.run([sys.executable, "-m", *command], text=True, capture_output=True)
+    if done.returncode:
+        sys.exit(f"{done.stderr}error: `{' '.join(command)}` failed")
+    return done.stdout
+
+
+def main() -> None:
+    stop_if_busy()
+    # `snakemake --dry-run` exits with 0 whether or not there is something to do; this table tells.
+    table = list(csv.DictReader(run("snakemake", "--summary").splitlines(), delimiter="\t"))
+    files = [row["output_file"] for row in table if row["plan"] != "no update"]
+    missing = [row["output_file"] for row in table if row["status"] == "missing"]
+    stages = list(json.loads(run("dvc", "status", "--json")))  # those not as DVC recorded them
+    if files and stages:
+        sys.exit(
+            "error: neither engine is up to date, so there is something to compute.\n"
+            f"Snakemake wants to make {some(files)}.\n"
+            f"DVC sees changes in {some(stages)}.\n"
+            "Run `make reproduce`, or `dvc repro` and then `make sync`."
+        )
+    if missing:  # and all that is made of them is there, so that Snakemake doesn't mind
+        sys.exit(
+            f"error: {some(missing)} is missing.\n"
+            "Name it to `dvc checkout` to get it back as recorded, or to `snakemake` to make it\n"
+            "anew; then run `make sync`."
+        )
+    if files:
+        run("snakemake", "--touch", "--cores", "1")
+        print("Snakemake now takes what DVC recorded as up to date.")
+    elif stages:
+        run("dvc", "commit", "--force")
+        print("DVC has recorded what Snakemake made.")
+    else:
+        print("Snakemake and DVC agree.")
+
+
+def some(names: list[str]) -> str:
+    """The first few of many names."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+if __name__ == "__main__":
+    main()
