@@ -2,10 +2,11 @@
 # make test        the tests
 # make lint        the style of Python and Snakemake files
 # make sync        bring Snakemake's and DVC's records level after either has run
+# make graph       draw the rules into docs/graph.svg (needs Graphviz)
 # make lock        follow a change of the dependencies in pyproject.toml
 
 .DEFAULT_GOAL := reproduce
-.PHONY: reproduce test lint sync lock setup
+.PHONY: reproduce test lint sync graph lock setup
 .NOTPARALLEL:
 
 SYSTEM_PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
@@ -34,6 +35,9 @@ lint: setup
 	@snakefmt --check Snakefile workflow
 	@snakemake --lint
 	@mypy
+
+graph: setup
+	@snakemake --rulegraph dot | tred | dot -Tsvg > docs/graph.svg
 
 lock: setup
 	@uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \

@@ -48,7 +48,7 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
             subset=samples.subset.to_numpy(str),
             predicted=found.astype(np.float32),
             true=points.astype(np.float32),
-            **{f"normaliser_{name}": length for name, length in lengths.items()},
+            **{f"normaliser_{name}": length for name, length in lengths.items()},  # type: ignore[arg-type]
         )
     _write_ced(cell, samples, metrics.nme(found, points, lengths[rules.headline]))
 

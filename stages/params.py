@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import yaml
 
@@ -135,8 +135,8 @@ class Params:
     runs: Runs
     stage_one: StageOne
     loss: dict[str, Loss]
-    dataset: dict[DatasetName, Dataset]
-    raw: dict[DatasetName, Rendered | None]
+    dataset: dict[str, Dataset]
+    raw: dict[str, Rendered | None]
     context: Context
     correction: Correction
     augmentation: Augmentations
@@ -147,20 +147,23 @@ class Params:
         _among("runs.cnn6.loss", self.runs.cnn6.loss, self.loss)
         _among("runs.cnn6_7.loss", self.runs.cnn6_7.loss, self.loss)
         _among("stage_one.loss", [self.stage_one.loss], ["same", *self.loss])
+        _among("dataset", self.dataset, get_args(DatasetName))
+        _among("raw", self.raw, get_args(DatasetName))
         _among("datasets", self.datasets, self.dataset)
         _among("datasets", self.datasets, self.raw)
         for name, recipes in self.recipes.items():
             for network in ("cnn6", "cnn7"):
                 budget = getattr(recipes, network).samples
                 _among(f"recipes.{name}.{network}.samples", self.dataset, budget)
-        for where, names in {
+        lists: dict[str, list] = {
             "datasets": self.datasets,
             "seeds": self.seeds,
             "runs.cnn6.balance": self.runs.cnn6.balance,
             "runs.cnn6.loss": self.runs.cnn6.loss,
             "runs.cnn6_7.balance": self.runs.cnn6_7.balance,
             "runs.cnn6_7.loss": self.runs.cnn6_7.loss,
-        }.items():
+        }
+        for where, names in lists.items():
             if len(set(names)) < len(names):
                 raise ValueError(f"{where}: an entry stands there twice")
 

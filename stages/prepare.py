@@ -73,13 +73,14 @@ def _boxes(records: list[ibug.Record], points: Array, dataset: Dataset) -> Array
     """The face boxes ``(N, 4)`` in image pixels, from the parameter's source."""
     if dataset.box.source == "landmarks":
         return landmark_boxes(points)
-    without = [record.image for record in records if record.detector_box is None]
-    if without:
+    found = [record.detector_box for record in records if record.detector_box is not None]
+    if len(found) < len(records):
+        without = [record.image for record in records if record.detector_box is None]
         raise UserError(
             f"{without[0]}: no detector box in {ibug.BOXES} (nor for {len(without) - 1} others); "
             "add them, or set the data set's box source to landmarks in params.yaml"
         )
-    return np.stack([record.detector_box for record in records])  # type: ignore[arg-type]
+    return np.stack(found)
 
 
 def _splits(records: list[ibug.Record], validation: Validation) -> list[str]:

@@ -37,7 +37,8 @@ class Entry:
     def __init__(self, store: Path, inputs: dict[str, Any]) -> None:
         """``inputs`` is everything the result depends on, as plain data."""
         text = json.dumps(inputs, sort_keys=True)
-        self.folder = store / hashlib.sha256(text.encode()).hexdigest()[:24]
+        self.key = hashlib.sha256(text.encode()).hexdigest()[:24]
+        self.folder = store / self.key
         self.result = self.folder / "result"
         self.folder.mkdir(parents=True, exist_ok=True)
         files.write_json(self.folder / "inputs.json", inputs)

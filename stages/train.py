@@ -31,7 +31,6 @@ LOG_SECONDS = 30.0
 def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: int) -> None:
     """Writes stage STAGE of the run: model.safetensors, curve.csv and manifest.json."""
     _die_with_parent()
-    stopping = _Stopping()
     torch.set_num_threads(command.threads())
     params = load()
     cell = Run(dataset, network, balance, loss, seed)
@@ -41,7 +40,7 @@ def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: i
         if entry.result.exists():
             log.info("this training was made before: taking it from the run store")
         else:
-            _train(job, entry, stopping)
+            _train(job, entry)
         entry.deliver(cell.path(layout.TRAINED, stage=stage))
 
 
@@ -116,7 +115,7 @@ class _Job:
         }
 
 
-def _train(job: _Job, entry: store.Entry, stopping: "_Stopping") -> None:
+def _train(job: _Job, entry: store.Entry) -> None:
     """Trains from the newest checkpoint, or from the start, to the finished entry."""
     rules = protocol.load(job.dataset)
     samples = files.read_samples(Path(layout.SAMPLES.format(dataset=job.dataset)))
@@ -142,6 +141,7 @@ def _train(job: _Job, entry: store.Entry, stopping: "_Stopping") -> None:
         job.recipe.precision,
         torch.get_num_threads(),
     )
+    stopping = _Stopping()
     began = now = saved = logged = time.monotonic()
     first = state.step
     for _ in training.train(
@@ -174,7 +174,7 @@ def _train(job: _Job, entry: store.Entry, stopping: "_Stopping") -> None:
     model.save(result / "model.safetensors", state.network, job.name, rules.n_landmarks)
     curve = pd.DataFrame([dataclasses.asdict(point) for point in state.curve])
     files.write_table(result / "curve.csv", curve)
-    files.write_json(result / "manifest.json", _manifest(job, state, seconds + now - began))
+    files.write_json(result / "manifest.json", _manifest(job, entry, state, seconds + now - began))
     entry.finish(result)
     log.info("validation NME %.2f %%", state.curve[-1].val_nme)
 
@@ -207,7 +207,9 @@ def _log_progress(state: training.State, job: _Job, rate: float) -> None:
     )
 
 
-def _manifest(job: _Job, state: training.State, seconds: float) -> dict[str, Any]:
+def _manifest(
+    job: _Job, entry: store.Entry, state: training.State, seconds: float
+) -> dict[str, Any]:
     """What made this model, where and how long it took."""
     cuda = job.device.type == "cuda"
     return {
@@ -225,6 +227,7 @@ def _manifest(job: _Job, state: training.State, seconds: float) -> dict[str, Any
         "torch": torch.__version__,
         "python": platform.python_version(),
         "commit": _commit(),
+        "key": entry.key,
         "inputs": job.inputs(),
     }
 

@@ -2,11 +2,8 @@
 
 import os
 
-os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # read on import
-
-import torch
 from hypothesis import settings
 
+os.environ["OMP_NUM_THREADS"] = "1"  # of NumPy's and torch's libraries, which read it on import
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
-torch.set_num_threads(1)

@@ -126,7 +126,7 @@ def start(network: nn.Sequential, name: str, training: Faces, recipe: Recipe) ->
         inputs = compose(unit_to_pixels(ARCHITECTURES[name].input_size), training.to_unit)
         mean = torch.as_tensor(apply(inputs, training.points).mean(axis=0, keepdims=True))
         with torch.no_grad():
-            network[-1].bias.copy_(to_shape_vectors(mean)[0])
+            network[-1].bias.copy_(to_shape_vectors(mean)[0])  # type: ignore[operator]
     if recipe.optimiser == "sgd":
         optimiser: torch.optim.Optimizer = torch.optim.SGD(
             network.parameters(),

@@ -1,0 +1,205 @@
+"""300W's raw format, read from a small tree that is written here as the data set is published."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from wingloss import protocol
+from wingloss.datasets.ibug import BadSample, Record, read, read_pts, write_pts
+from wingloss.geometry import Array
+
+RULES = protocol.load("300w")
+IMAGES = (
+    "afw/134212_1.jpg",
+    "afw/134212_2.jpg",
+    "afw/1051618982_1.jpg",
+    "helen/trainset/100032540_1.jpg",
+    "helen/trainset/100032540_2.jpg",
+    "helen/testset/30427236_1.jpg",
+    "lfpw/trainset/image_0001.png",
+    "lfpw/trainset/image_0002.png",
+    "lfpw/testset/image_0001.png",
+    "ibug/image_003_1.jpg",
+)
+
+
+def points_of(image: str) -> Array:
+    """68 points ``(68, 2)`` in 0-based pixels, other ones for every picture."""
+    return np.column_stack([np.arange(68.0), 100 + IMAGES.index(image) - np.arange(68) / 4])
+
+
+def lines(points: Array) -> list[str]:
+    """The lines of an official .pts file, 1-based."""
+    rows = [f"{x + 1:.6f} {y + 1:.6f}" for x, y in points]
+    return ["version: 1", f"n_points:  {len(points)}", "{", *rows, "}", ""]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for image in IMAGES:
+        path = tmp_path / image
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()  # pictures are found here, and opened by others
+        path.with_suffix(".pts").write_text("\n".join(lines(points_of(image))), encoding="utf-8")
+    return tmp_path
+
+
+def faces(root: Path) -> dict[str, Record]:
+    return {record.image: record for record in read(root, RULES)}
+
+
+def test_every_picture_is_a_face_in_the_order_of_the_protocol(root: Path):
+    assert [record.image for record in read(root, RULES)] == [
+        "afw/1051618982_1.jpg",
+        "afw/134212_1.jpg",
+        "afw/134212_2.jpg",
+        "helen/trainset/100032540_1.jpg",
+        "helen/trainset/100032540_2.jpg",
+        "lfpw/trainset/image_0001.png",
+        "lfpw/trainset/image_0002.png",
+        "helen/testset/30427236_1.jpg",
+        "lfpw/testset/image_0001.png",
+        "ibug/image_003_1.jpg",
+    ]
+
+
+def test_points_are_turned_to_pixel_centres_from_nought(root: Path):
+    for image, face in faces(root).items():
+        np.testing.assert_allclose(face.points, points_of(image), atol=1e-6)
+    assert faces(root)[IMAGES[0]].points[3].tolist() == [3, 99.25]
+
+
+def test_faces_of_one_photograph_are_kept_together_where_files_say_so(root: Path):
+    photograph = {image: face.photograph for image, face in faces(root).items()}
+    assert photograph["afw/134212_1.jpg"] == photograph["afw/134212_2.jpg"]
+    assert (
+        photograph["helen/trainset/100032540_1.jpg"] == photograph["helen/trainset/100032540_2.jpg"]
+    )
+    assert len(set(photograph.values())) == len(IMAGES) - 2  # LFPW's image_0001 is no group
+
+
+def test_parts_and_subsets_are_the_protocols(root: Path):
+    found = {image: (face.part.split, face.subset) for image, face in faces(root).items()}
+    assert found["afw/134212_1.jpg"] == found["lfpw/trainset/image_0001.png"] == ("train", "")
+    assert found["helen/testset/30427236_1.jpg"] == ("test", "common")
+    assert found["lfpw/testset/image_0001.png"] == ("test", "common")
+    assert found["ibug/image_003_1.jpg"] == ("test", "challenge")
+
+
+def test_other_files_and_folders_are_left_alone(root: Path):
+    (root / "afw" / "readme.txt").touch()
+    (root / "Thumbs").mkdir()
+    (root / "Thumbs" / "a.jpg").touch()
+    assert len(read(root, RULES)) == len(IMAGES)
+
+
+def test_a_missing_part_is_no_faces(tmp_path: Path):
+    assert read(tmp_path, RULES) == []
+
+
+def test_detector_boxes_belong_to_their_pictures(root: Path):
+    (root / "detector_boxes.csv").write_text(
+        "image,x_max,y_max,x_min,y_min\nafw/134212_2.jpg,30,40.5,-2,4\n", encoding="utf-8"
+    )
+    found = faces(root)
+    assert found["afw/134212_2.jpg"].detector_box.tolist() == [-2, 4, 30, 40.5]
+    assert found["afw/134212_1.jpg"].detector_box is None
+
+
+def test_a_table_may_name_subsets_where_the_protocol_does_not(root: Path):
+    (root / "faces.csv").write_text(
+        "image,yaw,subset\nafw/134212_1.jpg,3,frontal\nibug/image_003_1.jpg,9,frontal\n",
+        encoding="utf-8",
+    )
+    found = faces(root)
+    assert found["afw/134212_1.jpg"].subset == "frontal"
+    assert found["afw/134212_2.jpg"].subset == ""
+    assert found["ibug/image_003_1.jpg"].subset == "challenge"
+
+
+GOOD = lines(points_of(IMAGES[0]))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (GOOD[:9] + GOOD[10:], "67 points where 68 are expected"),
+        ([*GOOD[:-2], "1 2", *GOOD[-2:]], "69 points where 68 are expected"),
+        ([*GOOD[:3], "nan 5.0", *GOOD[4:]], "point 1 is 'nan 5.0', not finite"),
+        ([*GOOD[:4], "1.0 inf", *GOOD[5:]], "point 2 is '1.0 inf', not finite"),
+        ([*GOOD[:5], "12.0 nose", *GOOD[6:]], "point 3 is '12.0 nose', not x and y"),
+        ([*GOOD[:6], "12.0", *GOOD[7:]], "point 4 is '12.0', not x and y"),
+        ([*GOOD[:6], "1 2 3", *GOOD[7:]], "point 4 is '1 2 3', not x and y"),
+        ([line for line in GOOD if line not in "{}"], "no points between braces"),
+        (GOOD[:-2], "no points between braces"),  # a torn file
+        ([], "no points between braces"),
+    ],
+)
+def test_a_bad_pts_file_is_named(root: Path, text: list[str], reason: str):
+    (root / "afw" / "134212_1.pts").write_text("\n".join(text), encoding="utf-8")
+    with pytest.raises(BadSample, match=rf"afw/134212_1\.pts: {reason}"):
+        read(root, RULES)
+
+
+def test_a_missing_pts_file_is_named(root: Path):
+    (root / "afw" / "134212_1.pts").unlink()
+    with pytest.raises(BadSample, match=r"afw/134212_1\.pts: no such file"):
+        read(root, RULES)
+
+
+def test_a_binary_pts_file_is_named(root: Path):
+    (root / "afw" / "134212_1.pts").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(BadSample, match=r"134212_1\.pts: no points between braces"):
+        read(root, RULES)
+
+
+HEAD = "image,x_min,y_min,x_max,y_max"
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ("image,x_min,y_min,x_max\na.jpg,1,2,3", r"csv: no column y_max"),
+        ("", r"csv: no column image, x_min, y_min, x_max, y_max"),
+        (f"{HEAD}\na.jpg,1,2,3,4\nb.jpg,1,2,3", r"csv:3: too few columns"),
+        (f"{HEAD}\na.jpg,1,2,wide,4", r"csv:2: a box of 'a\.jpg' is no number"),
+        (f"{HEAD}\na.jpg,1,2,,4", r"csv:2: a box of 'a\.jpg' is no number"),
+        (f"{HEAD}\na.jpg,1,2,nan,4", r"csv:2: the box of 'a\.jpg' is empty or not finite"),
+        (f"{HEAD}\na.jpg,1,2,inf,4", r"csv:2: the box of 'a\.jpg' is empty or not finite"),
+        (f"{HEAD}\na.jpg,1,2,1,4", r"csv:2: the box of 'a\.jpg' is empty or not finite"),
+        (f"{HEAD}\na.jpg,1,4,3,2", r"csv:2: the box of 'a\.jpg' is empty or not finite"),
+    ],
+)
+def test_a_bad_table_of_boxes_is_named(root: Path, table: str, reason: str):
+    (root / "detector_boxes.csv").write_text(table, encoding="utf-8")
+    with pytest.raises(BadSample, match=f"detector_boxes.{reason}"):
+        read(root, RULES)
+
+
+def test_a_bad_table_of_faces_is_named(root: Path):
+    (root / "faces.csv").write_text("image,yaw\na.jpg,3\n", encoding="utf-8")
+    with pytest.raises(BadSample, match=r"faces\.csv: no column subset"):
+        read(root, RULES)
+
+
+@given(points=arrays(np.float64, (5, 2), elements=st.floats(-5000, 5000)))
+def test_points_written_and_read_are_the_same(tmp_path_factory, points: Array):
+    path = tmp_path_factory.mktemp("pts") / "face.pts"
+    write_pts(path, points)
+    np.testing.assert_allclose(read_pts(path, 5), points, atol=1e-6)
+
+
+def test_written_points_count_from_one(tmp_path: Path):
+    write_pts(tmp_path / "face.pts", np.array([[0.0, 0.0], [10.25, -3.0]]))
+    assert (tmp_path / "face.pts").read_text(encoding="utf-8").splitlines() == [
+        "version: 1",
+        "n_points: 2",
+        "{",
+        "1.000000 1.000000",
+        "11.250000 -2.000000",
+        "}",
+    ]

@@ -1,0 +1,102 @@
+"""Model files: what is saved comes back, and nothing else is taken for a model."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from wingloss import model
+from wingloss.networks import build
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    # as the training keeps it in memory
+    return build("cnn6", 2, seed=3).to(memory_format=torch.channels_last)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model.safetensors"
+
+
+def test_a_saved_network_comes_back(path: Path, network: nn.Module):
+    model.save(path, network, "cnn6", 2)
+    name, loaded = model.load(path)
+    assert name == "cnn6"
+    saved = network.state_dict()
+    assert loaded.state_dict().keys() == saved.keys()
+    assert all(torch.equal(value, saved[key]) for key, value in loaded.state_dict().items())
+    picture = torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(picture), network(picture))
+
+
+def test_the_header_says_what_it_is(path: Path, network: nn.Module):
+    model.save(path, network, "cnn6", 2)
+    with safe_open(path, framework="pt") as file:
+        assert file.metadata() == {"network": "cnn6", "landmarks": "2"}
+
+
+@pytest.mark.parametrize("length", [0, 5, 400, 10_000_000])
+def test_a_torn_file_is_named(path: Path, network: nn.Module, length: int):
+    model.save(path, network, "cnn6", 2)
+    whole = path.read_bytes()
+    assert length < len(whole)
+    path.write_bytes(whole[:length])
+    with pytest.raises(model.BadModel, match=r"model\.safetensors: not a model"):
+        model.load(path)
+
+
+class Payload:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+
+def test_a_pickle_is_refused_and_not_run(path: Path, tmp_path: Path):
+    path.write_bytes(pickle.dumps(Payload(tmp_path / "run")))
+    with pytest.raises(model.BadModel, match=r"model\.safetensors: not a model"):
+        model.load(path)
+    assert not (tmp_path / "run").exists()
+    pickle.loads(path.read_bytes())
+    assert (tmp_path / "run").exists()
+
+
+def test_a_torch_file_is_refused(path: Path, network: nn.Module):
+    torch.save(network.state_dict(), path)
+    with pytest.raises(model.BadModel, match=r"model\.safetensors: not a model"):
+        model.load(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        {"network": "cnn6"},
+        {"network": "resnet50", "landmarks": "2"},
+        {"network": "cnn6", "landmarks": "two"},
+        {"network": "cnn6", "landmarks": "-2"},
+        {"network": "cnn6", "landmarks": "3"},
+        {"network": "cnn7", "landmarks": "2"},
+    ],
+)
+def test_a_wrong_header_is_refused(path: Path, network: nn.Module, header: dict[str, str] | None):
+    tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
+    save_file(tensors, path, metadata=header)
+    with pytest.raises(model.BadModel, match=r"model\.safetensors: not a model"):
+        model.load(path)
+
+
+def test_other_weights_are_refused(path: Path):
+    save_file({"0.weight": torch.zeros(3)}, path, {"network": "cnn6", "landmarks": "2"})
+    with pytest.raises(model.BadModel, match=r"model\.safetensors: not a model"):
+        model.load(path)
