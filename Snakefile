@@ -7,13 +7,15 @@ from snakemake_logger_plugin_wingloss import announce_work
 min_version("9.0")
 
 
-configfile: "params.yaml"
-
-
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/common.smk"
+include: "workflow/rules/common.smk"  # checks the parameters, so it comes before the next line
+
+
+configfile: "params.yaml"
+
+
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"

@@ -75,21 +75,25 @@ def _status(stage: Callable[..., None], arguments: dict[str, Any], path: str) ->
     try:
         stage(**arguments)
         return 0
-    except UserError as error:
-        message = str(error)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            message = (
-                f"{error.filename or os.getcwd()}: no space left on the disk; free some and run "
-                "again (nothing half-written was kept, finished work stays)"
-            )
-        else:
-            message = f"{error.filename or ''}: {error.strerror or error}"
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        message = f"{type(error).__name__}: {error} (an error of this program; see {path})"
-    log.error(message)
-    with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
-        traceback.print_exc(file=file)
-    return 1
+        log.error(_line(error, path))
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+        return 1
+
+
+def _line(error: Exception, path: str) -> str:
+    """What to tell the user of an error; ``path`` is the log."""
+    if isinstance(error, UserError):
+        return str(error)
+    # libraries in other languages wrap the system's error in their own, and keep its words
+    if any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
+        return (
+            f"{getattr(error, 'filename', None) or os.getcwd()}: no space left on the disk; free "
+            "some and run again (nothing half-written was kept, finished work stays)"
+        )
+    if isinstance(error, OSError):
+        return str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
+    return f"{type(error).__name__}: {error} (an error of this program; see {path})"

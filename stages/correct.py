@@ -27,7 +27,7 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
         rows = samples[samples.split == split]
         points = predicting.predict(cell, 1, split, rows, frames_of(rows), params.context, rules)
         frames = corrected_frames(points, mean, params.correction.margin)
-        usable = np.asarray(np.isfinite(frames).all(axis=1))
+        usable = np.asarray(np.isfinite(frames).all(axis=1) & (frames[:, 2] > 0))
         if not usable.all():  # a stage one that diverged corrects nothing
             log.warning("%s: %d faces keep their face boxes", split, (~usable).sum())
             frames = np.where(usable[:, None], frames, frames_of(rows))

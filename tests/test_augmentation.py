@@ -105,6 +105,15 @@ def test_rotation_is_about_the_middle_of_the_box(faces: Faces):
     assert np.abs(angles).max() <= 30 and np.ptp(angles) > 30
 
 
+def test_the_moved_box_is_cut_from_the_turned_picture(faces: Faces):
+    points = augmented(faces, replace(FULL, flip=0))[1]
+    drawn = draw(replace(FULL, flip=0), 20, np.random.default_rng(0))
+    for k, (angle, (low, high)) in enumerate(zip(drawn.angle, drawn.corners, strict=True)):
+        cos, sin = np.cos(angle), np.sin(angle)
+        turned = (UNIT[k % 2] - 0.5) @ np.array([[cos, sin], [-sin, cos]]) + 0.5
+        np.testing.assert_allclose(points[k], (turned - low) / (high - low) * SIZE - 0.5)
+
+
 def test_blur_has_its_sigma(faces: Faces):
     """A Gaussian adds its variance to a dot's; the rounded kernel and grey levels lose a little."""
 

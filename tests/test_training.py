@@ -224,6 +224,18 @@ def test_trainings_differ_by_their_seed(faces: Faces):
     assert first != run(beginning(faces), faces, 3, objective=replace(OBJECTIVE, seed=1))
 
 
+def test_the_steps_follow_the_order(faces: Faces, monkeypatch: pytest.MonkeyPatch):
+    recipe, seen, augment = replace(RECIPE, batch=3), [], training.augment
+
+    def noting(faces: Faces, chosen: np.ndarray, *rest):
+        seen.extend(chosen.tolist())
+        return augment(faces, chosen, *rest)
+
+    monkeypatch.setattr(training, "augment", noting)
+    run(beginning(faces, recipe), faces, 6, recipe)
+    assert seen == order(REPEATS, OBJECTIVE.seed, 0, 18).tolist()  # two epochs of nine
+
+
 def test_the_curve_has_its_points(faces: Faces):
     recipe = replace(RECIPE, batch=2)
     state, seen = beginning(faces, recipe), []

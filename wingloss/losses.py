@@ -60,7 +60,7 @@ def landmark_loss(
     Raises:
         ValueError: the targets all lie within [0, 1], so they are not pixels.
     """
-    if bool((target.detach().abs() <= 1).all()):
+    if bool(((target >= 0) & (target <= 1)).all()):
         raise ValueError(
             "targets all lie within [0, 1]: the losses are defined in pixels of the input crop"
         )

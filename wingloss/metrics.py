@@ -40,8 +40,8 @@ def auc(errors: Array, threshold: float) -> float:
 
 
 def failure_rate(errors: Array, threshold: float) -> float:
-    """The share of errors ``(N,)`` above ``threshold``."""
-    return float((errors > threshold).mean())
+    """The share of errors ``(N,)`` above ``threshold``; an error that is NaN is a failure."""
+    return float((~(errors <= threshold)).mean())
 
 
 def ced(errors: Array, thresholds: Array) -> Array:

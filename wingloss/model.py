@@ -19,7 +19,7 @@ def save(path: Path, network: nn.Module, name: str, n_landmarks: int) -> None:
     save_file(tensors, path, metadata={"network": name, "landmarks": str(n_landmarks)})
 
 
-def load(path: Path) -> tuple[str, nn.Module]:
+def load(path: Path) -> tuple[str, nn.Sequential]:
     """The network's name and the network.
 
     Raises:

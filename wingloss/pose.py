@@ -79,7 +79,9 @@ def fit(shapes: Array, mode: int) -> PoseModel:
     mean = align(shapes, mean).mean(axis=0)
     mean /= np.linalg.norm(mean)
     aligned = align(shapes, mean).reshape(len(shapes), -1)
-    pca = PCA(n_components=min(10, len(shapes), aligned.shape[1]), svd_solver="full").fit(aligned)
+    pca = PCA(
+        n_components=min(max(10, mode), len(shapes), aligned.shape[1]), svd_solver="full"
+    ).fit(aligned)
     vector = pca.components_[mode - 1]
     vector = vector * np.sign(vector[np.abs(vector).argmax()])
     return PoseModel(mean, vector.reshape(mean.shape), pca.explained_variance_ratio_)

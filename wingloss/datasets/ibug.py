@@ -123,12 +123,15 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str
     """The rows of an optional CSV file with their line numbers."""
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in columns if name not in (reader.fieldnames or [])]
-        if missing:
-            raise BadSample(f"{path}: no column {', '.join(missing)}")
-        rows = [(reader.line_num, row) for row in reader]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in columns if name not in (reader.fieldnames or [])]
+            if missing:
+                raise BadSample(f"{path}: no column {', '.join(missing)}")
+            rows = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadSample(f"{path}: not a CSV file in UTF-8 ({error})") from error
     for line, row in rows:
         if any(row[name] is None for name in columns):
             raise BadSample(f"{path}:{line}: too few columns")

@@ -3,8 +3,6 @@
 import shutil
 import sys
 
-from snakemake.exceptions import WorkflowError
-
 sys.path.insert(0, workflow.basedir)
 
 from stages import layout
@@ -16,7 +14,7 @@ from wingloss import protocol
 try:
     PARAMS = load()
 except UserError as error:
-    raise WorkflowError(str(error))
+    sys.exit(f"error: {error}")
 
 RUNS = [run for dataset in PARAMS.datasets for run in layout.runs(PARAMS, dataset)]
 
@@ -60,3 +58,17 @@ def of(network, pattern, stage=""):
 def training_threads(_, attempt=None):
     """Runs side by side beat threads side by side, so a training has many only if runs are few."""
     return max(1, workflow.cores // max(1, len(RUNS)))
+
+
+# Samples a second that one thread trains: only their ratio to the other jobs' seconds matters.
+TRAINING_RATE = {"cnn6": 330, "cnn7": 26}
+
+
+def training_work(network):
+    """The seconds that the data set's budget takes, for the progress display."""
+
+    def seconds(wildcards):
+        budget = getattr(PARAMS.recipes[PARAMS.recipe], network).samples
+        return budget[wildcards.dataset] // TRAINING_RATE[network] + 5
+
+    return seconds

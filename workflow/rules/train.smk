@@ -1,6 +1,7 @@
 # Training: CNN-6, and the two stages of CNN-6/7 with the correction between them (Section 6).
 # Everything on the way to CNN-7 goes first, because it takes longest; so stage one is trained
 # before the CNN-6 run that shares its parameters, which the run store then already holds.
+# `exec`: no shell stands between a training and its engine, with which it dies.
 
 FACES = [
     layout.SAMPLES,
@@ -25,7 +26,7 @@ rule cnn6:
     threads: training_threads
     resources:
         gpu=GPUS,
-        work=45,
+        work=training_work("cnn6"),
     params:
         science=science(
             "recipe",
@@ -35,7 +36,7 @@ rule cnn6:
             "context",
         ),
     shell:
-        "python -m stages.train --dataset {wildcards.dataset} --network cnn6 --stage 1"
+        "exec python -m stages.train --dataset {wildcards.dataset} --network cnn6 --stage 1"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
@@ -57,7 +58,7 @@ rule cnn6_7_stage1:
     threads: training_threads
     resources:
         gpu=GPUS,
-        work=45,
+        work=training_work("cnn6"),
     params:
         science=science(
             "recipe",
@@ -68,7 +69,7 @@ rule cnn6_7_stage1:
             "context",
         ),
     shell:
-        "python -m stages.train --dataset {wildcards.dataset} --network cnn6_7 --stage 1"
+        "exec python -m stages.train --dataset {wildcards.dataset} --network cnn6_7 --stage 1"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
@@ -116,7 +117,7 @@ rule cnn6_7_stage2:
     threads: training_threads
     resources:
         gpu=GPUS,
-        work=200,
+        work=training_work("cnn7"),
     params:
         science=science(
             "recipe",
@@ -126,5 +127,5 @@ rule cnn6_7_stage2:
             "context",
         ),
     shell:
-        "python -m stages.train --dataset {wildcards.dataset} --network cnn6_7 --stage 2"
+        "exec python -m stages.train --dataset {wildcards.dataset} --network cnn6_7 --stage 2"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"

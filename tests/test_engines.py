@@ -1,0 +1,155 @@
+"""Snakemake and DVC have the same graph, and see the same first stages when something changes."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from project import ROOT, Project
+
+from stages import store
+
+RULES = {
+    **dict.fromkeys(("download", "prepare", "pose", "balance"), "workflow/rules/data.smk"),
+    **dict.fromkeys(("cnn6", "cnn6_7_stage1", "cnn6_7_stage2"), "workflow/rules/train.smk"),
+    "correct": "workflow/rules/train.smk",
+    **dict.fromkeys(("evaluate_cnn6", "evaluate_cnn6_7", "summary"), "workflow/rules/evaluate.smk"),
+}  # fmt: skip
+MODULES = {"cnn6": "train", "cnn6_7_stage1": "train", "cnn6_7_stage2": "train"} | {
+    "evaluate_cnn6": "evaluate",
+    "evaluate_cnn6_7": "evaluate",
+}
+
+# Parameters to lay the graphs out for, by name; the committed ones are the first.
+VARIANTS = {
+    "as committed": {},
+    "two data sets": {"datasets": ["synthetic", "300w"]},
+    "two seeds": {"seeds": [0, 3]},
+    "other grids": {
+        "runs.cnn6": {"balance": ["pdb_authors"], "loss": ["wing"]},
+        "runs.cnn6_7": {"balance": ["none", "pdb"], "loss": ["l1", "wing"]},
+        "stage_one": {"balance": "none", "loss": "l2"},
+    },
+    "the paper's recipe": {"recipe": "paper"},
+}
+
+
+def look(project: Project, changes: list[dict[str, str]]) -> list[dict]:
+    """What tests/graphs.py sees of the project after each change."""
+    output = project.root / "graphs.json"
+    seen = subprocess.run(
+        [sys.executable, Path(__file__).with_name("graphs.py"), output],
+        cwd=project.root,
+        env=project.environment,
+        input=json.dumps(changes),
+        text=True,
+        capture_output=True,
+    )
+    assert seen.returncode == 0, seen.stdout + seen.stderr
+    return json.loads(output.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """Both graphs for each of VARIANTS."""
+    project = Project.make(tmp_path_factory.mktemp("graphs"))
+    shutil.copy(ROOT / "params.yaml", project.root)
+    committed = project.read("params.yaml").decode()
+    changes = []
+    for values in VARIANTS.values():
+        project.set(**values)
+        changes.append({"params.yaml": project.read("params.yaml").decode()})
+        (project.root / "params.yaml").write_text(committed, encoding="utf-8")
+    changes[0] = {}
+    return dict(zip(VARIANTS, look(project, changes), strict=True))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_both_engines_have_the_same_graph(graphs: dict[str, dict], variant: str) -> None:
+    snakemake, dvc = graphs[variant]["snakemake"], graphs[variant]["dvc"]
+    differences = [
+        f"{name}: only {'dvc.yaml' if name in dvc else rules_of(name)} has this stage"
+        for name in sorted(snakemake.keys() ^ dvc.keys())
+    ]
+    for name in sorted(snakemake.keys() & dvc.keys()):
+        for part, ours in snakemake[name].items():
+            if ours != dvc[name][part]:
+                differences += [f"{name}: {part} differ", *differing(ours, dvc[name][part], name)]
+    assert not differences, "mend the file that is wrong:\n" + "\n".join(differences)
+
+
+def test_the_graph_is_what_the_parameters_ask_for(graphs: dict[str, dict]) -> None:
+    """Counted by hand, so that equal graphs can't be equally empty."""
+    data, cnn6, cnn6_7, summary = 4, 2, 4, 1  # stages a data set, a run of each network, a data set
+    counts = {variant: len(graph["snakemake"]) for variant, graph in graphs.items()}
+    assert counts == {
+        "as committed": data + 8 * cnn6 + cnn6_7 + summary,
+        "two data sets": 2 * (data + 8 * cnn6 + cnn6_7 + summary),
+        "two seeds": data + 2 * (8 * cnn6 + cnn6_7) + summary,
+        "other grids": data + cnn6 + 4 * cnn6_7 + summary,
+        "the paper's recipe": data + 8 * cnn6 + cnn6_7 + summary,
+    }
+
+
+@pytest.mark.parametrize("stage", RULES)
+def test_a_stage_depends_on_all_of_its_code(stage: str) -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert stages.keys() == RULES.keys()
+    listed = [file for file in stages[stage]["deps"] if file.endswith(".py")]
+    assert listed == store.code_files(f"stages.{MODULES.get(stage, stage)}"), (
+        f"mend the .py files under deps of {stage} in dvc.yaml"
+    )
+
+
+def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) -> None:
+    committed = finished.read("params.yaml").decode()
+    changes = {}
+    for name, values in {
+        "Wing's w": {"loss.wing.cnn6": {"w": 5, "epsilon": 2}},
+        "bins": {"dataset.synthetic.bins": 7},
+        "margin": {"correction.margin": 1.3},
+        "another loss": {"loss.l1.kind": "smooth_l1"},
+        "one run less": {"runs.cnn6.loss": ["wing"]},
+    }.items():
+        finished.set(**values)
+        changes[name] = {"params.yaml": finished.read("params.yaml").decode()}
+        (finished.root / "params.yaml").write_text(committed, encoding="utf-8")
+    for file in ("wingloss/metrics.py", "wingloss/correction.py", "wingloss/protocols/300w.yaml"):
+        changes[file] = {file: finished.read(file).decode() + "\n# changed\n"}
+    expected = {
+        "Wing's w": ["cnn6@synthetic-none-wing-0", "cnn6_7_stage1@synthetic-pdb-wing-0"],
+        "bins": ["balance@synthetic"],
+        "margin": ["correct@synthetic-pdb-wing-0"],
+        # CNN-6 before CNN-7 may have any of the losses
+        "another loss": ["cnn6_7_stage1@synthetic-pdb-wing-0"],
+        "one run less": ["summary@synthetic"],
+        "wingloss/metrics.py": [
+            "cnn6@synthetic-none-l2-0",
+            "cnn6@synthetic-none-wing-0",
+            "cnn6_7_stage1@synthetic-pdb-wing-0",
+        ],
+        "wingloss/correction.py": ["correct@synthetic-pdb-wing-0"],
+        "wingloss/protocols/300w.yaml": [],
+    }
+    seen = dict(zip(changes, look(finished, list(changes.values())), strict=True))
+    assert {name: one["snakemake_first"] for name, one in seen.items()} == expected
+    assert {name: one["dvc_first"] for name, one in seen.items()} == expected
+
+
+def rules_of(name: str) -> str:
+    return RULES.get(name.partition("@")[0], "workflow/rules")
+
+
+def differing(snakemake, dvc, name: str) -> list[str]:
+    """Lines that say what only one of the engines has."""
+    if isinstance(snakemake, dict):
+        snakemake, dvc = ([f"{k} = {v}" for k, v in d.items()] for d in (snakemake, dvc))
+    elif isinstance(snakemake, str):
+        snakemake, dvc = [snakemake], [dvc]
+    return [
+        *(f"    only in {rules_of(name)}: {item}" for item in snakemake if item not in dvc),
+        *(f"    only in dvc.yaml: {item}" for item in dvc if item not in snakemake),
+    ]

@@ -1,0 +1,182 @@
+"""Kills: an engine's, a training's; what is left, and how the next run goes on."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from project import TRAIN_WING, WING, Project
+from safetensors.numpy import load_file
+
+STAGE = "cnn6@synthetic-none-wing-0"
+ENGINES = {
+    "snakemake": ("snakemake", "--cores", "1", WING),
+    "dvc": ("dvc", "repro", "--single-item", STAGE),
+    # a shell that stays between DVC and the training
+    "dvc in dash": ("dvc", "repro", "--single-item", STAGE),
+}
+
+
+@pytest.fixture
+def untrained(finished: Project) -> Project:
+    """The finished project without the run `cnn6 none wing` and without any training's memory."""
+    shutil.rmtree(finished.root / ".runs")
+    shutil.rmtree(finished.root / ".dvc/cache")
+    shutil.rmtree((finished.root / WING).parent)
+    return finished
+
+
+def wait_for(condition: Callable[[], object], seconds: float) -> float:
+    """The seconds until ``condition`` held; fails after ``seconds``."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, "waited in vain"
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def outputs(project: Project) -> list[str]:
+    """Declared outputs of the training that are there."""
+    folder = (project.root / WING).parent
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def same_weights(one: Project, other: Project) -> bool:
+    first, second = (load_file(project.root / WING) for project in (one, other))
+    return first.keys() == second.keys() and all((first[k] == second[k]).all() for k in first)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_killed_engines_training_dies_and_is_taken_up(
+    template: Project, untrained: Project, engine: str
+) -> None:
+    if engine == "dvc in dash":
+        untrained.environment["SHELL"] = "/bin/sh"
+    running = untrained.start(*ENGINES[engine])
+    wait_for(untrained.checkpoints, 60)
+    running.kill()
+    wait_for(lambda: not untrained.processes("stages.train"), 5)
+    running.communicate()
+    assert not untrained.trainings(), "killed too late to show anything"
+    assert outputs(untrained) == []
+    if engine == "snakemake":
+        assert "cleared the stale lock" in untrained.run("workflow.unlock")
+    said = untrained.run(*ENGINES[engine])
+    assert "going on from the checkpoint at step" in said
+    assert same_weights(untrained, template)
+
+
+def test_a_training_killed_alone_fails_its_engine_and_is_taken_up(
+    template: Project, untrained: Project
+) -> None:
+    running = untrained.start(*ENGINES["dvc"])
+    wait_for(untrained.checkpoints, 60)
+    for process in untrained.processes("stages.train"):
+        process.kill()
+    running.communicate()
+    assert running.returncode != 0
+    assert not untrained.trainings(), "killed too late to show anything"
+    assert outputs(untrained) == []
+    said = untrained.run(*ENGINES["dvc"])
+    assert "going on from the checkpoint at step" in said
+    assert same_weights(untrained, template)
+    assert not untrained.left_over()
+
+
+def test_sigterm_leaves_a_checkpoint_and_no_output(template: Project, untrained: Project) -> None:
+    """Broken off again and again, the training goes on each time; torn checkpoints are stepped
+    over."""
+    training = untrained.start(*TRAIN_WING)
+    wait_for(untrained.checkpoints, 60)
+    training.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    said, _ = training.communicate()
+    assert time.monotonic() - began < 5
+    assert training.returncode == 128 + signal.SIGTERM, said
+    assert "the next run goes on from there" in said
+    assert outputs(untrained) == []
+    assert not untrained.left_over()
+    (newest,) = untrained.checkpoints()
+    before = newest.with_name("checkpoint.before.pt")
+    assert before.exists()
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
+    said = untrained.run(*TRAIN_WING)
+    assert f"{newest.relative_to(untrained.root)} is torn" in said
+    assert "going on from the checkpoint at step" in said
+    assert same_weights(untrained, template)
+    assert not newest.exists() and not before.exists()
+
+
+def test_both_checkpoints_torn_begins_anew(template: Project, untrained: Project) -> None:
+    untrained.run(*TRAIN_WING)
+    (result,) = (untrained.root / ".runs").glob("*/result")
+    for name in ("checkpoint.pt", "checkpoint.before.pt"):
+        (result.parent / name).write_bytes(b"PK torn")
+    shutil.rmtree(result)
+    said = untrained.run(*TRAIN_WING)
+    assert said.count("is torn") == 2
+    assert "going on" not in said
+    assert same_weights(untrained, template)
+
+
+def test_two_processes_train_once(template: Project, untrained: Project) -> None:
+    """The second waits for the first and takes its result; while it waits, it can be stopped."""
+    first = untrained.start(*TRAIN_WING)
+    wait_for(untrained.checkpoints, 60)
+    first.send_signal(signal.SIGSTOP)
+    stage_one = [word if word != "cnn6" else "cnn6_7" for word in TRAIN_WING]
+    second, third = untrained.start(*TRAIN_WING), untrained.start(*stage_one)
+    for process in (second, third):
+        assert "waiting for it" in process.stdout.readline()
+    third.terminate()
+    assert third.wait(timeout=5) == -signal.SIGTERM
+    first.send_signal(signal.SIGCONT)
+    assert first.wait(timeout=60) == second.wait(timeout=60) == 0
+    assert "taking it from the run store" in second.stdout.read()
+    assert len(untrained.trainings()) == 1
+    assert same_weights(untrained, template)
+
+
+@pytest.mark.parametrize("size", ["12k", "20k"])  # too small for the model, for what comes after
+def test_no_space_for_the_result_is_said_and_mended(
+    template: Project, untrained: Project, size: str
+) -> None:
+    """On a disk of its own that is full: one line, nothing half-written; then it goes on."""
+    disk = untrained.root / ".runs"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk],
+        capture_output=True,
+        text=True,
+    )
+    if mounted.returncode:
+        pytest.skip(f"can't mount a tiny disk: {mounted.stderr.strip()}")
+    try:
+        said = untrained.run(*TRAIN_WING, status=1)
+        errors = [line for line in said.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1 and "no space left on the disk" in errors[0], said
+        assert "Traceback" not in said
+        assert "no checkpoint could be written" in said
+        assert outputs(untrained) == []
+        assert not untrained.trainings() and not untrained.left_over()
+        subprocess.run(["mount", "-o", "remount,size=40m", disk], check=True)
+        untrained.run(*TRAIN_WING)
+        assert same_weights(untrained, template)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_corrupt_model_is_named(finished: Project) -> None:
+    model = finished.root / WING
+    model.write_bytes(model.read_bytes()[:100])
+    words = [word for word in TRAIN_WING if word not in ("--stage", "1")]
+    said = finished.run("stages.evaluate", *words[1:], status=1)
+    assert said.startswith(f"error: {WING}: not a model of this project")
+    assert said.count("\n") == 1 and said.endswith("; delete it and run again\n")
+    log = "evaluate/synthetic-cnn6-none-wing-0.log"
+    assert "Traceback" in finished.log(log)
+    assert os.listdir(Path(finished.root, WING).parent)

@@ -1,0 +1,306 @@
+"""Bringing in raw data and preparing them: 300W's official layout, and all that can be wrong."""
+
+import csv
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from project import Project
+
+from stages import download, prepare
+from wingloss.datasets.ibug import write_pts
+
+FOLDERS = {  # of 300W, with the photographs' names and how many faces each has
+    "afw": {"one": 2, "two": 1, "three": 1, "four": 3},
+    "helen/trainset": {"100_200": 1, "100_300": 2},
+    "helen/testset": {"900": 1},
+    "lfpw/trainset": {"image_0001": 0, "image_0002": 0},
+    "ibug": {"image_003_1": 0, "image_003_2": 0},
+}
+SHARING = ("afw", "helen/trainset", "helen/testset")  # a number at the end counts faces there
+MIRROR = Path(os.environ.get("WINGLOSS_MIRROR", "/nowhere")) / "300w"
+
+
+def write_300w(root: Path, boxes: bool = True) -> list[str]:
+    """A small 300W in its official layout; the names of its pictures."""
+    rng = np.random.default_rng(0)
+    rows = [("image", "x_min", "y_min", "x_max", "y_max")]
+    for folder, photographs in FOLDERS.items():
+        (root / folder).mkdir(parents=True)
+        ending = ".png" if folder.startswith("lfpw") else ".jpg"
+        for stem, faces in photographs.items():
+            for name in [f"{stem}_{i + 1}" for i in range(faces)] or [stem]:
+                picture = rng.integers(0, 255, (90, 100, 3), dtype=np.uint8)
+                cv2.imwrite(str(root / folder / f"{name}{ending}"), picture)
+                points = rng.uniform((30, 25), (70, 65), (68, 2))
+                write_pts(root / folder / f"{name}.pts", points)
+                rows.append((f"{folder}/{name}{ending}", "28.0", "23.0", "72.0", "67.0"))
+    if boxes:
+        with (root / "detector_boxes.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(rows)
+    return [row[0] for row in rows[1:]]
+
+
+@pytest.fixture
+def raw(project: Project) -> Path:
+    """A small 300W as the download stage leaves it."""
+    write_300w(project.root / "data/raw/300w")
+    return project.root / "data/raw/300w"
+
+
+def samples_of(project: Project, dataset: str = "300w") -> pd.DataFrame:
+    path = project.root / "data/prepared" / dataset / "samples.csv"
+    return pd.read_csv(path, keep_default_na=False)
+
+
+def test_300w_in_its_official_layout(project: Project, call: Callable) -> None:
+    images = write_300w(project.root / "data/incoming/300w")
+    before = sorted(project.root.glob("data/incoming/300w/**/*"))
+    assert call(project, download, dataset="300w")[0] == 0
+    status, said = call(project, prepare, dataset="300w")
+    assert status == 0, said
+    assert sorted(project.root.glob("data/incoming/300w/**/*")) == before
+    samples = samples_of(project)
+    assert sorted(samples.image) == sorted(images)
+    assert dict(samples[samples.split == "test"].groupby("subset").size()) == {
+        "challenge": 2,
+        "common": 1,
+    }
+    assert set(samples[samples.split == "train"].subset) == {""}
+    stamp = json.loads(project.read("data/prepared/300w/stamp.json"))
+    assert stamp["data_stamp"] == "partial"
+    assert stamp["parts"]["afw"] == 7
+    assert stamp["missing"]["helen/trainset"] == 2000 - 3
+    assert stamp["missing"]["lfpw/testset"] == 224
+    assert "warning: 300w: lfpw/testset has 0 faces of the protocol's 224" in said
+    assert "300w is PARTIAL" in said
+    crops = {s: np.load(project.root / f"data/prepared/300w/crops_{s}.npy").shape[0]
+             for s in ("train", "val", "test")}  # fmt: skip
+    assert crops == stamp["faces"] == dict(samples.groupby("split").size())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_validation_takes_whole_photographs(
+    project: Project, raw: Path, call: Callable, seed: int
+) -> None:
+    project.set(**{"dataset.300w.validation": {"share": 0.25, "seed": seed}})
+    assert call(project, prepare, dataset="300w")[0] == 0
+    samples = samples_of(project)
+    split = samples.groupby("photograph").split.agg(set)
+    assert (split.map(len) == 1).all()
+    assert (split == {"val"}).sum() == 2  # a quarter of 8 training photographs
+    # where a number at the end doesn't count faces, a picture is a photograph of its own
+    assert samples[samples.image.str.startswith("ibug")].photograph.nunique() == 2
+    assert samples[samples.image.str.startswith("afw")].photograph.nunique() == 4
+    assert set(samples[samples.split == "test"].image.str.split("/").str[0]) == {"helen", "ibug"}
+
+
+def test_boxes_from_detector_or_landmarks(project: Project, raw: Path, call: Callable) -> None:
+    assert call(project, prepare, dataset="300w")[0] == 0
+    samples = samples_of(project)
+    assert (samples[["box_x0", "box_y0", "box_x1", "box_y1"]] == [28, 23, 72, 67]).all(axis=None)
+    assert np.allclose(samples.frame_side, 44 * 1.25)
+    (raw / "detector_boxes.csv").unlink()
+    project.set(**{"dataset.300w.box": {"source": "landmarks", "scale": 1.0}})
+    assert call(project, prepare, dataset="300w")[0] == 0
+    samples = samples_of(project)
+    xs, ys = (samples[[f"{axis}{i}" for i in range(68)]] for axis in "xy")
+    assert np.allclose(samples.box_x0, xs.min(axis=1), atol=2e-3)
+    assert np.allclose(samples.box_y1, ys.max(axis=1), atol=2e-3)
+    longer = np.maximum(xs.max(axis=1) - xs.min(axis=1), ys.max(axis=1) - ys.min(axis=1))
+    assert np.allclose(samples.frame_side, longer, atol=2e-3)
+
+
+def test_context_crops_show_the_frame_enlarged(project: Project, raw: Path, call: Callable) -> None:
+    """A red square of the picture lies where box, scale and context say, to half a pixel."""
+    picture = np.zeros((90, 100, 3), np.uint8)
+    picture[40:50, 50:60] = (0, 0, 255)  # BGR; its middle is (54.5, 44.5)
+    for path in raw.glob("lfpw/trainset/*.png"):
+        cv2.imwrite(str(path), picture)
+    project.set(**{"dataset.300w.validation": {"share": 0.01, "seed": 0}})
+    assert call(project, prepare, dataset="300w")[0] == 0
+    samples = samples_of(project)
+    place = {image: i for i, image in enumerate(samples[samples.split == "train"].image)}
+    crop = np.load(project.root / "data/prepared/300w/crops_train.npy")[
+        place["lfpw/trainset/image_0002.png"]
+    ].astype(float)
+    assert crop[..., 1:].max() == 0  # red comes first in memory
+    side = 44 * 1.25 * 1.6  # pixels of the picture, around the box's centre (50, 45)
+    ys, xs = np.indices(crop.shape[:2])
+    found = [(axis * crop[..., 0]).sum() / crop[..., 0].sum() for axis in (xs, ys)]
+    expected = [(c - middle + side / 2) * 64 / side - 0.5
+                for c, middle in ((54.5, 50), (44.5, 45))]  # fmt: skip
+    assert np.allclose(found, expected, atol=0.5)
+
+
+def truncate(raw: Path) -> None:
+    path = raw / "afw/one_1.jpg"
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def points_67(raw: Path) -> None:
+    write_pts(raw / "afw/one_1.pts", np.full((67, 2), 40.0))
+
+
+def not_a_number(raw: Path) -> None:
+    points = np.full((68, 2), 40.0)
+    points[3, 1] = np.nan
+    write_pts(raw / "afw/one_1.pts", points)
+
+
+def no_points(raw: Path) -> None:
+    (raw / "afw/one_1.pts").unlink()
+
+
+def torn_points(raw: Path) -> None:
+    (raw / "afw/one_1.pts").write_text("version: 1\nn_points: 68\n{\n1 2\n", encoding="utf-8")
+
+
+def box_outside(raw: Path) -> None:
+    edit_boxes(raw, "afw/one_1.jpg,28.0,23.0,72.0,67.0", "afw/one_1.jpg,228.0,23.0,272.0,67.0")
+
+
+def box_missing(raw: Path) -> None:
+    edit_boxes(raw, "afw/one_1.jpg,28.0,23.0,72.0,67.0\n", "")
+
+
+def box_empty(raw: Path) -> None:
+    edit_boxes(raw, "afw/one_1.jpg,28.0,23.0,72.0,67.0", "afw/one_1.jpg,72.0,23.0,28.0,67.0")
+
+
+def no_box_column(raw: Path) -> None:
+    edit_boxes(raw, "x_max", "right")
+
+
+def nothing_there(raw: Path) -> None:
+    shutil.rmtree(raw)
+    raw.mkdir()
+
+
+def no_training_picture(raw: Path) -> None:
+    for folder in ("afw", "helen/trainset", "lfpw/trainset"):
+        shutil.rmtree(raw / folder)
+
+
+def edit_boxes(raw: Path, old: str, new: str) -> None:
+    path = raw / "detector_boxes.csv"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (truncate, "data/raw/300w/afw/one_1.jpg: not a whole picture"),
+        (points_67, "data/raw/300w/afw/one_1.pts: 67 points where 68 are expected"),
+        (not_a_number, "data/raw/300w/afw/one_1.pts: point 4 is '41.000000 nan', not finite"),
+        (no_points, "data/raw/300w/afw/one_1.pts: no such file; every picture needs its .pts"),
+        (torn_points, "data/raw/300w/afw/one_1.pts: no points between braces"),
+        (box_outside, "data/raw/300w/afw/one_1.jpg: its face box lies outside the picture"),
+        (box_missing, "afw/one_1.jpg: no detector box in detector_boxes.csv"),
+        (box_empty, "data/raw/300w/detector_boxes.csv:2: the box of 'afw/one_1.jpg' is empty"),
+        (no_box_column, "data/raw/300w/detector_boxes.csv: no column x_max"),
+        (nothing_there, "data/raw/300w: no training pictures; expected some in afw, helen"),
+        (no_training_picture, "data/raw/300w: no training pictures"),
+    ],
+)
+def test_bad_raw_data_is_one_line_and_leaves_nothing(
+    project: Project, raw: Path, call: Callable, spoil: Callable[[Path], None], message: str
+) -> None:
+    spoil(raw)
+    status, said = call(project, prepare, dataset="300w")
+    errors = [line for line in said.splitlines() if not line.startswith("[prepare 300w] ")]
+    assert status == 1
+    assert len(errors) == 1
+    assert errors[0].startswith(f"error: {message}")
+    assert "Traceback" in project.log("prepare/300w.log")
+    assert not project.left_over()
+    assert not (project.root / "data/prepared/300w/samples.csv").exists()
+    assert not (project.root / "data/prepared/300w/crops_train.npy").exists()
+
+
+def test_no_data_set_at_all_says_where_to_put_it(
+    project: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, said = call(project, download, dataset="300w")
+    assert (status, said.count("\n")) == (1, 1)
+    assert said.startswith("error: data/incoming/300w: none of 300w's folders is there (afw, ")
+    assert "WINGLOSS_MIRROR" in said
+    (project.root / "mirror").mkdir()
+    monkeypatch.setenv("WINGLOSS_MIRROR", str(project.root / "mirror"))
+    status, said = call(project, download, dataset="300w")
+    assert status == 1
+    assert said.startswith(f"error: {project.root}/mirror/300w: none of 300w's folders is there")
+    assert not (project.root / "data/raw").exists() or not any(project.root.glob("data/raw/*"))
+
+
+def test_a_read_only_mirror_is_copied(
+    project: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = write_300w(project.root / "mirror/300w")
+    for path in project.root.glob("mirror/300w/**/*.jpg"):
+        path.chmod(0o444)
+    monkeypatch.setenv("WINGLOSS_MIRROR", str(project.root / "mirror"))
+    for _ in range(2):  # the second takes the place of the first
+        status, said = call(project, download, dataset="300w")
+        assert status == 0, said
+    assert all(os.access(project.root / "data/raw/300w" / image, os.W_OK) for image in images)
+
+
+def test_a_full_disk_keeps_nothing_half_written(
+    project: Project, raw: Path, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "data/prepared/300w")
+
+    monkeypatch.setattr("os.fsync", full)
+    status, said = call(project, prepare, dataset="300w")
+    assert status == 1
+    assert said.splitlines()[-1].startswith("error: data/prepared/300w: no space left on the disk")
+    assert not project.left_over()
+    assert not [path for path in project.root.glob("data/prepared/300w/*") if path.is_file()]
+
+
+@pytest.mark.parametrize("engine", ["snakemake", "dvc"])
+def test_what_was_placed_by_hand_survives_a_failed_run(project: Project, engine: str) -> None:
+    project.set(datasets=["300w"])
+    root = project.root / "data/incoming/300w"
+    write_300w(root)
+    points_67(root)
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    if engine == "snakemake":
+        said = project.snakemake("data/prepared/300w/samples.csv", status=1)
+    else:
+        said = project.dvc("repro", "prepare@300w", status=255)
+    message = "error: data/raw/300w/afw/one_1.pts: 67 points where 68 are expected"
+    assert len([line for line in said.splitlines() if line.startswith(message)]) == 1
+    assert "Traceback" not in said
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+    assert not list(project.root.glob("data/prepared/300w/*.*"))
+    assert not project.left_over()
+
+
+@pytest.mark.skipif(not MIRROR.is_dir(), reason="no 300W: WINGLOSS_MIRROR names no folder with it")
+def test_the_real_300w(project: Project, call: Callable) -> None:
+    (project.root / "data/raw").mkdir(parents=True)
+    (project.root / "data/raw/300w").symlink_to(MIRROR)
+    status, said = call(project, prepare, dataset="300w")
+    assert status == 0, said
+    stamp = json.loads(project.read("data/prepared/300w/stamp.json"))
+    assert stamp["faces"] == {"train": 1808, "val": 203, "test": 0}
+    assert stamp["data_stamp"] == "partial"
+    samples = samples_of(project)
+    splits = samples.groupby("photograph").split.nunique()
+    assert (splits == 1).all()
+    face = samples[samples.image == "afw/1051618982_1.jpg"].iloc[0]
+    lines = (MIRROR / "afw/1051618982_1.pts").read_text(encoding="utf-8").splitlines()
+    x, y = (float(word) for word in lines[3 + 30].split())  # the tip of the nose
+    assert (face.x30, face.y30) == pytest.approx((x - 1, y - 1), abs=1e-3)

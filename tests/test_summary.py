@@ -1,0 +1,158 @@
+"""The tidy table of all runs, from predictions files made by hand; and a run that diverged."""
+
+import io
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from project import Project
+
+from stages import layout, summary
+from stages.layout import Run
+
+COLUMNS = (
+    "dataset", "data_stamp", "recipe", "precision", "network", "balance", "loss", "w", "epsilon",
+    "seed", "status", "split", "subset", "n_faces", "nme_inter_pupil", "nme_inter_ocular",
+    "nme_box", "nme_diag", "auc", "failure_rate", "auc_normaliser", "auc_threshold",
+    "train_seconds", "samples_seen", "commit",
+)  # fmt: skip
+ABOUT = {
+    "data_stamp": "partial",
+    "recipe": "fast",
+    "precision": "float32",
+    "w": 10.0,
+    "epsilon": 2.0,
+    "status": "trained",
+    "train_seconds": 12.5,
+    "samples_seen": 400,
+    "commit": "0123456789ab",
+}
+FACES = ["val a", "test b common", "test c common", "test d challenge"]  # split, face, subset
+ERRORS = np.array([2.0, 3.0, 6.0, 12.0])  # pixels, of every point
+LENGTHS = {"inter_pupil": 100.0, "inter_ocular": 150.0, "box": 200.0, "diag": 300.0}  # pixels
+
+
+def write_predictions(project: Project, run: Run, errors: np.ndarray, **about: object) -> None:
+    """Predictions that miss every point of face i by ``errors[i]`` pixels."""
+    split, face, subset = zip(*((name + " ").split(" ")[:3] for name in FACES), strict=True)
+    true = np.full((len(FACES), 68, 2), 50.0)
+    path = project.root / run.path(layout.PREDICTIONS)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        path,
+        run=json.dumps(vars(run) | ABOUT | about),
+        face=np.array(face),
+        split=np.array(split),
+        subset=np.array(subset),
+        predicted=(true + errors[:, None, None] * (0.6, 0.8)).astype(np.float32),
+        true=true.astype(np.float32),
+        **{f"normaliser_{name}": np.full(len(FACES), v) for name, v in LENGTHS.items()},
+    )
+
+
+@pytest.fixture
+def scored(project: Project) -> Project:
+    """300W with two seeds of one run; the second misses twice as far."""
+    project.set(**{
+        "datasets": ["300w"], "seeds": [0, 7],
+        "runs.cnn6": {"balance": ["pdb"], "loss": ["wing"]},
+        "runs.cnn6_7": {"balance": [], "loss": []},
+    })  # fmt: skip
+    for seed, factor in ((0, 1), (7, 2)):
+        write_predictions(project, Run("300w", "cnn6", "pdb", "wing", seed), factor * ERRORS)
+    return project
+
+
+def table_of(project: Project, dataset: str) -> pd.DataFrame:
+    text = project.read(f"results/{dataset}/summary.csv").decode()
+    return pd.read_csv(io.StringIO(text))
+
+
+def test_columns_and_rows(scored: Project, call: Callable) -> None:
+    status, said = call(scored, summary, dataset="300w")
+    assert status == 0, said
+    table = table_of(scored, "300w")
+    assert tuple(table.columns) == COLUMNS
+    rows = list(zip(table.seed, table.split, table.subset, table.n_faces, strict=True))
+    assert rows == [
+        (seed, *row)
+        for seed in (0, 7)
+        for row in (
+            ("val", "full", 1),
+            ("test", "full", 3),
+            ("test", "challenge", 1),
+            ("test", "common", 2),
+        )
+    ]
+    for name, value in (ABOUT | {"dataset": "300w", "network": "cnn6", "balance": "pdb"}).items():
+        assert set(table[name]) == {value}
+
+
+def test_values(scored: Project, call: Callable) -> None:
+    """Test faces miss by 3, 6 and 12 pixels where the pupils are 100 apart."""
+    assert call(scored, summary, dataset="300w")[0] == 0
+    table = table_of(scored, "300w").set_index(["seed", "split", "subset"])
+    full = table.loc[0, "test", "full"]
+    assert full.nme_inter_pupil == pytest.approx(7.0, rel=1e-5)
+    assert full.nme_inter_ocular == pytest.approx(7.0 / 1.5, rel=1e-5)
+    assert full.nme_box == pytest.approx(3.5, rel=1e-5)
+    assert full.nme_diag == pytest.approx(7.0 / 3, rel=1e-5)
+    assert (full.auc_normaliser, full.auc_threshold) == ("inter_pupil", 0.08)
+    # under the CED up to 8 %: (8 - 3) + (8 - 6) + 0 of 3 * 8
+    assert full.auc == pytest.approx(100 * 7 / 24, rel=1e-4)
+    assert full.failure_rate == pytest.approx(100 / 3, rel=1e-5)
+    assert table.loc[0, "test", "common"].nme_inter_pupil == pytest.approx(4.5, rel=1e-5)
+    assert table.loc[0, "test", "challenge"].nme_inter_pupil == pytest.approx(12.0, rel=1e-5)
+    assert table.loc[0, "val", "full"].nme_inter_pupil == pytest.approx(2.0, rel=1e-5)
+    assert table.loc[7, "test", "full"].nme_inter_pupil == pytest.approx(14.0, rel=1e-5)
+    means = json.loads(scored.read("results/300w/metrics.json"))["cnn6-pdb-wing"]
+    assert means.keys() == {"val", "test", "test_common", "test_challenge"}
+    assert means["test"]["nme_inter_pupil"] == pytest.approx(10.5, rel=1e-4)
+    assert means["test"]["failure_rate"] == pytest.approx(50.0, rel=1e-4)
+
+
+def test_a_diverged_run_has_rows_that_say_so(scored: Project, call: Callable) -> None:
+    run = Run("300w", "cnn6", "pdb", "wing", 7)
+    write_predictions(scored, run, np.full(4, np.nan), status="diverged")
+    status, said = call(scored, summary, dataset="300w")
+    assert status == 0, said
+    row = table_of(scored, "300w").set_index(["seed", "split", "subset"]).loc[7, "test", "full"]
+    assert (row.status, row.n_faces, row.auc, row.failure_rate) == ("diverged", 3, 0, 100)
+    assert math.isnan(row.nme_inter_pupil)
+
+
+def test_missing_predictions_are_named(scored: Project, call: Callable) -> None:
+    missing = Path("results/300w/predictions/cnn6/pdb/wing/seed7.npz")
+    (scored.root / missing).unlink()
+    status, said = call(scored, summary, dataset="300w")
+    assert (status, said.count("\n")) == (1, 1)
+    assert said.startswith(f"error: {missing}: no such file; run ")
+    assert not (scored.root / "results/300w/summary.csv").exists()
+
+
+def test_the_graph_goes_on_after_a_training_that_diverged(finished: Project) -> None:
+    """Wing's trainings blow up; L2's result stays, and all tables are made."""
+    before = finished.trainings()
+    finished.set(**{
+        "recipes.fast.cnn6.learning_rate_factor": {"wing": 1.0e30},
+        "recipes.fast.cnn7.learning_rate_factor": {"wing": 1.0e30},
+        "recipes.fast.cnn6.samples.synthetic": 40,
+    })  # fmt: skip
+    said = finished.snakemake()
+    assert "DIVERGED" in said
+    assert len(finished.trainings()) == len(before) + 4
+    table = table_of(finished, "synthetic")
+    statuses = {(row.network, row.loss): row.status for row in table.itertuples()}
+    assert statuses == {
+        ("cnn6", "l2"): "trained",
+        ("cnn6", "wing"): "diverged",
+        ("cnn6_7", "wing"): "diverged",
+    }
+    diverged = table[table.status == "diverged"]
+    assert (diverged.failure_rate == 100).all() and (diverged.auc == 0).all()
+    assert table[table.status == "trained"].nme_box.notna().all()
+    json.loads(finished.read("results/synthetic/metrics.json"))

@@ -1,0 +1,84 @@
+"""What runs beside the engines, and what they do when a parameter changes and changes back."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from project import L2, WING, Project
+from safetensors.numpy import load_file
+
+ENGINES = {
+    "snakemake": ("snakemake", "--cores", "1", WING, L2),
+    "dvc": ("dvc", "repro", "cnn6@synthetic-none-wing-0", "cnn6@synthetic-none-l2-0"),
+}
+
+
+def weights(path: Path) -> dict[str, bytes]:
+    return {name: tensor.tobytes() for name, tensor in load_file(path).items()}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_change_trains_what_it_touches_and_back_trains_nothing(
+    finished: Project, engine: str
+) -> None:
+    committed = finished.read("params.yaml").decode()
+    first, made, untouched = weights(finished.root / WING), finished.trainings(), finished.read(L2)
+
+    finished.set(**{"loss.wing.cnn6": {"w": 5, "epsilon": 2}})
+    said = finished.run(*ENGINES[engine])
+    assert "taking it from the run store" not in said
+    assert len(finished.trainings()) == len(made) + 1
+    assert weights(finished.root / WING) != first
+    assert "cnn6 1 none l2 0]" not in said and finished.read(L2) == untouched
+
+    (finished.root / "params.yaml").write_text(committed, encoding="utf-8")
+    # DVC remembers runs too; here only the run store is to
+    shutil.rmtree(finished.root / ".dvc/cache/runs")
+    both = finished.trainings()
+    said = finished.run(*ENGINES[engine])
+    assert said.count("taking it from the run store") == 1
+    assert finished.trainings() == both
+    assert made.items() <= both.items()
+    assert weights(finished.root / WING) == first
+
+
+def test_sync_brings_the_engines_level_or_refuses(finished: Project) -> None:
+    """After Snakemake (which made the project), after DVC, and where both have work left."""
+    assert json.loads(finished.dvc("status", "--json")) == {}
+    said = finished.dvc("repro")
+    assert "Running stage" not in said and "Data and pipelines are up to date" in said
+
+    finished.set(**{"correction.margin": 1.4})
+    assert "Running stage 'summary@synthetic'" in finished.dvc("repro")
+    table = finished.read("results/synthetic/summary.csv")
+    assert "Snakemake now takes what DVC recorded" in finished.run("workflow.sync")
+    assert "Nothing to be done" in finished.snakemake()
+    assert finished.read("results/synthetic/summary.csv") == table
+
+    finished.set(**{"dataset.synthetic.bins": 5})
+    said = finished.run("workflow.sync", status=1)
+    assert said.startswith("error: neither engine is up to date")
+    assert "Snakemake wants to make" in said and "DVC sees changes in balance@synthetic" in said
+    assert finished.read("results/synthetic/summary.csv") == table
+
+
+def test_unlock_clears_only_stale_locks(project: Project) -> None:
+    lock = project.root / ".snakemake/locks/0.input.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    stage = project.start("stages.train")
+    stage.send_signal(signal.SIGSTOP)
+    try:
+        for command in ("workflow.unlock", "workflow.sync"):
+            said = project.run(command, status=1)
+            assert said.startswith(f"error: process {stage.pid} still runs here: ")
+            assert said.count("\n") == 1
+        assert lock.exists()
+    finally:
+        stage.kill()
+        stage.communicate()
+    assert "cleared the stale lock .snakemake/locks/0.input.lock" in project.run("workflow.unlock")
+    assert not lock.exists()
+    assert project.run("workflow.unlock") == ""
