@@ -83,9 +83,3 @@ def test_an_interpreter_without_the_packages_says_so() -> None:
     assert done.stderr.startswith(f"error: {sys.executable} has no package '")
     assert "run 'make setup' once" in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-def test_from_the_shell_too(project: Project) -> None:
-    said = project.run("stages.pose", "--dataset", "synthetic", status=1)
-    assert said.startswith("error: data/prepared/synthetic/samples.csv: no such file; run ")
-    assert said.count("\n") == 1

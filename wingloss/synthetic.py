@@ -405,7 +405,7 @@ def _fill(paint: NDArray[np.uint8], outline: Array, colour: ArrayLike) -> None:
     cv2.fillPoly(
         paint,
         [np.rint(cells * 16).astype(np.int32)],
-        tuple(map(float, colour)),
+        tuple(np.asarray(colour, dtype=float)),
         cv2.LINE_AA,
         4,
     )
@@ -482,12 +482,12 @@ def _background(size: int, rng: Generator) -> Array:
     for _ in range(rng.integers(0, 12)):
         corners = rng.uniform(0, size, 2) + rng.normal(0, 0.2 * size, (rng.integers(3, 9), 2))
         _fill_hull(picture, corners, rng.uniform(0, 230) + rng.normal(0, 25, 3))
-    return cv2.GaussianBlur(picture, (0, 0), size * rng.uniform(0.003, 0.03))
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), size * rng.uniform(0.003, 0.03)))
 
 
 def _fill_hull(picture: Array, points: Array, colour: Array) -> None:
     hull = cv2.convexHull(np.rint(points).astype(np.int32))
-    cv2.fillConvexPoly(picture, hull, tuple(map(float, colour)))
+    cv2.fillConvexPoly(picture, hull, tuple(np.asarray(colour, dtype=float)))
 
 
 def _expose(picture: Array, rng: Generator) -> NDArray[np.uint8]:
@@ -517,7 +517,8 @@ def _detect(points: Array, distribution: FaceDistribution, rng: Generator) -> Ar
 
 def _refine(grid: Array, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Resamples a grid (h, w, C) to ``shape``; the cells of both tile the same area."""
-    return cv2.resize(grid.astype(np.float32), shape[::-1], interpolation=cv2.INTER_LINEAR)
+    small = grid.astype(np.float32)
+    return np.asarray(cv2.resize(small, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _blend(palette: Array, rng: Generator) -> Array:

@@ -39,7 +39,7 @@ class Recipe:
     momentum: float = field(metadata={"minimum": 0, "maximum": 0.999})  # AdamW: its first beta
     weight_decay: float = field(metadata={"minimum": 0})
     batch: int = field(metadata={"minimum": 1})
-    # what the untrained network answers: its zero bias, or about the mean shape of its training faces
+    # what the untrained network answers, about: its zero bias, or its training faces' mean shape
     first_guess: Literal["zero", "mean_shape"]
     # bfloat16 where the machine multiplies in it, or float32 everywhere
     precision: Precision
@@ -133,6 +133,7 @@ def start(network: nn.Sequential, name: str, training: Faces, recipe: Recipe) ->
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
+            fused=True,
         )
     else:
         optimiser = torch.optim.AdamW(
@@ -140,6 +141,7 @@ def start(network: nn.Sequential, name: str, training: Faces, recipe: Recipe) ->
             lr=recipe.learning_rate,
             betas=(recipe.momentum, 0.999),
             weight_decay=recipe.weight_decay,
+            fused=True,  # one pass over the weights: at batch 16 a third of a step's time
         )
     return State(0, network, optimiser, [], [])
 
