@@ -87,10 +87,15 @@ def _metrics(table: pd.DataFrame, rules) -> dict[str, Any]:
         name = split if subset == "full" else f"{split}_{subset}"
         scores = found.setdefault(f"{network}-{balance}-{loss}", {})
         scores[name] = {
-            column: round(float(rows[column].mean()), 4)
+            column: _number(rows[column].mean())
             for column in (f"nme_{rules.headline}", "auc", "failure_rate")
         }
     return found
+
+
+def _number(value: float) -> float | None:
+    """A score as JSON takes it: a diverged run has none."""
+    return round(float(value), 4) if np.isfinite(value) else None
 
 
 def _pretty(table: pd.DataFrame, rules) -> str:

@@ -2,6 +2,7 @@
 
 import ctypes
 import dataclasses
+import os
 import platform
 import resource
 import shutil
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from stages import command, files, layout, store
+from stages import PARENT, command, files, layout, store
 from stages.command import log
 from stages.faces import context_maps, frames_of, read_faces, read_frames
 from stages.layout import Run
@@ -275,6 +276,8 @@ def _die_with_parent() -> None:
     """
     if platform.system() == "Linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1 is PR_SET_PDEATHSIG
+        if os.getppid() != PARENT:  # it was gone before it could send anything
+            raise SystemExit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

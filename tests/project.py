@@ -150,11 +150,18 @@ class Project:
     def processes(self, word: str) -> list[psutil.Process]:
         """The running processes of this folder whose command holds ``word``."""
         found = []
-        for process in psutil.process_iter(["cmdline", "cwd", "status"]):
+        for process in psutil.process_iter(["cmdline", "cwd"]):
             info = process.info
             if info["cwd"] == str(self.root) and word in " ".join(info["cmdline"] or []):
                 found.append(process)
         return found
+
+    def remove(self) -> None:
+        """Ends what a failed test left running here, and deletes the folder."""
+        for process in self.processes(""):
+            if process.pid != os.getpid():
+                process.kill()
+        shutil.rmtree(self.root)
 
 
 def copy(project: Project, root: Path) -> Project:
@@ -166,8 +173,9 @@ def copy(project: Project, root: Path) -> Project:
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
     """A project in which nothing has been run."""
-    yield Project.make(tmp_path)
-    shutil.rmtree(tmp_path)
+    made = Project.make(tmp_path)
+    yield made
+    made.remove()
 
 
 @pytest.fixture(scope="session")
@@ -191,8 +199,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def finished(template: Project, tmp_path: Path) -> Iterator[Project]:
     """A copy of the template, to be changed at will."""
-    yield copy(template, tmp_path)
-    shutil.rmtree(tmp_path)
+    copied = copy(template, tmp_path)
+    yield copied
+    copied.remove()
 
 
 @pytest.fixture

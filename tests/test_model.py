@@ -1,5 +1,6 @@
 """Model files: what is saved comes back, and nothing else is taken for a model."""
 
+import json
 import pickle
 from pathlib import Path
 
@@ -39,7 +40,13 @@ def test_a_saved_network_comes_back(path: Path, network: nn.Module):
 def test_the_header_says_what_it_is(path: Path, network: nn.Module):
     model.save(path, network, "cnn6", 2)
     with safe_open(path, framework="pt") as file:
-        assert file.metadata() == {"network": "cnn6", "landmarks": "2"}
+        assert file.metadata() == {"model": '{"network": "cnn6", "landmarks": 2}'}
+
+
+def test_equal_models_are_equal_files(path: Path, network: nn.Module):
+    model.save(path, network, "cnn6", 2)
+    model.save(path.with_name("again.safetensors"), network, "cnn6", 2)
+    assert path.read_bytes() == path.with_name("again.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("length", [0, 5, 400, 10_000_000])
@@ -82,21 +89,23 @@ def test_a_torch_file_is_refused(path: Path, network: nn.Module):
     [
         None,
         {"network": "cnn6"},
-        {"network": "resnet50", "landmarks": "2"},
+        {"network": "resnet50", "landmarks": 2},
         {"network": "cnn6", "landmarks": "two"},
-        {"network": "cnn6", "landmarks": "-2"},
-        {"network": "cnn6", "landmarks": "3"},
-        {"network": "cnn7", "landmarks": "2"},
+        {"network": "cnn6", "landmarks": -2},
+        {"network": "cnn6", "landmarks": 3},
+        {"network": "cnn7", "landmarks": 2},
     ],
 )
-def test_a_wrong_header_is_refused(path: Path, network: nn.Module, header: dict[str, str] | None):
+def test_a_wrong_header_is_refused(path: Path, network: nn.Module, header: dict | None):
     tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
-    save_file(tensors, path, metadata=header)
+    metadata = None if header is None else {"model": json.dumps(header)}
+    save_file(tensors, path, metadata=metadata)
     with pytest.raises(model.BadModel, match=r"model\.safetensors: not a model"):
         model.load(path)
 
 
 def test_other_weights_are_refused(path: Path):
-    save_file({"0.weight": torch.zeros(3)}, path, {"network": "cnn6", "landmarks": "2"})
+    header = json.dumps({"network": "cnn6", "landmarks": 2})
+    save_file({"0.weight": torch.zeros(3)}, path, {"model": header})
     with pytest.raises(model.BadModel, match=r"model\.safetensors: not a model"):
         model.load(path)

@@ -1,5 +1,6 @@
 """Model files: safetensors whose header says what network it is. Reading one never runs code."""
 
+import json
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -15,8 +16,10 @@ class BadModel(ValueError):
 
 def save(path: Path, network: nn.Module, name: str, n_landmarks: int) -> None:
     """Writes a network of ``wingloss.networks`` with its name and its number of landmarks."""
+    # One entry: safetensors writes several in any order, and equal models should be equal files.
+    header = json.dumps({"network": name, "landmarks": n_landmarks})
     tensors = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
-    save_file(tensors, path, metadata={"network": name, "landmarks": str(n_landmarks)})
+    save_file(tensors, path, metadata={"model": header})
 
 
 def load(path: Path) -> tuple[str, nn.Sequential]:
@@ -27,10 +30,10 @@ def load(path: Path) -> tuple[str, nn.Sequential]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-        name, count = header["network"], int(header["landmarks"])
+            header = json.loads((file.metadata() or {})["model"])
+        name, count = header["network"], header["landmarks"]
         network = networks.build(name, count, seed=0)
         network.load_state_dict(load_file(path))
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BadModel(f"{path}: not a model of this project ({error})") from error
     return name, network
