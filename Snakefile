@@ -21,6 +21,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 
 
+refuse_overrides(config)
 validate(config, "workflow/schemas/params.schema.json")
 
 

@@ -19,6 +19,7 @@ from wingloss.datasets import ibug
 from wingloss.synthetic import FaceDistribution, render_face
 
 JPEG_QUALITY = 92
+STREAM = 1_000_000_000  # where the next part's faces begin
 LARGE_POSE = 45.0  # degrees of yaw; faces beyond are the subset 'large_pose'
 
 
@@ -36,15 +37,16 @@ def _bring_in(dataset: str, target: Path) -> None:
     """Copies what the user's mirror or ``data/incoming`` holds of the data set."""
     incoming = Path(layout.INCOMING.format(dataset=dataset))
     mirror = os.environ.get("WINGLOSS_MIRROR")
-    source = Path(mirror) / dataset if mirror else incoming
+    sources = [Path(mirror) / dataset, incoming] if mirror else [incoming]
     folders = [part.folder for part in protocol.load(dataset).parts]
-    present = [folder for folder in folders if (source / folder).is_dir()]
-    if not present:
+    source = next((s for s in sources if any((s / f).is_dir() for f in folders)), None)
+    if source is None:
         raise UserError(
-            f"{source}: none of {dataset}'s folders is there ({', '.join(folders)}); put the "
-            f"unpacked data set under {incoming}/, or set WINGLOSS_MIRROR to a folder that holds "
-            f"{dataset}/; docs/data.md says where to get it"
+            f"{' and '.join(map(str, sources))}: none of {dataset}'s folders is there "
+            f"({', '.join(folders)}); put the unpacked data set under {incoming}/, or set "
+            f"WINGLOSS_MIRROR to a folder that holds {dataset}/; docs/data.md says where to get it"
         )
+    present = [folder for folder in folders if (source / folder).is_dir()]
     tables = [name for name in (ibug.BOXES, ibug.FACES) if (source / name).is_file()]
     with whole_folder(target) as new:
         for folder in present:
@@ -65,9 +67,11 @@ def _copy_files(source: Path, target: Path) -> None:
 def _render(rendered: Rendered, target: Path) -> None:
     """Renders training and test faces in 300W's layout, on all threads."""
     counts = {"train": rendered.train, "test": rendered.test}
+    # Each part has a stream of its own: more training faces leave the test faces as they are.
     jobs = [
-        (part, i, index)
-        for index, (part, i) in enumerate((p, i) for p, n in counts.items() for i in range(n))
+        (part, i, i + stream * STREAM)
+        for stream, (part, count) in enumerate(counts.items())
+        for i in range(count)
     ]
     boxes: list[tuple] = [("image", "x_min", "y_min", "x_max", "y_max")]
     faces: list[tuple] = [("image", "yaw", "pitch", "roll", "subset")]

@@ -1,5 +1,6 @@
 """``params.yaml`` as one typed model: science only, checked before anything runs."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -147,6 +148,11 @@ class Params:
         _among("runs.cnn6.loss", self.runs.cnn6.loss, self.loss)
         _among("runs.cnn6_7.loss", self.runs.cnn6_7.loss, self.loss)
         _among("stage_one.loss", [self.stage_one.loss], ["same", *self.loss])
+        for name in (*self.loss, *self.recipes):  # losses become parts of paths
+            if not re.fullmatch("[a-z0-9_]+", name) or name == "same":
+                raise ValueError(
+                    f"'{name}': names have small letters, digits and _ only, and none is 'same'"
+                )
         _among("dataset", self.dataset, get_args(DatasetName))
         _among("raw", self.raw, get_args(DatasetName))
         _among("datasets", self.datasets, self.dataset)

@@ -34,7 +34,7 @@ def predict(
         name, network = model.load(files.existing(cell.path(layout.MODEL, stage=stage)))
     except model.BadModel as error:
         raise UserError(f"{error}; delete it and run again") from error
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = training.device()
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     faces = read_faces(cell.dataset, split, samples, frames, context, rules)
     small = shrink(faces, ARCHITECTURES[name].input_size)

@@ -40,19 +40,20 @@ class Entry:
         self.key = hashlib.sha256(text.encode()).hexdigest()[:24]
         self.folder = store / self.key
         self.result = self.folder / "result"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        files.write_json(self.folder / "inputs.json", inputs)
+        self.inputs = inputs
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator["Entry"]:
         """Keeps every other process out of the folder; waits for the one that is in it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 log.info("the same training is running in another process: waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            files.write_json(self.folder / "inputs.json", self.inputs)
+            yield self
 
     def save(self, checkpoint: dict[str, Any]) -> bool:
         """Keeps a checkpoint and the one before it. A full disk is said, and survived."""

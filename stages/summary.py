@@ -24,8 +24,10 @@ COLUMNS = [
 def run(dataset: str) -> None:
     """Writes results/DATASET/summary.csv and metrics.json."""
     rules = protocol.load(dataset)
+    cells = layout.runs(load(), dataset)
+    _forget_others(dataset, {cell.path(layout.PREDICTIONS) for cell in cells})
     rows = []
-    for cell in layout.runs(load(), dataset):
+    for cell in cells:
         with np.load(files.existing(cell.path(layout.PREDICTIONS)), allow_pickle=False) as data:
             predictions = dict(data)
         about = json.loads(str(predictions["run"]))
@@ -41,6 +43,17 @@ def run(dataset: str) -> None:
         table.drop_duplicates([*_RUN, "seed"]).shape[0],
         _pretty(table, rules),
     )
+
+
+def _forget_others(dataset: str, current: set[Path]) -> None:
+    """Deletes predictions of runs that the parameters no longer ask for.
+
+    DVC takes the whole folder for this stage's input, so what lies there must be the runs' own.
+    """
+    root = Path(layout.PREDICTIONS_FOLDER.format(dataset=dataset))
+    for path in set(root.rglob("*.npz")) - current:
+        log.info("%s belongs to no run any more: deleted", path)
+        path.unlink()
 
 
 def _groups(
@@ -87,7 +100,7 @@ def _metrics(table: pd.DataFrame, rules) -> dict[str, Any]:
         name = split if subset == "full" else f"{split}_{subset}"
         scores = found.setdefault(f"{network}-{balance}-{loss}", {})
         scores[name] = {
-            column: _number(rows[column].mean())
+            column: _number(rows[column].mean(skipna=False))
             for column in (f"nme_{rules.headline}", "auc", "failure_rate")
         }
     return found
@@ -105,7 +118,7 @@ def _pretty(table: pd.DataFrame, rules) -> str:
         index=_RUN,
         columns=["split", "subset"],
         values=column,
-        aggfunc="mean",
+        aggfunc=lambda seeds: seeds.mean(skipna=False),
         sort=False,
     )
     return f"{column} in percent, mean over seeds\n{wide.round(2).to_string()}"

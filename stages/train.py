@@ -18,12 +18,11 @@ import torch
 
 from stages import PARENT, command, files, layout, store
 from stages.command import log
-from stages.faces import context_maps, frames_of, read_faces, read_frames
+from stages.errors import UserError
+from stages.job import Job
 from stages.layout import Run
-from stages.params import Params, load
+from stages.params import load
 from wingloss import model, networks, protocol, training
-from wingloss.augmentation import Faces, shrink
-from wingloss.metrics import normalisers
 
 CHECKPOINT_SECONDS = 20.0
 LOG_SECONDS = 30.0
@@ -33,108 +32,38 @@ def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: i
     """Writes stage STAGE of the run: model.safetensors, curve.csv and manifest.json."""
     _die_with_parent()
     torch.set_num_threads(command.threads())
-    params = load()
     cell = Run(dataset, network, balance, loss, seed)
-    job = _Job.of(params, cell, stage)
-    entry = store.Entry(layout.RUN_STORE, job.inputs())
-    with entry.locked():
+    job = Job.of(load(), cell, stage)
+    inputs = job.inputs()
+    with store.Entry(layout.RUN_STORE, inputs).locked() as entry:
         if entry.result.exists():
             log.info("this training was made before: taking it from the run store")
         else:
-            _train(job, entry)
+            _train(job, inputs, entry)
+        if store.code_hash("stages.job") != inputs["code"]:
+            raise UserError("the code was changed while the training ran; run again")
         entry.deliver(cell.path(layout.TRAINED, stage=stage))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """One training, resolved: nothing in it is left to the parameters' file."""
-
-    name: str  # the network that is trained, cnn6 or cnn7
-    dataset: str
-    objective: training.Objective
-    recipe: training.Recipe
-    steps: int
-    repeats: Path
-    frames: Path | None  # stage two's frames; None for the face boxes
-    params: Params
-    device: torch.device
-
-    @classmethod
-    def of(cls, params: Params, cell: Run, stage: int) -> "_Job":
-        """Stage ``stage`` (from 1) of the run ``cell``."""
-        name = layout.STAGES[cell.network][stage - 1]
-        two_stage = len(layout.STAGES[cell.network]) == 2
-        if two_stage and stage == 1:  # the parameters may give it another loss and balance
-            own = params.stage_one
-            cell = dataclasses.replace(
-                cell,
-                loss=cell.loss if own.loss == "same" else own.loss,
-                balance=cell.balance if own.balance == "same" else own.balance,
-            )
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        recipe = getattr(params.recipes[params.recipe], name)
-        precision = training.available_precision(recipe.precision, device)
-        loss = params.loss[cell.loss]
-        return cls(
-            name=name,
-            dataset=cell.dataset,
-            objective=training.Objective(
-                loss=loss.kind,
-                wing=getattr(loss, name),
-                augmentation=getattr(params.augmentation, name),
-                seed=cell.seed,
-            ),
-            recipe=dataclasses.replace(recipe, precision=precision),
-            steps=training.total_steps(recipe, cell.dataset),
-            repeats=cell.path(layout.REPEATS),
-            frames=cell.path(layout.FRAMES) if stage == 2 else None,
-            params=params,
-            device=device,
-        )
-
-    def inputs(self) -> dict[str, Any]:
-        """All that the result depends on, as plain data: the run store's key."""
-        data = {
-            "protocol": protocol.path(self.dataset),
-            "samples": Path(layout.SAMPLES.format(dataset=self.dataset)),
-            "repeats": self.repeats,
-        }
-        for split in ("train", "val"):
-            data[split] = Path(layout.CROPS.format(dataset=self.dataset, split=split))
-        if self.frames:
-            data["frames"] = self.frames
-        recipe = dataclasses.asdict(self.recipe)
-        del recipe["samples"]  # the steps say what counts
-        return {
-            "network": self.name,
-            "objective": dataclasses.asdict(self.objective),
-            "recipe": recipe,
-            "steps": self.steps,
-            "context": dataclasses.asdict(self.params.context),
-            "data": {name: store.file_hash(path) for name, path in data.items()},
-            "code": store.code_hash("wingloss.training"),
-        }
-
-
-def _train(job: _Job, entry: store.Entry) -> None:
+def _train(job: Job, inputs: dict[str, Any], entry: store.Entry) -> None:
     """Trains from the newest checkpoint, or from the start, to the finished entry."""
+    commit = _commit()
     rules = protocol.load(job.dataset)
-    samples = files.read_samples(Path(layout.SAMPLES.format(dataset=job.dataset)))
-    fitting, _ = _faces(job, samples, "train")
-    validating, lengths = _faces(job, samples, "val")
+    fitting, _ = job.faces("train")
+    validating, lengths = job.faces("val")
     repeats = files.read_table(job.repeats, face=str).repeats.to_numpy(np.int64)
-    network = networks.build(job.name, rules.n_landmarks, job.objective.seed)
-    network = network.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = training.start(network, job.name, fitting, job.recipe)
-    seconds = 0.0
+    network = networks.build(job.network, rules.n_landmarks, job.objective.seed)
+    device = training.device()
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = training.start(network, job.network, fitting, job.recipe)
+    before = 0.0
     if checkpoint := entry.newest():
         state.restore(checkpoint["state"])
-        seconds = checkpoint["seconds"]
+        before = checkpoint["seconds"]
         log.info("going on from the checkpoint at step %d of %d", state.step, job.steps)
-    validate = training.validation(job.name, validating, lengths, job.recipe.precision, job.device)
     log.info(
         "%s: %d faces (%d after balancing), %d steps of %d, %s on %d threads",
-        job.name,
+        job.network,
         len(fitting),
         repeats.sum(),
         job.steps,
@@ -142,12 +71,10 @@ def _train(job: _Job, entry: store.Entry) -> None:
         job.recipe.precision,
         torch.get_num_threads(),
     )
-    stopping = _Stopping()
-    began = now = saved = logged = time.monotonic()
-    first = state.step
-    for _ in training.train(
+    validate = training.validation(job.network, validating, lengths, job.recipe.precision, device)
+    steps = training.train(
         state,
-        job.name,
+        job.network,
         fitting,
         repeats,
         validate,
@@ -155,14 +82,22 @@ def _train(job: _Job, entry: store.Entry) -> None:
         job.recipe,
         job.steps,
         rules.flip_permutation,
-        job.device,
-    ):
+        device,
+    )
+    stopping = _Stopping()
+    began = now = saved = logged = time.monotonic()
+    first = state.step
+    for _ in steps:
         now = time.monotonic()
         if stopping.asked or now - saved > CHECKPOINT_SECONDS:
-            entry.save({"state": state.checkpoint(), "seconds": seconds + now - began})
+            kept = entry.save({"state": state.checkpoint(), "seconds": before + now - began})
             saved = now
         if stopping.asked:
-            log.warning("stopped at step %d; the next run goes on from there", state.step)
+            log.warning(
+                "stopped at step %d; the next run goes on from %s",
+                state.step,
+                "there" if kept else "the last checkpoint that could be written",
+            )
             raise SystemExit(128 + stopping.asked)
         if now - logged > LOG_SECONDS:
             _log_progress(state, job, (state.step - first) / (now - began))
@@ -171,30 +106,18 @@ def _train(job: _Job, entry: store.Entry) -> None:
         log.warning("DIVERGED at step %d: the outputs say so, and the graph goes on", state.step)
     result = entry.folder / "result.new"
     shutil.rmtree(result, ignore_errors=True)
-    result.mkdir()
-    model.save(result / "model.safetensors", state.network, job.name, rules.n_landmarks)
+    with files.whole_file(result / "model.safetensors") as partial:
+        model.save(partial, state.network, job.network, rules.n_landmarks)
     curve = pd.DataFrame([dataclasses.asdict(point) for point in state.curve])
     files.write_table(result / "curve.csv", curve)
-    files.write_json(result / "manifest.json", _manifest(job, entry, state, seconds + now - began))
+    manifest = _manifest(job, state, before + now - began)
+    manifest |= {"commit": commit, "key": entry.key, "inputs": inputs}
+    files.write_json(result / "manifest.json", manifest)
     entry.finish(result)
     log.info("validation NME %.2f %%", state.curve[-1].val_nme)
 
 
-def _faces(job: _Job, samples: pd.DataFrame, split: str) -> tuple[Faces, np.ndarray]:
-    """A split's faces, and their headline normalisers ``(N,)`` in pixels of the faces' crops."""
-    rules = protocol.load(job.dataset)
-    rows = samples[samples.split == split]
-    frames = read_frames(job.frames, rows) if job.frames else frames_of(rows)
-    faces = read_faces(job.dataset, split, rows, frames, job.params.context, rules)
-    small = shrink(faces, networks.ARCHITECTURES[job.name].input_size)
-    boxes = rows[["box_x0", "box_y0", "box_x1", "box_y1"]].to_numpy(np.float64)
-    points = files.points(rows, rules.n_landmarks)
-    scale = np.sqrt(np.linalg.det(context_maps(rows, job.params.context)[:, :, :2]))
-    scale = scale * small.crops.shape[1] / faces.crops.shape[1]
-    return small, scale * normalisers(points, boxes, rules)[rules.headline]
-
-
-def _log_progress(state: training.State, job: _Job, rate: float) -> None:
+def _log_progress(state: training.State, job: Job, rate: float) -> None:
     left = (job.steps - state.step) / rate
     log.info(
         "%d of %d samples, loss %.2f, validation NME %s, %.0f samples/s, %d:%02d left",
@@ -208,16 +131,14 @@ def _log_progress(state: training.State, job: _Job, rate: float) -> None:
     )
 
 
-def _manifest(
-    job: _Job, entry: store.Entry, state: training.State, seconds: float
-) -> dict[str, Any]:
-    """What made this model, where and how long it took."""
-    cuda = job.device.type == "cuda"
+def _manifest(job: Job, state: training.State, seconds: float) -> dict[str, Any]:
+    """What was trained, where, and how long it took."""
+    cuda = training.device().type == "cuda"
     return {
         "status": "diverged" if state.diverged else "trained",
-        "network": job.name,
+        "network": job.network,
         "dataset": job.dataset,
-        "recipe": job.params.recipe,
+        "recipe": job.recipe_name,
         "steps": state.step,
         "samples_seen": state.step * job.recipe.batch,
         "train_seconds": round(seconds, 1),
@@ -227,9 +148,6 @@ def _manifest(
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "commit": _commit(),
-        "key": entry.key,
-        "inputs": job.inputs(),
     }
 
 

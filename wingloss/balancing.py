@@ -51,7 +51,7 @@ def pdb(coefficients: Array, bins: int) -> tuple[Counts, Histogram]:
 
 
 def pdb_authors(coefficients: Array, bins: int) -> tuple[Counts, Histogram]:
-    """PDB as the authors' published function does it, quirks included.
+    """PDB's bins as the authors' published function has them, quirks included.
 
     The bins cover the *absolute* coefficients from 0 to their maximum, so left and right profiles
     share a bin; both ends of a bin belong to it, so a face on an edge is counted and repeated in

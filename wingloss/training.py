@@ -266,6 +266,12 @@ def forward(network: nn.Sequential, inputs: Tensor, precision: Precision) -> Ten
     return network[-1](features.float())
 
 
+def device() -> torch.device:
+    """The device to run on. Float32 means float32 on it: TF32, a GPU's default, is switched off."""
+    torch.backends.cudnn.allow_tf32 = False
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def available_precision(wanted: Precision, device: torch.device) -> Precision:
     """``wanted``, or float32 where bfloat16 would be emulated."""
     if wanted == "bfloat16":

@@ -3,6 +3,8 @@
 import shutil
 import sys
 
+import yaml
+
 sys.path.insert(0, workflow.basedir)
 
 from stages import layout
@@ -26,8 +28,17 @@ wildcard_constraints:
     dataset="[a-z0-9]+",
     network="|".join(layout.STAGES),
     balance="[a-z0-9_]+",
-    loss="[a-z0-9_.]+",
+    loss="[a-z0-9_]+",
     seed="[0-9]+",
+
+
+def refuse_overrides(config):
+    """Stops where Snakemake's command line has changed parameters, which only it would see."""
+    with open("params.yaml", encoding="utf-8") as file:
+        if config != yaml.safe_load(file):
+            sys.exit(
+                "error: --config and --configfile reach neither DVC nor the stages; change params.yaml"
+            )
 
 
 def protocol_file(wildcards):

@@ -1,0 +1,125 @@
+"""One training, resolved from the parameters: what it trains on, and the key it is stored under."""
+
+import dataclasses
+import hashlib
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from stages import files, layout, store
+from stages.faces import context_maps, frames_of, read_faces, read_frames
+from stages.layout import Run
+from stages.params import Context, Params
+from wingloss import networks, protocol, training
+from wingloss.augmentation import Faces, shrink
+from wingloss.geometry import Array
+from wingloss.metrics import normalisers
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One training; nothing in it is left to the parameters' file."""
+
+    network: str  # the network that is trained, cnn6 or cnn7
+    dataset: str
+    objective: training.Objective
+    recipe_name: str
+    recipe: training.Recipe
+    steps: int
+    context: Context
+    repeats: Path
+    frames: Path | None  # stage two's frames; None for the face boxes
+
+    @classmethod
+    def of(cls, params: Params, cell: Run, stage: int) -> "Job":
+        """Stage ``stage`` (from 1) of the run ``cell``."""
+        network = layout.STAGES[cell.network][stage - 1]
+        if stage < len(layout.STAGES[cell.network]):  # it may have another loss and balance
+            own = params.stage_one
+            cell = dataclasses.replace(
+                cell,
+                loss=cell.loss if own.loss == "same" else own.loss,
+                balance=cell.balance if own.balance == "same" else own.balance,
+            )
+        recipe = getattr(params.recipes[params.recipe], network)
+        precision = training.available_precision(recipe.precision, training.device())
+        loss = params.loss[cell.loss]
+        return cls(
+            network=network,
+            dataset=cell.dataset,
+            objective=training.Objective(
+                loss=loss.kind,
+                wing=getattr(loss, network),
+                augmentation=getattr(params.augmentation, network),
+                seed=cell.seed,
+            ),
+            recipe_name=params.recipe,
+            recipe=dataclasses.replace(recipe, precision=precision),
+            steps=training.total_steps(recipe, cell.dataset),
+            context=params.context,
+            repeats=cell.path(layout.REPEATS),
+            frames=cell.path(layout.FRAMES) if stage > 1 else None,
+        )
+
+    def samples(self, split: str) -> pd.DataFrame:
+        """The split's rows of the table of samples, with the frames that the network sees."""
+        table = files.read_samples(Path(layout.SAMPLES.format(dataset=self.dataset)))
+        return table[table.split == split]
+
+    def seen_frames(self, samples: pd.DataFrame) -> Array:
+        """The frames ``(N, 4)``, in image pixels, in which the network sees the samples' faces."""
+        return read_frames(self.frames, samples) if self.frames else frames_of(samples)
+
+    def faces(self, split: str) -> tuple[Faces, Array]:
+        """A split's faces, and their headline normalisers ``(N,)`` in pixels of their crops."""
+        rules = protocol.load(self.dataset)
+        rows = self.samples(split)
+        faces = read_faces(self.dataset, split, rows, self.seen_frames(rows), self.context, rules)
+        small = shrink(faces, networks.ARCHITECTURES[self.network].input_size)
+        boxes = rows[["box_x0", "box_y0", "box_x1", "box_y1"]].to_numpy(np.float64)
+        points = files.points(rows, rules.n_landmarks)
+        scale = np.sqrt(np.linalg.det(context_maps(rows, self.context)[:, :, :2]))
+        scale = scale * small.crops.shape[1] / faces.crops.shape[1]
+        return small, scale * normalisers(points, boxes, rules)[rules.headline]
+
+    def inputs(self) -> dict[str, Any]:
+        """All that the result depends on, as plain data: the run store's key.
+
+        Test faces have no part in a training, so they have none in its key.
+        """
+        rules = protocol.load(self.dataset)
+        data = {"repeats": store.file_hash(self.repeats)}
+        for split in ("train", "val"):
+            rows = self.samples(split)
+            rows = rows.drop(columns=["photograph", "subset", "image"])
+            data[f"{split} samples"] = _digest(rows.to_csv(index=False))
+            data[f"{split} frames"] = _digest(self.seen_frames(rows).tobytes())
+            crops = Path(layout.CROPS.format(dataset=self.dataset, split=split))
+            data[f"{split} crops"] = store.file_hash(crops)
+        recipe = dataclasses.asdict(self.recipe)
+        del recipe["samples"]  # the steps say what counts
+        factors = recipe.pop("learning_rate_factor")
+        return {
+            "network": self.network,
+            "objective": dataclasses.asdict(self.objective),
+            "recipe": recipe,
+            "learning_rate_factor": factors.get(self.objective.loss, 1.0),
+            "steps": self.steps,
+            "context": dataclasses.asdict(self.context),
+            "points": {
+                "flip_permutation": rules.flip_permutation.tolist(),
+                "headline": [rules.headline, rules.pupils, rules.outer_eye_corners],
+                "normalising_box": rules.normalising_box,
+            },
+            "data": data,
+            "code": store.code_hash("stages.job"),
+            "machine": [training.device().type, torch.__version__, platform.machine()],
+        }
+
+
+def _digest(content: str | bytes) -> str:
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
