@@ -27,7 +27,7 @@ PREDICTIONS = PREDICTIONS_FOLDER + "/{network}/{balance}/{loss}/seed{seed}.npz"
 CED = "results/{dataset}/ced/{network}-{balance}-{loss}-seed{seed}.csv"
 
 SUMMARY = "results/{dataset}/summary.csv"
-METRICS = "results/{dataset}/metrics.json"
+METRICS = "results/{dataset}/metrics"
 
 RUN_STORE = Path(".runs")
 LOGS = Path("logs")

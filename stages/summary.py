@@ -12,6 +12,7 @@ from stages import command, files, layout
 from stages.command import log
 from stages.params import load
 from wingloss import metrics, protocol
+from wingloss.protocol import Protocol
 
 COLUMNS = [
     "dataset", "data_stamp", "recipe", "precision", "network", "balance", "loss", "w", "epsilon",
@@ -22,7 +23,7 @@ COLUMNS = [
 
 
 def run(dataset: str) -> None:
-    """Writes results/DATASET/summary.csv and metrics.json."""
+    """Writes results/DATASET/summary.csv and a file of metrics a run."""
     rules = protocol.load(dataset)
     cells = layout.runs(load(), dataset)
     _forget_others(dataset, {cell.path(layout.PREDICTIONS) for cell in cells})
@@ -37,7 +38,7 @@ def run(dataset: str) -> None:
             )
     table = pd.DataFrame(rows)[COLUMNS]
     files.write_table(Path(layout.SUMMARY.format(dataset=dataset)), table)
-    files.write_json(Path(layout.METRICS.format(dataset=dataset)), _metrics(table, rules))
+    _write_metrics(Path(layout.METRICS.format(dataset=dataset)), table, rules)
     log.info(
         "%d runs\n%s",
         table.drop_duplicates([*_RUN, "seed"]).shape[0],
@@ -68,7 +69,9 @@ def _groups(
             yield split, subset, inside & (predictions["subset"] == subset)
 
 
-def _scores(predictions: dict[str, np.ndarray], chosen: np.ndarray, rules) -> dict[str, Any]:
+def _scores(
+    predictions: dict[str, np.ndarray], chosen: np.ndarray, rules: Protocol
+) -> dict[str, Any]:
     """The errors of the chosen faces, in percent."""
     errors = {
         name: metrics.nme(
@@ -92,26 +95,28 @@ def _scores(predictions: dict[str, np.ndarray], chosen: np.ndarray, rules) -> di
 _RUN = ["network", "balance", "loss"]
 
 
-def _metrics(table: pd.DataFrame, rules) -> dict[str, Any]:
-    """Means over seeds, nested as ``dvc metrics`` shows them: run, split and subset, score."""
-    found: dict[str, Any] = {}
-    for key, rows in table.groupby([*_RUN, "split", "subset"], sort=False):
-        network, balance, loss, split, subset = key
-        name = split if subset == "full" else f"{split}_{subset}"
-        scores = found.setdefault(f"{network}-{balance}-{loss}", {})
-        scores[name] = {
-            column: _number(rows[column].mean(skipna=False))
-            for column in (f"nme_{rules.headline}", "auc", "failure_rate")
-        }
-    return found
+def _write_metrics(folder: Path, table: pd.DataFrame, rules: Protocol) -> None:
+    """A file a run with its means over seeds, so that ``dvc metrics`` shows a row a run."""
+    with files.whole_folder(folder) as new:
+        for (network, balance, loss), rows in table.groupby(_RUN, sort=False):
+            scores: dict[str, float | None] = {}
+            for (split, subset), faces in rows.groupby(["split", "subset"], sort=False):
+                whole = subset == "full"
+                part = split if whole else f"{split}_{subset}"
+                scores[f"{part}.nme"] = _mean(faces[f"nme_{rules.headline}"])
+                if whole:
+                    scores[f"{part}.auc"] = _mean(faces.auc)
+                    scores[f"{part}.failure_rate"] = _mean(faces.failure_rate)
+            files.write_json(new / f"{network}-{balance}-{loss}.json", scores)
 
 
-def _number(value: float) -> float | None:
-    """A score as JSON takes it: a diverged run has none."""
-    return round(float(value), 4) if np.isfinite(value) else None
+def _mean(seeds: pd.Series) -> float | None:
+    """The mean over seeds as JSON takes it; none where one of them diverged."""
+    mean = float(seeds.mean(skipna=False))
+    return round(mean, 4) if np.isfinite(mean) else None
 
 
-def _pretty(table: pd.DataFrame, rules) -> str:
+def _pretty(table: pd.DataFrame, rules: Protocol) -> str:
     """The headline error of every run and subset, for the log."""
     column = f"nme_{rules.headline}"
     wide = table.pivot_table(

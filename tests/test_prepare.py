@@ -238,7 +238,9 @@ def test_no_data_set_at_all_says_where_to_put_it(
     monkeypatch.setenv("WINGLOSS_MIRROR", str(project.root / "mirror"))
     status, said = call(project, download, dataset="300w")
     assert status == 1
-    assert said.startswith(f"error: {project.root}/mirror/300w: none of 300w's folders is there")
+    assert said.startswith(
+        f"error: {project.root}/mirror/300w and data/incoming/300w: none of 300w's folders is there"
+    )
     assert not (project.root / "data/raw").exists() or not any(project.root.glob("data/raw/*"))
 
 

@@ -66,6 +66,7 @@ def test_a_checkpoint_runs_no_code(entry: store.Entry) -> None:
         def __reduce__(self):
             return os.mkdir, (str(entry.folder / "harm"),)
 
+    entry.folder.mkdir()
     torch.save({"step": Harm()}, entry.folder / store.CHECKPOINTS[0])
     assert entry.newest() is None
     assert not (entry.folder / "harm").exists()

@@ -109,10 +109,12 @@ def test_values(scored: Project, call: Callable) -> None:
     assert table.loc[0, "test", "challenge"].nme_inter_pupil == pytest.approx(12.0, rel=1e-5)
     assert table.loc[0, "val", "full"].nme_inter_pupil == pytest.approx(2.0, rel=1e-5)
     assert table.loc[7, "test", "full"].nme_inter_pupil == pytest.approx(14.0, rel=1e-5)
-    means = json.loads(scored.read("results/300w/metrics.json"))["cnn6-pdb-wing"]
-    assert means.keys() == {"val", "test", "test_common", "test_challenge"}
-    assert means["test"]["nme_inter_pupil"] == pytest.approx(10.5, rel=1e-4)
-    assert means["test"]["failure_rate"] == pytest.approx(50.0, rel=1e-4)
+    means = json.loads(scored.read("results/300w/metrics/cnn6-pdb-wing.json"))
+    scores = {f"{split}.{score}" for split in ("val", "test") for score in ("auc", "failure_rate")}
+    parts = {"val", "test", "test_common", "test_challenge"}
+    assert means.keys() == scores | {f"{part}.nme" for part in parts}
+    assert means["test.nme"] == pytest.approx(10.5, rel=1e-4)
+    assert means["test.failure_rate"] == pytest.approx(50.0, rel=1e-4)
 
 
 def test_a_diverged_run_has_rows_that_say_so(scored: Project, call: Callable) -> None:
@@ -123,6 +125,18 @@ def test_a_diverged_run_has_rows_that_say_so(scored: Project, call: Callable) ->
     row = table_of(scored, "300w").set_index(["seed", "split", "subset"]).loc[7, "test", "full"]
     assert (row.status, row.n_faces, row.auc, row.failure_rate) == ("diverged", 3, 0, 100)
     assert math.isnan(row.nme_inter_pupil)
+    means = json.loads(scored.read("results/300w/metrics/cnn6-pdb-wing.json"))
+    assert means["test.nme"] is None  # one seed that diverged leaves no mean
+
+
+def test_predictions_of_no_run_are_forgotten(scored: Project, call: Callable) -> None:
+    others = scored.root / "results/300w/predictions/cnn6/none/l1/seed0.npz"
+    others.parent.mkdir(parents=True)
+    others.write_bytes(b"")
+    status, said = call(scored, summary, dataset="300w")
+    assert status == 0, said
+    assert not others.exists() and "belongs to no run" in said
+    assert set(table_of(scored, "300w").seed) == {0, 7}
 
 
 def test_missing_predictions_are_named(scored: Project, call: Callable) -> None:
@@ -155,4 +169,4 @@ def test_the_graph_goes_on_after_a_training_that_diverged(finished: Project) -> 
     diverged = table[table.status == "diverged"]
     assert (diverged.failure_rate == 100).all() and (diverged.auc == 0).all()
     assert table[table.status == "trained"].nme_box.notna().all()
-    json.loads(finished.read("results/synthetic/metrics.json"))
+    assert b"NaN" not in finished.read("results/synthetic/metrics/cnn6-none-wing.json")

@@ -68,7 +68,7 @@ rule summary:
         ],
     output:
         report(layout.SUMMARY, caption="../report/summary.rst", category="Scores"),
-        layout.METRICS,
+        directory(layout.METRICS),
     log:
         "logs/summary/{dataset}.log",
     conda:
