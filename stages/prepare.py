@@ -28,6 +28,8 @@ from wingloss.geometry import (
 )
 from wingloss.protocol import SPLITS, Protocol
 
+BLOCK = 256  # crops in memory at once
+
 
 def run(dataset: str) -> None:
     """Writes data/prepared/DATASET: samples.csv, stamp.json and crops_SPLIT.npy."""
@@ -153,11 +155,13 @@ def _crops(samples: pd.DataFrame, root: Path, context: Context) -> Iterator[np.n
     frames = samples[["frame_x", "frame_y", "frame_side", "frame_angle"]].to_numpy(np.float64)
     maps = compose(unit_to_pixels(context.size), to_unit(enlarge(frames, context.scale)))
     cv2.setNumThreads(1)  # the pool has the threads
+    jobs = list(zip(samples.image, frames, maps, strict=True))
     with ThreadPoolExecutor(command.threads()) as pool:
-        yield from pool.map(
-            lambda job: _crop(root / job[0], job[1], job[2], context.size),
-            zip(samples.image, frames, maps, strict=True),
-        )
+        for first in range(0, len(jobs), BLOCK):  # or crops pile up before a slow disk
+            yield from pool.map(
+                lambda job: _crop(root / job[0], job[1], job[2], context.size),
+                jobs[first : first + BLOCK],
+            )
 
 
 def _crop(path: Path, frame: Array, transform: Array, size: int) -> np.ndarray:
