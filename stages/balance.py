@@ -16,8 +16,8 @@ def run(dataset: str) -> None:
     table = files.read_table(Path(layout.COEFFICIENTS.format(dataset=dataset)), face=str)
     training = table[table.split == "train"]
     histograms = []
-    for name, balance in BALANCES.items():
-        repeats, histogram = balance(training.coefficient.to_numpy(), bins)
+    for name, (balance, kind) in BALANCES.items():
+        repeats, histogram = balance(training[kind].to_numpy(), bins)
         files.write_table(
             Path(layout.REPEATS.format(dataset=dataset, balance=name)),
             pd.DataFrame({"face": training.face, "repeats": repeats}),

@@ -24,7 +24,7 @@ StageNetwork = Literal["cnn6", "cnn7"]
 
 @dataclass(frozen=True)
 class Grid:
-    """The runs of one network: every balance with every loss."""
+    """The runs of one network: every balance with every loss; with an empty list, none."""
 
     balance: list[Balance]
     loss: list[str]
@@ -172,6 +172,9 @@ class Params:
         for where, names in lists.items():
             if len(set(names)) < len(names):
                 raise ValueError(f"{where}: an entry stands there twice")
+        grids = (self.runs.cnn6, self.runs.cnn6_7)
+        if not (self.datasets and self.seeds and any(g.balance and g.loss for g in grids)):
+            raise ValueError("datasets, seeds, runs: they ask for no run at all")
 
 
 def load(path: Path = PARAMS) -> Params:

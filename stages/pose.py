@@ -6,7 +6,9 @@ import pandas as pd
 
 from stages import command, files, layout
 from stages.command import log
+from stages.faces import frames_of
 from wingloss import pose, protocol
+from wingloss.geometry import apply, to_unit
 
 
 def run(dataset: str) -> None:
@@ -14,7 +16,9 @@ def run(dataset: str) -> None:
     rules = protocol.load(dataset)
     samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
     points = files.points(samples, rules.n_landmarks)
-    model = pose.fit(points[samples.split == "train"], rules.pose_mode)
+    training = (samples.split == "train").to_numpy()
+    model = pose.fit(points[training], rules.pose_mode)
+    boxed = apply(to_unit(frames_of(samples)), points)
     log.info(
         "eigenvector %d explains %.0f %% of the shapes' variance",
         rules.pose_mode,
@@ -25,6 +29,9 @@ def run(dataset: str) -> None:
             "face": samples.face,
             "split": samples.split,
             "coefficient": model.coefficients(points),
+            "coefficient_authors": pose.authors_coefficients(
+                boxed[training], boxed, rules.pose_mode
+            ),
         }
     )
     files.write_table(Path(layout.COEFFICIENTS.format(dataset=dataset)), table, digits=9)

@@ -1,4 +1,4 @@
-"""Forgets the trainings in the run store that no run under ``results`` stems from."""
+"""Frees what nothing uses: results that params.yaml doesn't ask for, trainings without a result."""
 
 import fcntl
 import shutil
@@ -6,10 +6,22 @@ from pathlib import Path
 
 from stages import command, files, layout
 from stages.command import log
+from stages.params import load
 
 
 def run() -> None:
-    """Deletes unused entries of .runs; a training that is running keeps its own."""
+    """Deletes files of other runs than the parameters', then entries of .runs without a result.
+
+    Results of data sets that the parameters don't name stay, and a running training's entry.
+    """
+    params = load()
+    for dataset in params.datasets:
+        wanted = {path for run in layout.runs(params, dataset) for path in layout.outputs(run)}
+        for folder in ("models", "predictions", "ced"):
+            for path in Path("results", dataset, folder).rglob("*"):
+                if path.is_file() and path not in wanted and not path.name.startswith("."):
+                    path.unlink()
+                    log.info("%s deleted", path)
     manifests = Path("results").glob("*/models/**/manifest.json")
     used = {files.read_json(path)["key"] for path in manifests}
     entries = [path for path in layout.RUN_STORE.glob("*") if path.is_dir()]

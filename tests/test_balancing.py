@@ -60,7 +60,7 @@ def test_the_authors_empty_bins_are_skipped():
 
 @pytest.mark.parametrize("name", ["none", "pdb"])
 def test_faces_of_one_pose_are_taken_once(name: str):
-    repeats, histogram = BALANCES[name](np.full(5, 0.3), 9)
+    repeats, histogram = BALANCES[name][0](np.full(5, 0.3), 9)
     assert repeats.tolist() == [1] * 5
     assert histogram.before.sum() == 5
 
@@ -92,8 +92,8 @@ def test_pdb_bins_are_half_open(at: Array, count: int):
 @given(at=coefficients, count=bins, seed=st.integers(0, 9))
 def test_the_order_of_faces_does_not_matter(name: str, at: Array, count: int, seed: int):
     shuffled = np.random.default_rng(seed).permutation(len(at))
-    repeats, histogram = BALANCES[name](at, count)
-    others, other = BALANCES[name](at[shuffled], count)
+    repeats, histogram = BALANCES[name][0](at, count)
+    others, other = BALANCES[name][0](at[shuffled], count)
     assert np.array_equal(others, repeats[shuffled])
     assert np.array_equal(other.after, histogram.after)
 

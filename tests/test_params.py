@@ -78,6 +78,10 @@ MEANING = {
         "recipes.paper.cnn7.samples: '300w' is not defined",
     ),
     "twice the same": (with_value("seeds", [1, 1]), "seeds: an entry stands there twice"),
+    "no run": (
+        with_value("runs", {n: {"balance": [], "loss": ["l2"]} for n in ("cnn6", "cnn6_7")}),
+        "they ask for no run at all",
+    ),
     "twice the same loss": (with_value("runs.cnn6.loss", ["l2", "l2"]), "stands there twice"),
     "wing without shapes": (with_value("loss.wing", {"kind": "wing"}), "loss.wing: wing needs w"),
     "shapes without wing": (

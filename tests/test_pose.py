@@ -2,11 +2,20 @@
 
 import numpy as np
 import pytest
+import scipy.spatial
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wingloss.geometry import Array
-from wingloss.pose import PoseModel, align, fit, normalise, rotations
+from wingloss.pose import (
+    PoseModel,
+    _similar,
+    align,
+    authors_coefficients,
+    fit,
+    normalise,
+    rotations,
+)
 from wingloss.synthetic import LANDMARKS
 
 RNG = np.random.default_rng(0)
@@ -139,3 +148,37 @@ def test_too_few_shapes_are_refused(count: int, mode: int):
 
 def test_as_many_shapes_as_needed_are_enough():
     assert fit(HEADS[:2], 1).explained[0] == pytest.approx(1)
+
+
+def test_the_authors_coefficients_ignore_position_size_rotation_and_mirroring():
+    base = authors_coefficients(HEADS, HEADS, 1)
+    moved = 3 * turned(HEADS, 0.7) + [40, -7]
+    np.testing.assert_allclose(authors_coefficients(HEADS, moved, 1), base, atol=1e-9)
+    mirrored = HEADS * [-1, 1]
+    np.testing.assert_allclose(authors_coefficients(HEADS, mirrored, 1), base, atol=1e-9)
+
+
+def test_the_authors_alignment_by_hand():
+    # A reference of two shapes' plain mean: the unit square; a quarter turn, doubled, is aligned.
+    square = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+    big = 2 * turned(square, np.pi / 2) + 5
+    np.testing.assert_allclose(_similar(big[None], square)[0], square.ravel(), atol=1e-12)
+
+
+def test_the_authors_alignment_is_scipys():
+    reference = RNG.normal(size=(12, 2))
+    reference -= reference.mean(axis=0)
+    ours = _similar(SHAPE[None], reference)[0].reshape(-1, 2)
+    # SciPy gives both shapes unit norm and the second its least-squares scale against the first
+    _, theirs, _ = scipy.spatial.procrustes(reference, SHAPE)
+    np.testing.assert_allclose(ours / np.linalg.norm(reference), theirs, atol=1e-9)
+
+
+def test_the_authors_coefficients_of_frontal_heads_rise_with_yaw():
+    coefficients = authors_coefficients(HEADS, HEADS, 1)
+    assert abs(np.corrcoef(coefficients, YAW)[0, 1]) > 0.9
+
+
+def test_the_authors_refuse_too_few_shapes():
+    with pytest.raises(ValueError, match="too few"):
+        authors_coefficients(HEADS[:2], HEADS, 2)

@@ -178,6 +178,18 @@ def test_the_optimisers_are_the_recipes(faces: Faces):
     assert adamw.defaults["betas"] == (0.9, 0.999) and adamw.defaults["weight_decay"] == 0.05
 
 
+@pytest.mark.parametrize("recipe", [RECIPE, SGD])
+def test_weights_decay_and_biases_do_not(faces: Faces, recipe: Recipe):
+    state = beginning(faces, replace(recipe, weight_decay=0.5, learning_rate=0.1, momentum=0.0))
+    for parameter in state.network.parameters():
+        parameter.data.fill_(1.0)
+        parameter.grad = torch.zeros_like(parameter)
+    state.optimiser.step()
+    for parameter in state.network.parameters():
+        expected = 1.0 if parameter.ndim == 1 else 0.95
+        assert torch.allclose(parameter, torch.tensor(expected))
+
+
 @pytest.mark.parametrize("guess", ["zero", "mean_shape"])
 def test_the_first_guess_is_in_the_last_bias(faces: Faces, guess: str):
     state = beginning(faces, replace(RECIPE, first_guess=guess))

@@ -51,12 +51,13 @@ def pdb(coefficients: Array, bins: int) -> tuple[Counts, Histogram]:
 
 
 def pdb_authors(coefficients: Array, bins: int) -> tuple[Counts, Histogram]:
-    """PDB's bins as the authors' published function has them, quirks included.
+    """PDB as the authors' published function has it, quirks included.
 
-    The bins cover the *absolute* coefficients from 0 to their maximum, so left and right profiles
-    share a bin; both ends of a bin belong to it, so a face on an edge is counted and repeated in
-    both bins. The function divides by an empty bin's count and then repeats its none faces: here
-    they are none at once.
+    It has an alignment of its own (:func:`wingloss.pose.authors_coefficients`). The bins cover the
+    *absolute* coefficients from 0 to their maximum, so left and right profiles share a bin; both
+    ends of a bin belong to it, so a face on an edge is counted and repeated in both bins. The
+    function divides by an empty bin's count and then repeats its none faces: here they are none at
+    once.
     """
     size = np.abs(coefficients)
     edges = np.linspace(0.0, size.max(), bins + 1)
@@ -68,7 +69,12 @@ def pdb_authors(coefficients: Array, bins: int) -> tuple[Counts, Histogram]:
     return members @ factor, Histogram(edges, before, before * factor)
 
 
-BALANCES = {"none": none, "pdb": pdb, "pdb_authors": pdb_authors}
+# Each balance, and the kind of pose coefficients that it takes.
+BALANCES = {
+    "none": (none, "coefficient"),
+    "pdb": (pdb, "coefficient"),
+    "pdb_authors": (pdb_authors, "coefficient_authors"),
+}
 
 
 def _signed_bins(coefficients: Array, bins: int) -> tuple[Array, NDArray[np.intp]]:

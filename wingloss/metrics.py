@@ -36,7 +36,7 @@ def nme(predicted: Array, true: Array, normaliser: Array) -> Array:
 
 def auc(errors: Array, threshold: float) -> float:
     """The area under the CED curve of errors ``(N,)`` up to ``threshold``, as a share; exact."""
-    return float(1 - np.minimum(errors, threshold).mean() / threshold)
+    return float((1 - np.minimum(errors / threshold, 1)).mean())
 
 
 def failure_rate(errors: Array, threshold: float) -> float:

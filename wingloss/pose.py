@@ -6,6 +6,7 @@ One coefficient along the shape eigenvector that controls yaw stands for a face'
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import orthogonal_procrustes
 from sklearn.decomposition import PCA
 
 from wingloss.geometry import Array
@@ -85,3 +86,28 @@ def fit(shapes: Array, mode: int) -> PoseModel:
     vector = pca.components_[mode - 1]
     vector = vector * np.sign(vector[np.abs(vector).argmax()])
     return PoseModel(mean, vector.reshape(mean.shape), pca.explained_variance_ratio_)
+
+
+def authors_coefficients(training: Array, shapes: Array, mode: int) -> Array:
+    """The pose coefficients ``(N,)`` of ``shapes`` ``(N, L, 2)`` as the authors' function has them.
+
+    One pass: every shape is moved, scaled, turned *and, where that fits better, mirrored* to the
+    plain mean of the ``training`` shapes ``(M, L, 2)``, which are not aligned before they are
+    averaged; PCA of the training shapes follows. All shapes are in the units of their face boxes.
+    The sign is arbitrary, as the authors' bins take absolute values. Errors as :func:`fit`'s.
+    """
+    if len(training) <= mode:
+        raise ValueError(f"{len(training)} shapes are too few for eigenvector {mode}")
+    reference = training.mean(axis=0)
+    reference -= reference.mean(axis=0)
+    pca = PCA(n_components=mode, svd_solver="full").fit(_similar(training, reference))
+    return pca.transform(_similar(shapes, reference))[:, mode - 1]
+
+
+def _similar(shapes: Array, reference: Array) -> Array:
+    """Shapes ``(N, L, 2)`` by similarity or mirrored similarity to ``reference``: ``(N, 2L)``."""
+    aligned = []
+    for shape in shapes - shapes.mean(axis=1, keepdims=True):
+        turn, scale = orthogonal_procrustes(shape, reference)
+        aligned.append(scale / (shape**2).sum() * shape @ turn)
+    return np.reshape(aligned, (len(shapes), -1))

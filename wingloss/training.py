@@ -127,9 +127,15 @@ def start(network: nn.Sequential, name: str, training: Faces, recipe: Recipe) ->
         mean = torch.as_tensor(apply(inputs, training.points).mean(axis=0, keepdims=True))
         with torch.no_grad():
             network[-1].bias.copy_(to_shape_vectors(mean)[0])  # type: ignore[operator]
+    # Biases aren't decayed: the last layer's hold the mean shape, tens of pixels, and a decay would
+    # pull them to zero faster than AdamW, whose steps are about the learning rate, can push back.
+    parameters = [
+        {"params": [p for p in network.parameters() if p.ndim > 1]},
+        {"params": [p for p in network.parameters() if p.ndim == 1], "weight_decay": 0.0},
+    ]
     if recipe.optimiser == "sgd":
         optimiser: torch.optim.Optimizer = torch.optim.SGD(
-            network.parameters(),
+            parameters,
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
@@ -137,11 +143,11 @@ def start(network: nn.Sequential, name: str, training: Faces, recipe: Recipe) ->
         )
     else:
         optimiser = torch.optim.AdamW(
-            network.parameters(),
+            parameters,
             lr=recipe.learning_rate,
             betas=(recipe.momentum, 0.999),
             weight_decay=recipe.weight_decay,
-            fused=True,  # one pass over the weights: at batch 16 a third of a step's time
+            fused=True,  # one pass over the weights
         )
     return State(0, network, optimiser, [], [])
 
