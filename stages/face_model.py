@@ -9,6 +9,7 @@ import numpy as np
 
 from stages import command, files, layout
 from stages.command import log
+from stages.errors import UserError
 from wingloss import nrsfm, protocol
 
 MODEL = Path("wingloss/synthetic/face_model.json")
@@ -24,6 +25,8 @@ def run(dataset: str) -> None:
     rules = protocol.load(dataset)
     samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
     points = files.points(samples[samples.split == "train"], rules.n_landmarks)
+    if rules.pupils is None or rules.n_landmarks != 68:
+        raise UserError(f"--dataset {dataset}: its faces must have iBUG's 68 landmarks")
     permutation = rules.flip_permutation.tolist()
     model, views = nrsfm.estimate(
         points, permutation, (list(OUTLINE[0]), list(OUTLINE[1])), MODES, ROUNDS

@@ -17,11 +17,11 @@ def run() -> None:
     params = load()
     for dataset in params.datasets:
         wanted = {path for run in layout.runs(params, dataset) for path in layout.outputs(run)}
-        for folder in ("models", "predictions", "ced"):
-            for path in Path("results", dataset, folder).rglob("*"):
-                if path.is_file() and path not in wanted and not path.name.startswith("."):
-                    path.unlink()
-                    log.info("%s deleted", path)
+        for kind in ("models", "predictions", "ced"):
+            for file in Path("results", dataset, kind).rglob("*"):
+                if file.is_file() and file not in wanted and not file.name.startswith("."):
+                    file.unlink()
+                    log.info("%s deleted", file)
     manifests = Path("results").glob("*/models/**/manifest.json")
     used = {files.read_json(path)["key"] for path in manifests}
     entries = [path for path in layout.RUN_STORE.glob("*") if path.is_dir()]

@@ -72,14 +72,14 @@ def estimate(
     points = points / np.sqrt(np.square(points).sum(axis=(1, 2), keepdims=True) / count)
     mean = _bulge(points.mean(axis=0))
     basis = np.random.default_rng(0).normal(0, 0.01, (modes, count, 3))
-    state = _State(mean, basis, np.zeros((len(points), modes)), 0.01)
+    state = _State(mean, basis, np.zeros((len(points), modes)), 0.01, np.eye(modes))
     weights = np.ones((len(points), count))
     for _ in range(rounds):
         views = see(state.mean + np.tensordot(state.chosen, state.basis, 1), points, weights)
         yaw = views.yaw()
         weights = np.ones_like(weights)
-        weights[np.ix_(yaw < -SLIDES, outline[0])] = 0
-        weights[np.ix_(yaw > SLIDES, outline[1])] = 0
+        for side, turned_away in zip(outline, (yaw < -SLIDES, yaw > SLIDES), strict=True):
+            weights[np.ix_(turned_away, np.array(side, dtype=int))] = 0
         state = _improve(state, views, points, weights)
     upright = _nearest_rotation(views.rotation.mean(axis=0))
     rotation = views.rotation @ upright.T
@@ -115,7 +115,7 @@ class _State:
     basis: Array  # (K, L, 3)
     chosen: Array  # (N, K), each shape's expected coefficients
     noise: float  # variance of a landmark's coordinate
-    second: Array | None = None  # (K, K), the coefficients' mean second moments
+    second: Array  # (K, K), the coefficients' mean second moments
 
 
 def _improve(state: _State, views: Views, points: Array, weights: Array) -> _State:

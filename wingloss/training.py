@@ -7,7 +7,7 @@ that was broken off goes on as if nothing had happened: a checkpoint needs no ra
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -129,7 +129,7 @@ def start(network: nn.Sequential, name: str, training: Faces, recipe: Recipe) ->
             network[-1].bias.copy_(to_shape_vectors(mean)[0])  # type: ignore[operator]
     # Biases aren't decayed: the last layer's hold the mean shape, tens of pixels, and a decay would
     # pull them to zero faster than AdamW, whose steps are about the learning rate, can push back.
-    parameters = [
+    parameters: list[dict[str, Any]] = [
         {"params": [p for p in network.parameters() if p.ndim > 1]},
         {"params": [p for p in network.parameters() if p.ndim == 1], "weight_decay": 0.0},
     ]
