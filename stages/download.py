@@ -73,21 +73,23 @@ def _render(rendered: Rendered, target: Path) -> None:
         for stream, (part, count) in enumerate(counts.items())
         for i in range(count)
     ]
-    boxes: list[tuple] = [("image", "x_min", "y_min", "x_max", "y_max")]
-    faces: list[tuple] = [("image", "yaw", "pitch", "roll", "subset")]
-    with whole_folder(target) as new:
+    with (
+        whole_folder(target) as new,
+        (new / ibug.BOXES).open("w", newline="", encoding="utf-8") as box_file,
+        (new / ibug.FACES).open("w", newline="", encoding="utf-8") as face_file,
+        ProcessPoolExecutor(command.threads()) as pool,
+    ):
+        boxes, faces = (csv.writer(file, lineterminator="\n") for file in (box_file, face_file))
+        boxes.writerow(("image", "x_min", "y_min", "x_max", "y_max"))
+        faces.writerow(("image", "yaw", "pitch", "roll", "subsets"))
         for part in counts:
             (new / part).mkdir()
         make = partial(_render_one, new, rendered.faces, rendered.seed)
-        with ProcessPoolExecutor(command.threads()) as pool:
-            for done, (box, face) in enumerate(pool.map(make, jobs, chunksize=25), start=1):
-                boxes.append(box)
-                faces.append(face)
-                if done % 1000 == 0 or done == len(jobs):
-                    log.info("%d of %d faces rendered", done, len(jobs))
-        for name, rows in ((ibug.BOXES, boxes), (ibug.FACES, faces)):
-            with (new / name).open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows(rows)
+        for done, (box, face) in enumerate(pool.map(make, jobs, chunksize=25), start=1):
+            boxes.writerow(box)
+            faces.writerow(face)
+            if done % 1000 == 0 or done == len(jobs):
+                log.info("%d of %d faces rendered", done, len(jobs))
 
 
 def _render_one(

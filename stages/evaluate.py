@@ -45,7 +45,7 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
             run=json.dumps(_about(cell)),
             face=samples.face.to_numpy(str),
             split=samples.split.to_numpy(str),
-            subset=samples.subset.to_numpy(str),
+            subsets=samples.subsets.to_numpy(str),
             predicted=found.astype(np.float32),
             true=points.astype(np.float32),
             **{f"normaliser_{name}": length for name, length in lengths.items()},  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ def read_table(path: Path, **text: type) -> pd.DataFrame:
 
 def read_samples(path: Path) -> pd.DataFrame:
     """The table of samples that ``stages.prepare`` writes."""
-    return read_table(path, face=str, photograph=str, image=str, subset=str)
+    return read_table(path, face=str, photograph=str, image=str, subsets=str)
 
 
 def points(samples: pd.DataFrame, n_landmarks: int) -> Array:

@@ -95,7 +95,7 @@ class Job:
         data = {"repeats": store.file_hash(self.repeats)}
         for split in ("train", "val"):
             rows = self.samples(split)
-            rows = rows.drop(columns=["photograph", "subset", "image"])
+            rows = rows.drop(columns=["photograph", "subsets", "image"])
             data[f"{split} samples"] = _digest(rows.to_csv(index=False))
             data[f"{split} frames"] = _digest(self.seen_frames(rows).tobytes())
             crops = Path(layout.CROPS.format(dataset=self.dataset, split=split))

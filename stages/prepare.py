@@ -62,7 +62,7 @@ def _table(records: list[ibug.Record], dataset: Dataset, rules: Protocol) -> pd.
             "face": [Path(record.image).with_suffix("").as_posix() for record in records],
             "photograph": [record.photograph for record in records],
             "split": _splits(records, dataset.validation),
-            "subset": [record.subset for record in records],
+            "subsets": [record.subsets for record in records],
             "image": [record.image for record in records],
             **{f"box_{name}": boxes[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))},
             **{f"frame_{name}": frames[:, i] for i, name in enumerate(("x", "y", "side", "angle"))},

@@ -65,8 +65,9 @@ def _groups(
         inside = predictions["split"] == split
         if inside.any():
             yield split, "full", inside
-        for subset in sorted(set(predictions["subset"][inside]) - {""}):
-            yield split, subset, inside & (predictions["subset"] == subset)
+        tags = [set(names.split()) for names in predictions["subsets"]]
+        for subset in sorted(set().union(*(tags[i] for i in np.flatnonzero(inside)))):
+            yield split, subset, inside & np.array([subset in own for own in tags])
 
 
 def _scores(

@@ -83,7 +83,7 @@ def test_faces_of_one_photograph_are_kept_together_where_files_say_so(root: Path
 
 
 def test_parts_and_subsets_are_the_protocols(root: Path):
-    found = {image: (face.part.split, face.subset) for image, face in faces(root).items()}
+    found = {image: (face.part.split, face.subsets) for image, face in faces(root).items()}
     assert found["afw/134212_1.jpg"] == found["lfpw/trainset/image_0001.png"] == ("train", "")
     assert found["helen/testset/30427236_1.jpg"] == ("test", "common")
     assert found["lfpw/testset/image_0001.png"] == ("test", "common")
@@ -112,13 +112,13 @@ def test_detector_boxes_belong_to_their_pictures(root: Path):
 
 def test_a_table_may_name_subsets_where_the_protocol_does_not(root: Path):
     (root / "faces.csv").write_text(
-        "image,yaw,subset\nafw/134212_1.jpg,3,frontal\nibug/image_003_1.jpg,9,frontal\n",
+        "image,yaw,subsets\nafw/134212_1.jpg,3,frontal\nibug/image_003_1.jpg,9,frontal\n",
         encoding="utf-8",
     )
     found = faces(root)
-    assert found["afw/134212_1.jpg"].subset == "frontal"
-    assert found["afw/134212_2.jpg"].subset == ""
-    assert found["ibug/image_003_1.jpg"].subset == "challenge"
+    assert found["afw/134212_1.jpg"].subsets == "frontal"
+    assert found["afw/134212_2.jpg"].subsets == ""
+    assert found["ibug/image_003_1.jpg"].subsets == "challenge"
 
 
 GOOD = lines(points_of(IMAGES[0]))
@@ -182,7 +182,7 @@ def test_a_bad_table_of_boxes_is_named(root: Path, table: str, reason: str):
 
 def test_a_bad_table_of_faces_is_named(root: Path):
     (root / "faces.csv").write_text("image,yaw\na.jpg,3\n", encoding="utf-8")
-    with pytest.raises(BadSample, match=r"faces\.csv: no column subset"):
+    with pytest.raises(BadSample, match=r"faces\.csv: no column subsets"):
         read(root, RULES)
 
 

@@ -69,11 +69,11 @@ def test_300w_in_its_official_layout(project: Project, call: Callable) -> None:
     assert sorted(project.root.glob("data/incoming/300w/**/*")) == before
     samples = samples_of(project)
     assert sorted(samples.image) == sorted(images)
-    assert dict(samples[samples.split == "test"].groupby("subset").size()) == {
+    assert dict(samples[samples.split == "test"].groupby("subsets").size()) == {
         "challenge": 2,
         "common": 1,
     }
-    assert set(samples[samples.split == "train"].subset) == {""}
+    assert set(samples[samples.split == "train"].subsets) == {""}
     stamp = json.loads(project.read("data/prepared/300w/stamp.json"))
     assert stamp["data_stamp"] == "partial"
     assert stamp["parts"]["afw"] == 7

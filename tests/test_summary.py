@@ -31,14 +31,19 @@ ABOUT = {
     "samples_seen": 400,
     "commit": "0123456789ab",
 }
-FACES = ["val a", "test b common", "test c common", "test d challenge"]  # split, face, subset
+FACES = [
+    "val a ",
+    "test b common",
+    "test c common blur",
+    "test d challenge blur",
+]  # split, face, subsets
 ERRORS = np.array([2.0, 3.0, 6.0, 12.0])  # pixels, of every point
 LENGTHS = {"inter_pupil": 100.0, "inter_ocular": 150.0, "box": 200.0, "diag": 300.0}  # pixels
 
 
 def write_predictions(project: Project, run: Run, errors: np.ndarray, **about: object) -> None:
     """Predictions that miss every point of face i by ``errors[i]`` pixels."""
-    split, face, subset = zip(*((name + " ").split(" ")[:3] for name in FACES), strict=True)
+    split, face, subsets = zip(*(name.split(" ", 2) for name in FACES), strict=True)
     true = np.full((len(FACES), 68, 2), 50.0)
     path = project.root / run.path(layout.PREDICTIONS)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +52,7 @@ def write_predictions(project: Project, run: Run, errors: np.ndarray, **about: o
         run=json.dumps(vars(run) | ABOUT | about),
         face=np.array(face),
         split=np.array(split),
-        subset=np.array(subset),
+        subsets=np.array(subsets),
         predicted=(true + errors[:, None, None] * (0.6, 0.8)).astype(np.float32),
         true=true.astype(np.float32),
         **{f"normaliser_{name}": np.full(len(FACES), v) for name, v in LENGTHS.items()},
@@ -84,6 +89,7 @@ def test_columns_and_rows(scored: Project, call: Callable) -> None:
         for row in (
             ("val", "full", 1),
             ("test", "full", 3),
+            ("test", "blur", 2),
             ("test", "challenge", 1),
             ("test", "common", 2),
         )
@@ -106,12 +112,13 @@ def test_values(scored: Project, call: Callable) -> None:
     assert full.auc == pytest.approx(100 * 7 / 24, rel=1e-4)
     assert full.failure_rate == pytest.approx(100 / 3, rel=1e-5)
     assert table.loc[0, "test", "common"].nme_inter_pupil == pytest.approx(4.5, rel=1e-5)
+    assert table.loc[0, "test", "blur"].nme_inter_pupil == pytest.approx(9.0, rel=1e-5)
     assert table.loc[0, "test", "challenge"].nme_inter_pupil == pytest.approx(12.0, rel=1e-5)
     assert table.loc[0, "val", "full"].nme_inter_pupil == pytest.approx(2.0, rel=1e-5)
     assert table.loc[7, "test", "full"].nme_inter_pupil == pytest.approx(14.0, rel=1e-5)
     means = json.loads(scored.read("results/300w/metrics/cnn6-pdb-wing.json"))
     scores = {f"{split}.{score}" for split in ("val", "test") for score in ("auc", "failure_rate")}
-    parts = {"val", "test", "test_common", "test_challenge"}
+    parts = {"val", "test", "test_blur", "test_common", "test_challenge"}
     assert means.keys() == scores | {f"{part}.nme" for part in parts}
     assert means["test.nme"] == pytest.approx(10.5, rel=1e-4)
     assert means["test.failure_rate"] == pytest.approx(50.0, rel=1e-4)

@@ -3,7 +3,7 @@
 A ``.pts`` file holds 1-based pixel coordinates (the upper left pixel's centre is (1, 1)); here and
 in all of this project pixel centres are 0-based. Boxes of a face detector stand in one
 ``detector_boxes.csv`` (image, x_min, y_min, x_max, y_max; 0-based pixels). A ``faces.csv``
-(image, yaw, pitch, roll, subset) may say more of each face.
+(image, yaw, pitch, roll, subsets) may say more of each face; subsets stand between spaces.
 """
 
 import csv
@@ -33,7 +33,7 @@ class Record:
     image: str  # path in the raw data set
     photograph: str  # faces of one photograph share it
     part: Part
-    subset: str
+    subsets: str  # their names, between spaces
     points: Array  # (L, 2) image pixels, 0-based
     detector_box: Array | None  # (4,) x_min, y_min, x_max, y_max, image pixels, 0-based
 
@@ -59,7 +59,7 @@ def read(root: Path, protocol: Protocol) -> list[Record]:
                     image=image,
                     photograph=f"{part.folder}/{stem or path.stem}",
                     part=part,
-                    subset=part.subset or subsets.get(image, ""),
+                    subsets=part.subset or subsets.get(image, ""),
                     points=read_pts(path.with_suffix(".pts"), protocol.n_landmarks),
                     detector_box=boxes.get(image),
                 )
@@ -116,7 +116,7 @@ def _read_boxes(path: Path) -> dict[str, Array]:
 
 
 def _read_subsets(path: Path) -> dict[str, str]:
-    return {row["image"]: row["subset"] for _, row in _rows(path, ("image", "subset"))}
+    return {row["image"]: row["subsets"] for _, row in _rows(path, ("image", "subsets"))}
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
