@@ -222,12 +222,12 @@ def paint_head(surface: Array, person: Person, scalp: Field, size: int, rng: Gen
 
     def mix(share: Field, target: ArrayLike) -> None:
         nonlocal colour
-        target = np.asarray(target, np.float32)
+        target = np.broadcast_to(np.asarray(target, np.float32), colour.shape)
         rows = np.flatnonzero(share.max(axis=1) > 0.004)
         if not len(rows):
             return
         part = slice(rows[0], rows[-1] + 1)
-        colour[part] += share[part, :, None] * (target - colour[part])
+        colour[part] += share[part, :, None] * (target[part] - colour[part])
 
     made_up = not person.male and rng.random() < 0.6
     if rng.random() < 0.15 and skin[0] > 0.3:

@@ -141,7 +141,7 @@ def _shade(
         return full.reshape(size, size, *values.shape[1:])
 
     depth, cover = image(place[:, 2], -np.inf), image(np.ones(count, np.float32))
-    relief, surface = image(height) * zoom, image(owner, -1)
+    relief, surface = image(height) * np.float32(zoom), image(owner, -1)
     same = cv2.morphologyEx(surface, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) == 0
     for axis, (dx, dy) in enumerate(((1, 0), (0, 1))):
         slope = cv2.Sobel(relief, cv2.CV_32F, dx, dy, scale=1 / 8) * same
