@@ -85,7 +85,7 @@ class Masks:
     """Shares (0 to 1) of each fine cell (H, W) of the head grid."""
 
     def __init__(self, size: int) -> None:
-        self.shape = (19 * size // 10, 5 * size // 2)
+        self.shape = (11 * size // 5, 29 * size // 10)
         rng = np.random.default_rng(0)
         self.place = refine(head_grid().mean, self.shape)
         x, y, z = np.moveaxis(self.place, -1, 0)
@@ -281,7 +281,7 @@ def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
     """Two ellipsoids behind the lids with iris, pupil and the lid's shadow."""
     longitude, latitude = np.meshgrid(np.linspace(-1.4, 1.4, 96), np.linspace(-1.1, 1.1, 76))
     rays = directions(longitude, latitude)
-    white = linear(rng.uniform((205, 195, 190), (250, 242, 238)))
+    white = 0.62 * linear(rng.uniform((215, 205, 200), (250, 244, 240)))
     iris = rng.dirichlet(np.full(len(IRIS), 0.3)) @ IRIS * rng.uniform(0.8, 1.5)
     gaze = rng.normal(0, (0.2, 0.08))
     forward = directions(*gaze)
@@ -316,7 +316,7 @@ def mouth_inside(shape: Shape, rng: Generator) -> list[Sheet]:
     across, down = np.meshgrid(np.linspace(-1, 1, 96), np.linspace(0, 1, 24))
     ivory = linear(rng.uniform((205, 190, 165), (248, 242, 230)))
     x = 1.0 * half * across
-    arch = -0.09 - 0.9 * x**2
+    arch = -0.15 - 0.9 * x**2
     sheets = []
     widths = abs(np.sin(across * 1.5 * np.pi * (1.5 - 0.3 * abs(across))))
     gaps = np.clip(widths / 0.2, 0.45, 1)
@@ -325,7 +325,7 @@ def mouth_inside(shape: Shape, rng: Generator) -> list[Sheet]:
         points = np.stack([middle[0] + x, bite, lip[2] + arch - (0.03 if start > 0 else 0)], -1)
         gum = np.clip((0.4 - down) / 0.1, 0, 1)[..., None]
         dim = (gaps * (1.05 - 0.75 * across**2) * (0.8 if start > 0 else 1))[..., None]
-        colour = (ivory * (1 - gum) + linear((170, 85, 85)) * gum) * dim * 0.85
+        colour = (ivory * (1 - gum) + linear((170, 85, 85)) * gum) * dim * 0.6
         sheets.append(Sheet(points[::4, ::4], colour.astype(np.float32), 0.25))
     wall = np.stack([middle[0] + 1.3 * half * across, middle[1] + 0.5 * (down - 0.5) * 1.6,
                      middle[2] - 0.35 + 0 * x], -1)

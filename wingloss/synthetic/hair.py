@@ -33,8 +33,8 @@ class Hair:
         if self.style == "bald":
             cover *= 0
         elif self.style == "receding":
-            bare = np.clip(0.5 + (-30 - np.rad2deg(latitude)) / 12, 0, 1)
-            cover *= 1 - bare
+            cover *= np.clip((abs(np.rad2deg(longitude)) - 60) / 12, 0, 1)
+            cover *= np.clip(0.5 + (np.rad2deg(latitude) + 32) / 12, 0, 1)
         return cover.astype(np.float32)
 
 
@@ -75,7 +75,8 @@ def hair_sheets(hair: Hair, surface: Field, person: Person, size: int, rng: Gene
     line = np.deg2rad(np.interp(degrees, np.arange(-180, 181), hair.line))
     fall = np.interp(degrees, np.arange(-180, 181), hair.fall)
     along = np.linspace(0, 1, rows)[:, None]
-    on_skull = np.clip(along / 0.65, 0, 1) if fall.any() else along
+    knee = 1.5 / (1.5 + fall.max())  # the share of the rows that lie on the skull
+    on_skull = np.clip(along / knee, 0, 1)
     start = -1.45 if hair.style != "receding" else -0.55
     latitude = start + on_skull * (line - start)
     longitude = np.deg2rad(degrees)[None] + 0 * latitude
@@ -93,7 +94,7 @@ def hair_sheets(hair: Hair, surface: Field, person: Person, size: int, rng: Gene
     thick = thick * (1 + (0.22 if hair.style == "curly" else 0.14) * lumps) + 0.015
     points = skull + thick[..., None] * rays
     if fall.any():
-        drop = np.clip((along - 0.65) / 0.35, 0, 1)
+        drop = np.clip((along - knee) / (1 - knee), 0, 1)
         points[..., 1] += drop * fall
         wave = rng.uniform(0, 0.07) * np.sin(drop * rng.uniform(4, 9) * max(fall.max(), 0.5) + 0.02 * degrees)
         outward = 1 + 0.12 * np.sin(np.pi * drop) + wave
@@ -101,7 +102,7 @@ def hair_sheets(hair: Hair, surface: Field, person: Person, size: int, rng: Gene
         narrow = 0.18 * np.clip(drop - 0.5, 0, 1) * np.clip(fall, 0, 1)
         points[..., 0] *= 1 - narrow
 
-    shape = (size * 5 // 4, size * 9 // 4)
+    shape = (int(size * 1.1 / knee), size * 3)
     strands = refine(rng.normal(size=(5, shape[1] // 2)), shape)
     clumps = refine(rng.normal(size=(4, 60)), shape)
     ends = refine(along + 0 * latitude, shape)
@@ -113,8 +114,11 @@ def hair_sheets(hair: Hair, surface: Field, person: Person, size: int, rng: Gene
     shown = ends < 1 - ragged * np.clip(1 + 0.8 * strands + 0.7 * clumps, 0, 3)
     if hair.style == "buzz":
         shown &= np.zeros(shape, bool)
+    elif hair.style == "receding":
+        shown &= abs(refine(degrees[None] + 0 * latitude, shape)) > 64
+    gloss = 0.05 + 0.35 * float(person.hair.mean()) * rng.uniform(0.5, 1.3)
     colour = person.hair.astype(np.float32) * tone[..., None]
-    sheets = [Sheet(points, colour, 0.55, (0.018 * strands + 0.02 * clumps).astype(np.float32),
+    sheets = [Sheet(points, colour, gloss, (0.018 * strands + 0.02 * clumps).astype(np.float32),
                     shown, strands=True)]
     if hair.style == "tied":
         theta, phi = np.meshgrid(np.linspace(0, 2 * np.pi, 40), np.linspace(0.05, np.pi - 0.05, 30))
@@ -125,5 +129,5 @@ def hair_sheets(hair: Hair, surface: Field, person: Person, size: int, rng: Gene
         cells = (size * 2 // 3, size)
         lines = refine(rng.normal(size=(3, 40)), cells)
         sheets.append(Sheet(ball, person.hair.astype(np.float32) * np.exp(0.3 * lines)[..., None],
-                            0.5, 0.02 * lines, strands=True))
+                            gloss, 0.02 * lines, strands=True))
     return sheets

@@ -151,9 +151,9 @@ def draw_shape(expressive: bool, rng: Generator) -> Shape:
     """A random identity with a calm or a strong expression."""
     identity = rng.normal(size=len(ESTIMATED)).clip(-2.5, 2.5)
     moves = dict(zip(HAND_MADE, rng.normal(size=len(HAND_MADE)).clip(-2, 2), strict=True))
-    moves |= {  # -0.05 brings the lips of the mean face together
+    moves |= {
         "lopsided": rng.normal(0, 0.3),
-        "open mouth": -0.05 + 0.04 * rng.exponential() * (rng.random() < 0.5),
+        "open mouth": 0.04 * rng.exponential() * (rng.random() < 0.4),
         "smile": rng.uniform(-0.3, 0.8),
         "raise brows": rng.normal(0, 0.2),
         "frown": abs(rng.normal(0, 0.2)),
@@ -174,6 +174,9 @@ def draw_shape(expressive: bool, rng: Generator) -> Shape:
         }[kind]
     coefficients = np.r_[identity, list(moves.values())]
     controls = CONTROLS + np.tensordot(coefficients, BASIS, 1)
+    wanted = 1.3 * moves["open mouth"] + 0.005
+    gap = (controls[65:68, 1] - controls[61:64, 1]).mean() - wanted  # too wide by so much
+    controls -= gap / 1.3 * HAND_MADE["open mouth"]
     return Shape(controls, float(np.clip(moves["close eyes"], 0, 1)))
 
 

@@ -80,7 +80,9 @@ def draw(sheets: list[Sheet], lights: Lights, size: int, zoom: float) -> Drawn:
     order = np.argsort(np.clip((depth + 8) * 4096, 0, 65535).astype(np.uint16), kind="stable")
     nearest = np.full(size * size, -1, dtype=np.int64)
     nearest[pixel[order]] = number[order]
-    nearest = _close(nearest.reshape(size, size)).ravel()
+    front = np.full(size * size, -8, np.float32)
+    front[pixel[order]] = depth[order]
+    nearest = _close(nearest.reshape(size, size), front.reshape(size, size)).ravel()
     return _shade(sheets, first, nearest, lights, size, zoom)
 
 
@@ -94,16 +96,15 @@ def _normals(sheet: Sheet, zoom: float) -> Array:
     return np.concatenate([normals, unit(down)], axis=-1) if sheet.strands else normals
 
 
-def _close(nearest: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Fills pinholes: empty pixels between drawn ones take a neighbour's cell."""
-    drawn = (nearest >= 0).astype(np.uint8)
-    holes = (cv2.morphologyEx(drawn, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) > drawn).nonzero()
-    if len(holes[0]):
-        rows, columns = holes
-        for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-            y = np.clip(rows + down, 0, len(nearest) - 1)
-            x = np.clip(columns + right, 0, len(nearest) - 1)
-            nearest[rows, columns] = np.maximum(nearest[rows, columns], nearest[y, x])
+def _close(nearest: NDArray[np.int64], depth: Field) -> NDArray[np.int64]:
+    """Fills pinholes, where a surface's neighbours stand out: they take the foremost one's cell."""
+    closed = cv2.morphologyEx(depth, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    rows, columns = np.nonzero(closed > depth + 0.05)
+    offsets = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    y = np.clip([rows + i for i, _ in offsets], 0, len(depth) - 1)
+    x = np.clip([columns + j for _, j in offsets], 0, len(depth) - 1)
+    best = depth[y, x].argmax(0), np.arange(len(rows))
+    nearest[rows, columns] = nearest[y[best], x[best]]
     return nearest
 
 
@@ -168,7 +169,8 @@ def _shade(
     half = unit(lights.key + [0, 0, 1]).astype(np.float32)
     along = np.clip(normal @ half, 0, 1)
     wide, sharp = along**14, along**70
-    shine = gloss * (0.6 * wide + 2.5 * gloss * sharp + 0.3 * grazing**3) * (0.15 + 0.85 * lit)
+    shine = np.minimum(gloss, 0.2) * (0.5 * wide + 0.3 * grazing**3) + 1.5 * gloss**2 * sharp
+    shine *= 0.15 + 0.85 * lit
     if (hair := np.flatnonzero(tangent.any(axis=1))).size:
         flow = tangent[hair] @ half + 2 * height[hair]  # the relief jitters the highlight
         ring = np.sqrt(np.clip(1 - flow**2, 0, 1))

@@ -35,7 +35,7 @@ def draw_lights(hard: bool, rng: Generator) -> Lights:
 def ears(shape: Shape, surface: Field, person: Person, size: int, rng: Generator) -> list[Sheet]:
     """Two shells with rim, hollow and lobe."""
     down, out = np.meshgrid(np.linspace(-1, 1, 26), np.linspace(0, 1, 18), indexing="ij")
-    tall, wide, stand = rng.uniform(0.29, 0.36), rng.uniform(0.34, 0.42), rng.uniform(0.3, 0.65)
+    tall, wide, stand = rng.uniform(0.29, 0.36), rng.uniform(0.4, 0.5), rng.uniform(0.4, 0.85)
     width = wide * np.sqrt(np.clip(1.0 - np.abs(down) ** 2.6, 0, 1)) * (0.86 - 0.24 * down)
     rim = np.exp(-(((out - 0.9) / 0.12) ** 2)) * np.clip(1.1 - down, 0.25, 1)
     hollow = np.exp(-(((out - 0.42) / 0.2) ** 2) - ((down - 0.1) / 0.45) ** 2)
@@ -84,7 +84,7 @@ def body(person: Person, size: int, turn_head: Array, turn_body: Array, rng: Gen
     throat = np.full((size * 9 // 10, size * 3 // 2, 3), 0.92 * person.skin, np.float32)
     sheets = [Sheet(neck, throat, 0.08, skin=True, closed=True)]
 
-    shoulder = rng.uniform(2.3, 2.75) if person.male else rng.uniform(1.95, 2.3)
+    shoulder = rng.uniform(2.8, 3.4) if person.male else rng.uniform(2.4, 2.8)
     t, angle = np.meshgrid(np.linspace(0, 1, 26), np.linspace(-np.pi, np.pi, 72), indexing="ij")
     spread = 1 / (1 + np.exp(-(t - 0.26) / 0.075))
     half = wide * 1.02 + (shoulder - wide) * (0.06 * t + spread * (1 - 0.12 * t))
@@ -94,7 +94,7 @@ def body(person: Person, size: int, turn_head: Array, turn_body: Array, rng: Gen
     torso = np.stack([half * np.sign(np.sin(angle)) * abs(np.sin(angle)) ** 0.85,
                       slope + 0.22 * (front > 0) * front * (1 - spread) - 0.1 * (front < 0) * -front,
                       -1.45 + deep * np.sign(front) * abs(front) ** 0.9], -1)
-    cells = (size * 7 // 5, size * 2)
+    cells = (size * 8 // 5, size * 13 // 5)
     fine_t, fine_front = refine(t, cells), refine(front, cells)
     colour, folds = _cloth(cells, rng)
     neckline = {0: 0.07, 1: 0.1 + 0.05 * np.clip(fine_front, 0, 1),
