@@ -102,13 +102,13 @@ class Masks:
         self.eyes = self.region(EYES, 0) > 0.5
         self.lids = np.clip(1.3 * self.region(
             [np.r_[lid, (lid + [0, -0.085, 0])[::-1]] for lid in UPPER_LIDS], 0.03), 0, 1)
-        self.lashes = self.strokes(UPPER_LIDS, 0.03, 0.006)
+        self.lashes = self.strokes(UPPER_LIDS, 0.038, 0.007)
         self.low_lashes = self.strokes([lid + [0, 0.008, 0] for lid in LOWER_LIDS], 0.014, 0.008)
         self.crease = self.strokes([lid[1:-2] + [0, -0.075, 0] for lid in UPPER_LIDS], 0.016, 0.01)
         self.socket = np.maximum(blob(0.26, -0.05, 0.1, width=0.1), 0.7 * blob(0.5, -0.14, 0, width=0.13))
         self.bags = self.strokes([lid[3:] + [0, 0.1, 0] for lid in LOWER_LIDS], 0.03, 0.03)
         self.nostrils = self.region(
-            [LANDMARKS[i] + [s * 0.015, -0.015, 0] + _ellipse(0.055, 0.028) for i, s in ((32, -1), (34, 1))],
+            [LANDMARKS[i] + [s * 0.015, -0.03, 0] + _ellipse(0.06, 0.034) for i, s in ((32, -1), (34, 1))],
             0.012)
         wing = np.array([(0.27, 0.5, 0.25), (0.31, 0.58, 0.22), (0.29, 0.67, 0.24), (0.22, 0.71, 0.3)])
         fold = np.array([(0.33, 0.64, 0.2), (0.47, 0.82, 0.12), (0.55, 1.02, 0.03), (0.55, 1.15, 0)])
@@ -117,7 +117,7 @@ class Masks:
         across = np.linspace(-0.55, 0.55, 9)
         self.wrinkles = self.strokes(
             [np.stack([across, level + 0.03 * np.cos(4 * across) , 0.15 - 0.3 * across**2], -1)
-             for level in (-0.58, -0.7, -0.82)], 0.02, 0.02)
+             for level in (-0.58, -0.7, -0.82)], 0.02, 0.03)
         self.lip_line = self.strokes([_arc(LANDMARKS[[48, 60, 61, 62, 63, 64, 54]])], 0.02, 0.012)
         self.blush = np.clip(blob(0.62, 0.5, 0, width=0.22) + 0.7 * blob(0, 0.55, 0.5, width=0.16), 0, 1)
         self.philtrum = self.strokes([np.array([(0, 0.77, 0.37), (0, 0.9, 0.37)])], 0.06, 0.03)
@@ -236,7 +236,7 @@ def paint_head(surface: Array, person: Person, scalp: Field, size: int, rng: Gen
     mix((0.15 + 0.3 * person.age) * of.bags * rng.random(), skin * [0.6, 0.45, 0.42])
     mix((0.1 + 0.4 * person.age) * of.folds, skin * [0.6, 0.45, 0.4])
     mix(0.35 * of.wings, skin * [0.5, 0.33, 0.28])
-    mix(0.9 * person.age**2 * of.wrinkles, skin * [0.6, 0.45, 0.4])
+    mix(0.6 * person.age**2 * of.wrinkles, skin * [0.6, 0.45, 0.4])
     mix(0.5 * of.crease, skin * [0.35, 0.22, 0.2])
     if made_up:
         mix(rng.uniform(0.2, 0.6) * of.lids, linear(rng.uniform(40, 150, 3)))
@@ -246,7 +246,7 @@ def paint_head(surface: Array, person: Person, scalp: Field, size: int, rng: Gen
     mix(0.85 * of.lips, rose)
     mix(0.75 * of.lip_line, rose * 0.2)
     mix(of.nostrils * 0.9, skin * [0.06, 0.03, 0.02])
-    height = 0.0015 * fine + 0.003 * patches - 0.012 * of.crease - 0.012 * of.wings
+    height = 0.0012 * fine + 0.0015 * patches - 0.012 * of.crease - 0.012 * of.wings
     height += 0.02 * of.lips - 0.02 * of.lip_line - 0.025 * of.nostrils - 0.008 * of.philtrum
     height -= (0.004 + 0.02 * person.age) * of.folds
     height -= 0.012 * person.age * (of.wrinkles + of.bags)
@@ -267,7 +267,7 @@ def paint_head(surface: Array, person: Person, scalp: Field, size: int, rng: Gen
             gloss *= 1 - 0.7 * area
     brow = of.brows[rng.integers(1, 4) if person.male else rng.integers(0, 3)]
     mix(np.clip(rng.uniform(0.65, 1.1) * brow, 0, 0.96), hair * 0.55 + skin * 0.03)
-    lash = rng.uniform(0.75, 1) if made_up else rng.uniform(0.5, 0.8)
+    lash = rng.uniform(0.9, 1) if made_up else rng.uniform(0.65, 0.9)
     mix(lash * of.lashes, skin * 0.03 + 0.01)
     mix(0.35 * lash * of.low_lashes, skin * 0.1)
     cover = refine(scalp, of.shape)
@@ -282,10 +282,10 @@ def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
     longitude, latitude = np.meshgrid(np.linspace(-1.4, 1.4, 96), np.linspace(-1.1, 1.1, 76))
     rays = directions(longitude, latitude)
     white = 0.62 * linear(rng.uniform((215, 205, 200), (250, 244, 240)))
-    iris = rng.dirichlet(np.full(len(IRIS), 0.3)) @ IRIS * rng.uniform(0.8, 1.5)
+    iris = rng.dirichlet(np.full(len(IRIS), 0.3)) @ IRIS * rng.uniform(0.4, 0.9)
     gaze = rng.normal(0, (0.2, 0.08))
     forward = directions(*gaze)
-    pupil = rng.uniform(0.17, 0.26)
+    pupil = rng.uniform(0.19, 0.3)
     spokes = rng.normal(size=64)
     sheets = []
     for ring in (shape.controls[36:42], shape.controls[42:48]):
@@ -300,7 +300,7 @@ def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
         limb = np.clip(1 - abs(off - 0.44) / 0.09, 0, 1)[..., None]
         hole = np.clip((pupil - off) / 0.04, 0, 1)[..., None]
         vein = 1 - np.clip(abs(longitude) - 0.5, 0, 1)[..., None] * [0.05, 0.35, 0.35]
-        colour = white * vein * (1 - disc) + disc * iris * fibre[..., None] * (1 - 0.65 * limb)
+        colour = white * vein * (1 - disc) + disc * iris * fibre[..., None] * (1 - 0.8 * limb)
         colour = colour * (1 - hole) + 0.004 * hole
         lid = ring[[1, 2]].mean(0)[1]
         colour *= np.clip(0.42 + (points[..., 1:2] - lid) / 0.11, 0.3, 1)
@@ -327,8 +327,8 @@ def mouth_inside(shape: Shape, rng: Generator) -> list[Sheet]:
         dim = (gaps * (1.05 - 0.75 * across**2) * (0.8 if start > 0 else 1))[..., None]
         colour = (ivory * (1 - gum) + linear((170, 85, 85)) * gum) * dim * 0.6
         sheets.append(Sheet(points[::4, ::4], colour.astype(np.float32), 0.25))
-    wall = np.stack([middle[0] + 1.3 * half * across, middle[1] + 0.5 * (down - 0.5) * 1.6,
-                     middle[2] - 0.35 + 0 * x], -1)
+    wall = np.stack([middle[0] + 0.95 * half * across, middle[1] + (down - 0.5) * 1.1,
+                     middle[2] - 0.3 - 1.6 * x**2], -1)
     sheets.append(Sheet(wall[::4, ::4], np.full((24, 96, 3), linear((48, 14, 14)), np.float32), 0.0))
     bulge = np.sqrt(np.clip(1 - across**2, 0, 1))
     tongue = np.stack([middle[0] + 0.6 * half * across, lower[1] + 0.12 - 0.1 * bulge * (1 - down),

@@ -210,5 +210,5 @@ def _occlusion(depth: Field, zoom: float) -> Field:
     open_ = np.ones_like(small)
     for radius, strength in ((0.1, 1.6), (0.3, 0.9)):
         rise = cv2.GaussianBlur(small, (0, 0), radius * zoom / 2) - small
-        open_ -= np.clip(strength * rise / radius * 0.25, -0.08, 0.45)
+        open_ -= np.clip(strength * rise / radius * 0.35, -0.08, 0.5)
     return np.asarray(cv2.resize(np.clip(open_, 0.15, 1.1), depth.shape[::-1]))

@@ -14,7 +14,7 @@ def draw_lights(hard: bool, rng: Generator) -> Lights:
     key = unit(np.array([rng.normal(0, 0.55), rng.normal(-0.5, 0.3), 1.0]))
     warm = np.exp(rng.normal(0, 0.16) * np.array([1, 0, -1]))
     cool = np.exp(rng.normal(0, 0.14) * np.array([1, 0, -1]))
-    strength, ambient = rng.uniform(0.55, 1.0), rng.uniform(0.28, 0.6)
+    strength, ambient = rng.uniform(0.7, 1.2), rng.uniform(0.15, 0.45)
     if hard:
         if rng.random() < 0.7:
             side = rng.choice([-1, 1])
