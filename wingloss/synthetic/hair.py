@@ -84,6 +84,8 @@ def hair_sheets(hair: Hair, surface: Field, person: Person, size: int, rng: Gene
     rays = directions(longitude, latitude)
     thick = hair.volume * np.clip(4 * (1 - on_skull), 0.12 if not fall.any() else 0, 1)
     thick = np.maximum(thick, hair.volume * np.clip(fall, 0, 1))
+    over_ears = np.exp(-(((abs(degrees) - 102) / 16) ** 2)) * np.clip(fall, 0, 1)
+    thick += 0.2 * over_ears * np.clip((latitude + 0.6) / 0.4, 0, 1)
     if hair.style in ("short", "side", "fringe"):
         thick *= 1 + 0.9 * np.clip(np.cos(longitude), 0, 1) * np.clip(-latitude - 0.5, 0, 1)
         thick *= np.where(abs(degrees) > 65, 0.65, 1)
@@ -119,7 +121,7 @@ def hair_sheets(hair: Hair, surface: Field, person: Person, size: int, rng: Gene
     gloss = 0.05 + 0.35 * float(person.hair.mean()) * rng.uniform(0.5, 1.3)
     colour = person.hair.astype(np.float32) * tone[..., None]
     sheets = [Sheet(points, colour, gloss, (0.018 * strands + 0.02 * clumps).astype(np.float32),
-                    shown, strands=True)]
+                    shown, strands=True, closed=not fall.any())]
     if hair.style == "tied":
         theta, phi = np.meshgrid(np.linspace(0, 2 * np.pi, 40), np.linspace(0.05, np.pi - 0.05, 30))
         centre = np.array([0, rng.uniform(-1.3, -0.3), -2.5])

@@ -25,8 +25,8 @@ class Sheet:
     skin: bool = False  # light softens in it
     strands: bool = False  # rows run along hair: anisotropic highlights
     closed: bool = False  # its back is never seen
-    normals: Field | None = None  # (H, W, 3), camera frame, where not the surface's own
-    cells: dict[str, Field] = field(default_factory=dict)
+    frame: Field = field(init=False)  # (h, w, 6): normals and rows' directions, camera frame
+    cells: Field = field(init=False)  # (H * W, 3): fine points
 
 
 @dataclass(frozen=True)
@@ -57,23 +57,19 @@ def draw(sheets: list[Sheet], lights: Lights, size: int, zoom: float) -> Drawn:
     pixels, depths, numbers, first = [], [], [], [0]
     for sheet in sheets:
         shape = sheet.colour.shape[:2]
-        fine = refine(np.concatenate([sheet.points, _normals(sheet, zoom)], axis=-1), shape)
-        sheet.cells = {"place": fine[..., :3].reshape(-1, 3), "normal": fine[..., 3:6].reshape(-1, 3)}
-        if sheet.strands:
-            sheet.cells["tangent"] = fine[..., 6:].reshape(-1, 3)
-        if sheet.normals is not None:
-            sheet.cells["normal"] = sheet.normals.reshape(-1, 3)
-        x, y = fine[..., 0] + 0.5, fine[..., 1] + 0.5
-        inside = (x >= 0) & (y >= 0) & (x < size) & (y < size)
+        sheet.frame = _frame(sheet, zoom)
+        fine = refine(sheet.points, shape)
+        sheet.cells = fine.reshape(-1, 3)
+        columns, rows = (fine[..., k].ravel() + np.float32(0.5) for k in (0, 1))
+        columns, rows = columns.astype(np.int32), rows.astype(np.int32)
+        inside = (columns.view(np.uint32) < size) & (rows.view(np.uint32) < size)
         if sheet.closed:
-            inside &= fine[..., 5] > -0.15
+            inside &= refine(sheet.frame[..., 2], shape).ravel() > -0.15
         if sheet.shown is not None:
-            inside &= sheet.shown
+            inside &= sheet.shown.ravel()
         which = np.flatnonzero(inside)
-        place = sheet.cells["place"][which]
-        x, y = (place[:, :2] + 0.5).astype(np.int32).T
-        pixels.append(y * size + x)
-        depths.append(place[:, 2])
+        pixels.append(rows[which] * size + columns[which])
+        depths.append(sheet.cells[which, 2])
         numbers.append(which + first[-1])
         first.append(first[-1] + shape[0] * shape[1])
     pixel, depth, number = map(np.concatenate, (pixels, depths, numbers))
@@ -86,14 +82,29 @@ def draw(sheets: list[Sheet], lights: Lights, size: int, zoom: float) -> Drawn:
     return _shade(sheets, first, nearest, lights, size, zoom)
 
 
-def _normals(sheet: Sheet, zoom: float) -> Array:
-    """Unit normals towards the viewer's side, and for hair the direction of its strands."""
-    points = sheet.points * [1, 1, zoom]
-    down, across = np.gradient(points, axis=(0, 1))
+def _frame(sheet: Sheet, zoom: float) -> Field:
+    """Unit normals (h, w, 6) towards the viewer's side, and the direction of the rows' growth."""
+    down, across = np.gradient(sheet.points * [1, 1, zoom], axis=(0, 1))
     normals = unit(np.cross(across, down))
     if not sheet.closed:
         normals *= np.where(normals[..., 2:] < 0, -1, 1)
-    return np.concatenate([normals, unit(down)], axis=-1) if sheet.strands else normals
+    return np.concatenate([normals, unit(down)], axis=-1).astype(np.float32)
+
+
+def _look_up(grid: Field, cell: NDArray[np.int64], shape: tuple[int, int]) -> Field:
+    """Values (N, C) of a coarse grid at cells (N,) of its refinement to ``shape``; bilinear."""
+    rows, columns = np.divmod(cell, shape[1])
+    full = -(-len(cell) // 256) * 256  # OpenCV's maps are limited in length, not in area
+
+    def along(index: NDArray[np.int64], coarse: int, fine: int) -> Field:
+        place = (index.astype(np.float32) + 0.5) * np.float32(coarse / fine) - np.float32(0.5)
+        return np.resize(place, full).reshape(-1, 256)
+
+    x, y = along(columns, grid.shape[1], shape[1]), along(rows, grid.shape[0], shape[0])
+    values = [cv2.remap(np.ascontiguousarray(part), x, y, cv2.INTER_LINEAR,
+                        borderMode=cv2.BORDER_REPLICATE).reshape(full, 3)
+              for part in (grid[..., :3], grid[..., 3:])]
+    return np.concatenate(values, axis=1)[: len(cell)]
 
 
 def _close(nearest: NDArray[np.int64], depth: Field) -> NDArray[np.int64]:
@@ -128,12 +139,12 @@ def _shade(
             continue
         own = cell[mine] - first[number]
         colour[mine] = sheet.colour.reshape(-1, 3)[own]
-        normal[mine] = sheet.cells["normal"][own]
-        place[mine] = sheet.cells["place"][own]
+        frame = _look_up(sheet.frame, own, sheet.colour.shape[:2])
+        normal[mine], place[mine] = frame[:, :3], sheet.cells[own]
         for target, value in ((gloss, sheet.gloss), (height, sheet.height)):
             target[mine] = value.ravel()[own] if isinstance(value, np.ndarray) else value
         if sheet.strands:
-            tangent[mine] = sheet.cells["tangent"][own]
+            tangent[mine] = frame[:, 3:]
         skin[mine], owner[mine] = sheet.skin, number
 
     def image(values: Field, empty: float = 0) -> Field:
@@ -149,11 +160,10 @@ def _shade(
         normal[:, axis] -= np.clip(slope, -1.5, 1.5).ravel()[seen]
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-6
 
-    shadow = _shadow(sheets, place, lights.key, zoom)
-    lit = cv2.GaussianBlur(image(1 - shadow, 1), (0, 0), size / 180).ravel()[seen]
-    open_ = _occlusion(depth, zoom).ravel()[seen]
-
     key = normal @ lights.key.astype(np.float32)
+    shadow = _shadow(sheets, place, key, lights.key, zoom)
+    lit = cv2.GaussianBlur(image(1 - shadow, 1), (0, 0), size / 120).ravel()[seen]
+    open_ = _occlusion(depth, zoom).ravel()[seen]
     wrap = np.where(skin[:, None], np.float32([0.32, 0.2, 0.15]), np.float32(0.1))
     diffuse = np.clip((key[:, None] + wrap) / (1 + wrap), 0, None)
     # Light that has passed through skin is red: shadow edges are.
@@ -180,8 +190,13 @@ def _shade(
     return Drawn(image(result), cover, depth)
 
 
-def _shadow(sheets: list[Sheet], place: Field, key: Array, zoom: float, side: int = 112) -> Field:
-    """How much (0 or 1) of the key light each place (N, 3) misses: a shadow map."""
+def _shadow(
+    sheets: list[Sheet], place: Field, facing: Field, key: Array, zoom: float, side: int = 112
+) -> Field:
+    """How much (0 to 1) of the key light each place (N, 3) misses: a shadow map.
+
+    ``facing`` (N,) is the cosine between normal and light: grazed surfaces shade themselves less.
+    """
     across = unit(np.cross([0, 1, 0], key))
     basis = np.stack([across, np.cross(key, across), key], axis=1).astype(np.float32)
     basis[2] *= zoom
@@ -193,15 +208,18 @@ def _shadow(sheets: list[Sheet], place: Field, key: Array, zoom: float, side: in
         column, row = np.clip(seen[:, :2] * scale + side / 2, 0, side - 1).astype(np.int32).T
         return row * side + column, seen[:, 2] / zoom
 
-    casts = [s.cells["place"][::5] if s.shown is None else s.cells["place"][s.shown.ravel()][::3]
-             for s in sheets]
+    casts = [
+        sheet.cells[::7] if sheet.shown is None else sheet.cells[::7][sheet.shown.ravel()[::7]]
+        for sheet in sheets
+    ]
     cell, depth = project(np.concatenate(casts))
     order = np.argsort(np.clip((depth + 8) * 4096, 0, 65535).astype(np.uint16), kind="stable")
     map_ = np.full(side * side, -16, np.float32)
     map_[cell[order]] = depth[order]
     map_ = cv2.morphologyEx(map_.reshape(side, side), cv2.MORPH_CLOSE, np.ones((3, 3))).ravel()
     cell, depth = project(place)
-    return np.clip((map_[cell] - depth - 0.06) / 0.05, 0, 1)
+    bias = 0.07 + 0.14 * np.clip(1 - facing, 0, 1)
+    return np.clip((map_[cell] - depth - bias) / 0.06, 0, 1)
 
 
 def _occlusion(depth: Field, zoom: float) -> Field:

@@ -85,13 +85,14 @@ def body(person: Person, size: int, turn_head: Array, turn_body: Array, rng: Gen
     sheets = [Sheet(neck, throat, 0.08, skin=True, closed=True)]
 
     shoulder = rng.uniform(2.8, 3.4) if person.male else rng.uniform(2.4, 2.8)
-    t, angle = np.meshgrid(np.linspace(0, 1, 26), np.linspace(-np.pi, np.pi, 72), indexing="ij")
+    t, around = np.meshgrid(np.linspace(0, 1, 26), np.linspace(-1, 1, 72), indexing="ij")
+    angle = np.pi * (0.6 * around + 0.4 * around**3)  # more cells at the front
     spread = 1 / (1 + np.exp(-(t - 0.26) / 0.075))
     half = wide * 1.02 + (shoulder - wide) * (0.06 * t + spread * (1 - 0.12 * t))
     deep = wide * 0.98 + (1.05 - wide) * spread
     front = np.cos(angle)
     slope = np.interp(t, (0, 0.12, 0.45, 1), (1.92, 2.2, 3.0, 5.6))
-    torso = np.stack([half * np.sign(np.sin(angle)) * abs(np.sin(angle)) ** 0.85,
+    torso = np.stack([half * np.sin(angle),
                       slope + 0.22 * (front > 0) * front * (1 - spread) - 0.1 * (front < 0) * -front,
                       -1.45 + deep * np.sign(front) * abs(front) ** 0.9], -1)
     cells = (size * 8 // 5, size * 13 // 5)
@@ -158,7 +159,7 @@ def glasses(shape: Shape, size: int, dark: bool, rng: Generator) -> list[Sheet]:
     controls = shape.controls
     bridge = controls[27] + [0, 0.05, 0.07]
     tint = linear(rng.choice([(20, 18, 18), (60, 38, 24), (120, 120, 125), (150, 110, 60), (110, 20, 24)]))
-    thick = rng.uniform(0.014, 0.04)
+    thick = rng.uniform(0.012, 0.03)
     half = rng.uniform((0.34, 0.2), (0.44, 0.36))
     power = rng.uniform(2, 4.5)
     angle = np.linspace(0, 2 * np.pi, 44)
@@ -302,7 +303,7 @@ def background(size: int, light: Array, rng: Generator) -> Field:
             spot = np.zeros_like(picture)
             cv2.circle(spot, rng.integers(0, side, 2).tolist(), int(rng.integers(2, 9)), colour.tolist(), -1, cv2.LINE_AA)
             picture += 0.6 * spot
-    focus = {"lights": 0.5, "studio": 4}.get(str(kind), rng.choice([0.4, 1, 2, 4]))
+    focus = {"lights": 0.8, "studio": 4}.get(str(kind), rng.choice([0.4, 1, 2, 4]))
     picture = cv2.GaussianBlur(picture, (0, 0), float(focus))
     large = cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.clip(large, 0, None) * (0.25 + 0.75 * np.clip(light, 0, 1.2)).astype(np.float32)
