@@ -1,0 +1,232 @@
+"""Deferred drawing: surfaces fall into a buffer of nearest cells, then light falls on its pixels.
+
+Camera frame: x and y in buffer pixels, z towards the viewer in head units. Colours are linear
+light, 1 is white.
+"""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from wingloss.synthetic.head import Array, Field, unit
+
+
+@dataclass
+class Sheet:
+    """A surface patch: a coarse grid of points and, per fine cell, what it is made of."""
+
+    points: Array  # (h, w, 3), head units before `project`
+    colour: Field  # (H, W, 3), linear
+    gloss: Field | float = 0.05  # (H, W) or one for all
+    height: Field | float = 0.0  # (H, W): relief, head units
+    shown: NDArray[np.bool_] | None = None  # (H, W): cells that exist
+    skin: bool = False  # light softens in it
+    strands: bool = False  # rows run along hair: anisotropic highlights
+    closed: bool = False  # its back is never seen
+    frame: Field = field(init=False)  # (h, w, 6): normals and rows' directions, camera frame
+    cells: Field = field(init=False)  # (H * W, 3): fine points
+
+
+@dataclass(frozen=True)
+class Lights:
+    key: Array  # (3,), unit, towards the light
+    key_colour: Array  # (3,)
+    rim: Array  # (3,)
+    rim_colour: Array
+    sky: Array  # (3,): ambient light from above
+    ground: Array  # (3,): and from below
+
+
+@dataclass(frozen=True)
+class Drawn:
+    colour: Field  # (G, G, 3), linear
+    cover: Field  # (G, G): 1 where there is a surface
+    depth: Field  # (G, G): of the nearest surface, -inf where none
+
+
+def refine(grid: Array, shape: tuple[int, int]) -> Field:
+    """Resamples a grid (h, w, ...) to ``shape``; the cells of both tile the same area."""
+    small = np.ascontiguousarray(grid, dtype=np.float32)
+    return np.asarray(cv2.resize(small, shape[::-1], interpolation=cv2.INTER_LINEAR))
+
+
+def draw(sheets: list[Sheet], lights: Lights, size: int, zoom: float) -> Drawn:
+    """Draws sheets in the camera's frame; ``zoom`` is in buffer pixels a head unit."""
+    pixels, depths, numbers, first = [], [], [], [0]
+    for sheet in sheets:
+        shape = sheet.colour.shape[:2]
+        sheet.frame = _frame(sheet, zoom)
+        fine = refine(sheet.points, shape)
+        sheet.cells = fine.reshape(-1, 3)
+        columns, rows = (fine[..., k].ravel() + np.float32(0.5) for k in (0, 1))
+        columns, rows = columns.astype(np.int32), rows.astype(np.int32)
+        inside = (columns.view(np.uint32) < size) & (rows.view(np.uint32) < size)
+        if sheet.closed:
+            inside &= refine(sheet.frame[..., 2], shape).ravel() > -0.15
+        if sheet.shown is not None:
+            inside &= sheet.shown.ravel()
+        which = np.flatnonzero(inside)
+        pixels.append(rows[which] * size + columns[which])
+        depths.append(sheet.cells[which, 2])
+        numbers.append(which + first[-1])
+        first.append(first[-1] + shape[0] * shape[1])
+    pixel, depth, number = map(np.concatenate, (pixels, depths, numbers))
+    order = np.argsort(np.clip((depth + 8) * 4096, 0, 65535).astype(np.uint16), kind="stable")
+    nearest = np.full(size * size, -1, dtype=np.int64)
+    nearest[pixel[order]] = number[order]
+    front = np.full(size * size, -8, np.float32)
+    front[pixel[order]] = depth[order]
+    nearest = _close(nearest.reshape(size, size), front.reshape(size, size)).ravel()
+    return _shade(sheets, first, nearest, lights, size, zoom)
+
+
+def _frame(sheet: Sheet, zoom: float) -> Field:
+    """Unit normals (h, w, 6) towards the viewer's side, and the direction of the rows' growth."""
+    down, across = np.gradient(sheet.points * [1, 1, zoom], axis=(0, 1))
+    normals = unit(np.cross(across, down))
+    if not sheet.closed:
+        normals *= np.where(normals[..., 2:] < 0, -1, 1)
+    return np.concatenate([normals, unit(down)], axis=-1).astype(np.float32)
+
+
+def _look_up(grid: Field, cell: NDArray[np.int64], shape: tuple[int, int]) -> Field:
+    """Values (N, C) of a coarse grid at cells (N,) of its refinement to ``shape``; bilinear."""
+    rows, columns = np.divmod(cell, shape[1])
+    full = -(-len(cell) // 256) * 256  # OpenCV's maps are limited in length, not in area
+
+    def along(index: NDArray[np.int64], coarse: int, fine: int) -> Field:
+        place = (index.astype(np.float32) + 0.5) * np.float32(coarse / fine) - np.float32(0.5)
+        return np.resize(place, full).reshape(-1, 256)
+
+    x, y = along(columns, grid.shape[1], shape[1]), along(rows, grid.shape[0], shape[0])
+    values = [cv2.remap(np.ascontiguousarray(part), x, y, cv2.INTER_LINEAR,
+                        borderMode=cv2.BORDER_REPLICATE).reshape(full, 3)
+              for part in (grid[..., :3], grid[..., 3:])]
+    return np.concatenate(values, axis=1)[: len(cell)]
+
+
+def _close(nearest: NDArray[np.int64], depth: Field) -> NDArray[np.int64]:
+    """Fills pinholes, where a surface's neighbours stand out: they take the foremost one's cell."""
+    closed = cv2.morphologyEx(depth, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    rows, columns = np.nonzero(closed > depth + 0.05)
+    offsets = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    y = np.clip([rows + i for i, _ in offsets], 0, len(depth) - 1)
+    x = np.clip([columns + j for _, j in offsets], 0, len(depth) - 1)
+    best = depth[y, x].argmax(0), np.arange(len(rows))
+    nearest[rows, columns] = nearest[y[best], x[best]]
+    return nearest
+
+
+def _shade(
+    sheets: list[Sheet],
+    first: list[int],
+    nearest: NDArray[np.int64],
+    lights: Lights,
+    size: int,
+    zoom: float,
+) -> Drawn:
+    seen = np.flatnonzero(nearest >= 0)
+    cell, count = nearest[seen], len(seen)
+    colour, normal = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
+    tangent, place = np.zeros((count, 3), np.float32), np.empty((count, 3), np.float32)
+    gloss, height = np.empty(count, np.float32), np.empty(count, np.float32)
+    skin, owner = np.zeros(count, bool), np.zeros(count, np.int16)
+    for number, sheet in enumerate(sheets):
+        mine = np.flatnonzero((cell >= first[number]) & (cell < first[number + 1]))
+        if not len(mine):
+            continue
+        own = cell[mine] - first[number]
+        colour[mine] = sheet.colour.reshape(-1, 3)[own]
+        frame = _look_up(sheet.frame, own, sheet.colour.shape[:2])
+        normal[mine], place[mine] = frame[:, :3], sheet.cells[own]
+        for target, value in ((gloss, sheet.gloss), (height, sheet.height)):
+            target[mine] = value.ravel()[own] if isinstance(value, np.ndarray) else value
+        if sheet.strands:
+            tangent[mine] = frame[:, 3:]
+        skin[mine], owner[mine] = sheet.skin, number
+
+    def image(values: Field, empty: float = 0) -> Field:
+        full = np.full((size * size, *values.shape[1:]), empty, np.float32)
+        full[seen] = values
+        return full.reshape(size, size, *values.shape[1:])
+
+    depth, cover = image(place[:, 2], -np.inf), image(np.ones(count, np.float32))
+    relief, surface = image(height) * np.float32(zoom), image(owner, -1)
+    same = cv2.morphologyEx(surface, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) == 0
+    for axis, (dx, dy) in enumerate(((1, 0), (0, 1))):
+        slope = cv2.Sobel(relief, cv2.CV_32F, dx, dy, scale=1 / 8) * same
+        normal[:, axis] -= np.clip(slope, -1.5, 1.5).ravel()[seen]
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-6
+
+    key = normal @ lights.key.astype(np.float32)
+    shadow = _shadow(sheets, place, key, lights.key, zoom)
+    lit = cv2.GaussianBlur(image(1 - shadow, 1), (0, 0), size / 120).ravel()[seen]
+    open_ = _occlusion(depth, zoom).ravel()[seen]
+    wrap = np.where(skin[:, None], np.float32([0.32, 0.2, 0.15]), np.float32(0.1))
+    diffuse = np.clip((key[:, None] + wrap) / (1 + wrap), 0, None)
+    # Light that has passed through skin is red: shadow edges are.
+    through = np.where(skin[:, None], lit[:, None] ** np.float32([0.75, 1, 1.1]), lit[:, None])
+    up = (0.5 - 0.5 * normal[:, 1:2]).astype(np.float32)
+    ambient = (lights.ground + (lights.sky - lights.ground) * up).astype(np.float32)
+    light = diffuse * through * lights.key_colour.astype(np.float32)
+    light += ambient * open_[:, None]
+    grazing = np.clip(1 - normal[:, 2], 0, 1)
+    rim = np.clip(normal @ lights.rim.astype(np.float32), 0, None) * (0.3 + grazing)
+    light += rim[:, None] * lights.rim_colour.astype(np.float32)
+
+    half = unit(lights.key + [0, 0, 1]).astype(np.float32)
+    along = np.clip(normal @ half, 0, 1)
+    wide, sharp = along**14, along**70
+    shine = np.minimum(gloss, 0.2) * (0.5 * wide + 0.3 * grazing**3) + 1.5 * gloss**2 * sharp
+    shine *= 0.15 + 0.85 * lit
+    if (hair := np.flatnonzero(tangent.any(axis=1))).size:
+        flow = tangent[hair] @ half + 2 * height[hair]  # the relief jitters the highlight
+        ring = np.sqrt(np.clip(1 - flow**2, 0, 1))
+        shine[hair] = gloss[hair] * (0.25 * ring**12 + 0.6 * ring**60) * lit[hair]
+        shine[hair] *= np.clip(key[hair] + 0.3, 0, 1)
+    result = colour * light + shine[:, None] * lights.key_colour.astype(np.float32)
+    return Drawn(image(result), cover, depth)
+
+
+def _shadow(
+    sheets: list[Sheet], place: Field, facing: Field, key: Array, zoom: float, side: int = 112
+) -> Field:
+    """How much (0 to 1) of the key light each place (N, 3) misses: a shadow map.
+
+    ``facing`` (N,) is the cosine between normal and light: grazed surfaces shade themselves less.
+    """
+    across = unit(np.cross([0, 1, 0], key))
+    basis = np.stack([across, np.cross(key, across), key], axis=1).astype(np.float32)
+    basis[2] *= zoom
+    scale = side / (6.4 * zoom)
+    middle = place.mean(0, dtype=np.float32)
+
+    def project(points: Field) -> tuple[NDArray[np.int32], Field]:
+        seen = (points - middle) @ basis
+        column, row = np.clip(seen[:, :2] * scale + side / 2, 0, side - 1).astype(np.int32).T
+        return row * side + column, seen[:, 2] / zoom
+
+    casts = [
+        sheet.cells[::7] if sheet.shown is None else sheet.cells[::7][sheet.shown.ravel()[::7]]
+        for sheet in sheets
+    ]
+    cell, depth = project(np.concatenate(casts))
+    order = np.argsort(np.clip((depth + 8) * 4096, 0, 65535).astype(np.uint16), kind="stable")
+    map_ = np.full(side * side, -16, np.float32)
+    map_[cell[order]] = depth[order]
+    map_ = cv2.morphologyEx(map_.reshape(side, side), cv2.MORPH_CLOSE, np.ones((3, 3))).ravel()
+    cell, depth = project(place)
+    bias = 0.07 + 0.14 * np.clip(1 - facing, 0, 1)
+    return np.clip((map_[cell] - depth - bias) / 0.06, 0, 1)
+
+
+def _occlusion(depth: Field, zoom: float) -> Field:
+    """Ambient light that reaches each pixel, 0 to 1: less where the surroundings stand out."""
+    small = cv2.resize(np.maximum(depth, -4), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    open_ = np.ones_like(small)
+    for radius, strength in ((0.1, 1.6), (0.3, 0.9)):
+        rise = cv2.GaussianBlur(small, (0, 0), radius * zoom / 2) - small
+        open_ -= np.clip(strength * rise / radius * 0.35, -0.08, 0.5)
+    return np.asarray(cv2.resize(np.clip(open_, 0.15, 1.1), depth.shape[::-1]))
