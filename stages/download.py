@@ -20,7 +20,7 @@ from wingloss.synthetic import FaceDistribution, render_face
 
 JPEG_QUALITY = 92
 STREAM = 1_000_000_000  # where the next part's faces begin
-LARGE_POSE = 45.0  # degrees of yaw; faces beyond are the subset 'large_pose'
+AFLW = "aflw19.csv"  # each face's 19 landmarks in AFLW's scheme (px), and whether they are seen
 
 
 def run(dataset: str) -> None:
@@ -77,25 +77,34 @@ def _render(rendered: Rendered, target: Path) -> None:
         whole_folder(target) as new,
         (new / ibug.BOXES).open("w", newline="", encoding="utf-8") as box_file,
         (new / ibug.FACES).open("w", newline="", encoding="utf-8") as face_file,
+        (new / AFLW).open("w", newline="", encoding="utf-8") as aflw_file,
         ProcessPoolExecutor(command.threads()) as pool,
     ):
-        boxes, faces = (csv.writer(file, lineterminator="\n") for file in (box_file, face_file))
-        boxes.writerow(("image", "x_min", "y_min", "x_max", "y_max"))
-        faces.writerow(("image", "yaw", "pitch", "roll", "subsets"))
+        tables = [csv.writer(f, lineterminator="\n") for f in (box_file, face_file, aflw_file)]
+        headers = (
+            ("x_min", "y_min", "x_max", "y_max"),
+            ("yaw", "pitch", "roll", "subsets", "visible"),  # a 0 or 1 for each of 68 landmarks
+            [f"{name}{i}" for i in range(19) for name in ("x", "y", "visible")],
+        )
+        for table, header in zip(tables, headers, strict=True):
+            table.writerow(("image", *header))
         for part in counts:
             (new / part).mkdir()
         make = partial(_render_one, new, rendered.faces, rendered.seed)
-        for done, (box, face) in enumerate(pool.map(make, jobs, chunksize=25), start=1):
-            boxes.writerow(box)
-            faces.writerow(face)
+        for done, (image, *rows) in enumerate(pool.map(make, jobs, chunksize=25), start=1):
+            for table, row in zip(tables, rows, strict=True):
+                table.writerow((image, *row))
             if done % 1000 == 0 or done == len(jobs):
                 log.info("%d of %d faces rendered", done, len(jobs))
 
 
 def _render_one(
     root: Path, population: FaceDistribution, seed: int, job: tuple[str, int, int]
-) -> tuple[tuple, tuple]:
-    """Writes one face; returns its rows of the two tables. ``job`` is part, number, index."""
+) -> tuple[str, list, list, list]:
+    """Writes one face; returns its name and its rows of the three tables.
+
+    ``job`` is part, number and index.
+    """
     part, number, index = job
     cv2.setNumThreads(1)
     face = render_face(population, seed, index)
@@ -106,9 +115,19 @@ def _render_one(
     )[1]
     path.write_bytes(encoded.tobytes())
     ibug.write_pts(path.with_suffix(".pts"), face.points)
-    subset = "large_pose" if abs(face.yaw) > LARGE_POSE and part == "test" else ""
-    pose = (f"{angle:.3f}" for angle in (face.yaw, face.pitch, face.roll))
-    return (image, *(f"{v:.3f}" for v in face.box)), (image, *pose, subset)
+    pose = [f"{angle:.3f}" for angle in (face.yaw, face.pitch, face.roll)]
+    seen = "".join(str(int(visible)) for visible in face.visible)
+    aflw = [
+        value
+        for (x, y), visible in zip(face.points19, face.visible19, strict=True)
+        for value in (f"{x:.3f}", f"{y:.3f}", int(visible))
+    ]
+    return (
+        image,
+        [f"{value:.3f}" for value in face.box],
+        [*pose, " ".join(face.subsets), seen],
+        aflw,
+    )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from stages.command import log
 ROOT = Path(__file__).parent.parent
 # No result depends on how a stage is called, checked, logged or stored: the engines see its
 # parameters and paths for themselves.
-PLUMBING = {
+PLUMBING = {"stages", "wingloss", "wingloss.datasets"} | {
     f"stages.{name}" for name in ("command", "errors", "layout", "params", "store", "typed")
 }
 CHECKPOINTS = ("checkpoint.pt", "checkpoint.before.pt")
@@ -148,4 +148,5 @@ def _file_of(module: str) -> str | None:
     if module in PLUMBING:
         return None
     stem = module.replace(".", "/")
-    return f"{stem}.py" if (ROOT / f"{stem}.py").is_file() else None
+    files = (f"{stem}.py", f"{stem}/__init__.py")
+    return next((file for file in files if (ROOT / file).is_file()), None)

@@ -5,6 +5,7 @@ rule download:
     input:
         code_files("stages.download"),
         protocol_file,
+        "wingloss/synthetic/face_model.json",
     output:
         directory(layout.RAW),
     log:
