@@ -66,7 +66,8 @@ def render_face(distribution: FaceDistribution, seed: int, index: int) -> Face:
     yaw, pitch, roll = draw_pose(distribution, rng)
     subsets = draw_subsets(distribution, yaw, rng)
     turn, distance = rotation(yaw, pitch, roll), rng.uniform(7, 15)
-    person, shape = draw_person(rng), draw_shape("expression" in subsets, rng)
+    person = draw_person(rng)
+    shape = draw_shape(person.male, "expression" in subsets, rng)
     surface = head_grid().surface(shape.controls)
 
     landmarks = _turned_landmarks(shape.controls, turn, yaw, roll)

@@ -135,7 +135,8 @@ class Masks:
         self.strands = cv2.resize(rng.normal(size=(14, self.shape[1] // 2)).astype(np.float32),
                                   self.shape[::-1])
         hairs = rng.normal(size=self.shape).astype(np.float32)
-        self.whiskers = cv2.GaussianBlur(hairs, (1, 7), 0.3, sigmaY=1.8) * 2
+        self.whiskers = cv2.GaussianBlur(hairs, (0, 0), 0.5, sigmaY=1.5)
+        self.whiskers /= self.whiskers.std()
 
     def cells(self, points: Array, scale: int) -> Array:
         row, column = grid_coordinates(*angles(points))
@@ -261,9 +262,9 @@ def paint_head(surface: Array, person: Person, scalp: Field, size: int, rng: Gen
             thick = rng.uniform(0.6, 1.6)
             strands = of.whiskers[:, ::-1] if rng.random() < 0.5 else of.whiskers
             area = area * (1 - of.lips)
-            mix(np.clip(area * (thick + 0.6 * strands * area), 0, 0.97),
-                (hair * 0.85)[None, None] * np.exp(0.4 * strands)[..., None])
-            height += 0.02 * area * strands + 0.03 * thick * area
+            mix(np.clip(area * (thick + 0.25 * strands), 0, 0.97),
+                (hair * 0.85)[None, None] * np.exp(0.3 * strands)[..., None])
+            height += 0.004 * area * strands + 0.03 * thick * area
             gloss *= 1 - 0.7 * area
     brow = of.brows[rng.integers(1, 4) if person.male else rng.integers(0, 3)]
     mix(np.clip(rng.uniform(0.65, 1.1) * brow, 0, 0.96), hair * 0.55 + skin * 0.03)
@@ -292,7 +293,8 @@ def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
         middle = ring[[0, 3]].mean(0)
         middle[1] = 0.5 * middle[1] + 0.5 * ring[[4, 5]].mean(0)[1] - 0.04
         radii = np.array([0.265, 0.22, 0.22])
-        points = middle + [0, 0, 0.045 - radii[2]] + rays * radii
+        middle[2] = ring[[1, 2, 4, 5], 2].mean() - 0.015 - radii[2]  # behind both lids
+        points = middle + rays * radii
         off = np.arccos(np.clip(rays @ forward, -1, 1))
         turn = np.arctan2(latitude - gaze[1], longitude - gaze[0])
         fibre = 1 + 0.15 * np.interp(turn, np.linspace(-np.pi, np.pi, 64), spokes)

@@ -33,7 +33,7 @@ class Hair:
         if self.style == "bald":
             cover *= 0
         elif self.style == "receding":
-            cover *= np.clip((abs(np.rad2deg(longitude)) - 60) / 12, 0, 1)
+            cover *= np.clip((abs(np.rad2deg(longitude)) - 80) / 10, 0, 1)
             cover *= np.clip(0.5 + (np.rad2deg(latitude) + 32) / 12, 0, 1)
         return cover.astype(np.float32)
 
@@ -58,8 +58,8 @@ def draw_hair(person: Person, over_eye: bool, rng: Generator) -> Hair:
         drop = drop + 26 if over_eye else drop
         line = line + drop * lean
     if style in ("long", "bob", "curly"):
-        open_ = rng.uniform(52, 78)  # longitude where the curtain begins
-        side = np.clip((away - open_) / 14, 0, 1)
+        open_ = rng.uniform(46, 72)  # longitude where the curtain begins
+        side = np.clip((away - open_) / 26, 0, 1)
         length = {"bob": 0.7, "long": rng.uniform(1.0, 2.6), "curly": rng.uniform(0, 1.0)}[style]
         line = line * (1 - side) + side * np.maximum(line, 6)
         fall = side * length * (1 + 0.05 * rng.normal(size=361))
@@ -117,7 +117,7 @@ def hair_sheets(hair: Hair, surface: Field, person: Person, size: int, rng: Gene
     if hair.style == "buzz":
         shown &= np.zeros(shape, bool)
     elif hair.style == "receding":
-        shown &= abs(refine(degrees[None] + 0 * latitude, shape)) > 64
+        shown &= abs(refine(degrees[None] + 0 * latitude, shape)) > 84 + 5 * clumps
     gloss = 0.05 + 0.35 * float(person.hair.mean()) * rng.uniform(0.5, 1.3)
     colour = person.hair.astype(np.float32) * tone[..., None]
     sheets = [Sheet(points, colour, gloss, (0.018 * strands + 0.02 * clumps).astype(np.float32),

@@ -147,10 +147,13 @@ class Shape:
     closure: float  # how far the eyes are shut, 0 to 1
 
 
-def draw_shape(expressive: bool, rng: Generator) -> Shape:
+def draw_shape(male: bool, expressive: bool, rng: Generator) -> Shape:
     """A random identity with a calm or a strong expression."""
     identity = rng.normal(size=len(ESTIMATED)).clip(-2.5, 2.5)
     moves = dict(zip(HAND_MADE, rng.normal(size=len(HAND_MADE)).clip(-2, 2), strict=True))
+    sex = 0.6 if male else -0.6
+    for name in ("jaw width", "nose depth", "nose width"):
+        moves[name] += sex
     moves |= {
         "lopsided": rng.normal(0, 0.3),
         "open mouth": 0.04 * rng.exponential() * (rng.random() < 0.4),
@@ -177,6 +180,11 @@ def draw_shape(expressive: bool, rng: Generator) -> Shape:
     wanted = 1.3 * moves["open mouth"] + 0.005
     gap = (controls[65:68, 1] - controls[61:64, 1]).mean() - wanted  # too wide by so much
     controls -= gap / 1.3 * HAND_MADE["open mouth"]
+    if moves["open mouth"] < 0.01:  # the lips touch all along
+        upper, lower = [61, 62, 63], [67, 66, 65]
+        apart = (controls[lower, 1] - controls[upper, 1] - 0.005) / 2
+        controls[upper, 1] += apart
+        controls[lower, 1] -= apart
     return Shape(controls, float(np.clip(moves["close eyes"], 0, 1)))
 
 

@@ -12,7 +12,7 @@ from wingloss.synthetic.raster import Lights, Sheet, refine
 def draw_lights(hard: bool, rng: Generator) -> Lights:
     """Key, rim and ambient light; ``hard`` is the illumination subset's: from a side, or dark."""
     key = unit(np.array([rng.normal(0, 0.55), rng.normal(-0.5, 0.3), 1.0]))
-    warm = np.exp(rng.normal(0, 0.16) * np.array([1, 0, -1]))
+    warm = np.exp(rng.normal(0, 0.11) * np.array([1, 0, -1]))
     cool = np.exp(rng.normal(0, 0.14) * np.array([1, 0, -1]))
     strength, ambient = rng.uniform(0.7, 1.2), rng.uniform(0.15, 0.45)
     if hard:
@@ -62,8 +62,8 @@ def body(person: Person, size: int, turn_head: Array, turn_body: Array, rng: Gen
     """Neck and clothed torso in the camera's frame: the neck's top turns with the head."""
     down, angle = np.meshgrid(np.linspace(0, 1, 16), np.linspace(-np.pi, np.pi, 60), indexing="ij")
     wide = rng.uniform(0.66, 0.82) if person.male else rng.uniform(0.56, 0.66)
-    swell = 1 - 0.1 * np.sin(np.pi * down) + 0.35 * np.clip(down - 0.75, 0, 1) / 0.25 * down
-    neck = np.stack([wide * swell * np.sin(angle), 0.7 + 2.0 * down,
+    swell = 1 - 0.1 * np.sin(np.pi * down) + 0.12 * np.clip(down - 0.75, 0, 1) / 0.25
+    neck = np.stack([wide * swell * np.sin(angle), 0.7 + 1.6 * down,
                      -1.25 - 0.25 * down + wide * swell * 0.92 * np.cos(angle)], -1)
     # Adam's apple and the two cords that run to the collar bones' inner ends
     cord = np.exp(-(((abs(angle) - 0.75 * (1 - down) - 0.12) / 0.14) ** 2)) * down * 0.04
@@ -88,8 +88,8 @@ def body(person: Person, size: int, turn_head: Array, turn_body: Array, rng: Gen
     t, around = np.meshgrid(np.linspace(0, 1, 26), np.linspace(-1, 1, 72), indexing="ij")
     angle = np.pi * (0.6 * around + 0.4 * around**3)  # more cells at the front
     spread = 1 / (1 + np.exp(-(t - 0.26) / 0.075))
-    half = wide * 1.02 + (shoulder - wide) * (0.06 * t + spread * (1 - 0.12 * t))
-    deep = wide * 0.98 + (1.05 - wide) * spread
+    half = wide * 0.93 + (shoulder - wide) * (0.06 * t + spread * (1 - 0.12 * t))
+    deep = wide * 0.88 + (1.1 - wide) * spread
     front = np.cos(angle)
     slope = np.interp(t, (0, 0.12, 0.45, 1), (1.92, 2.2, 3.0, 5.6))
     torso = np.stack([half * np.sin(angle),
