@@ -306,7 +306,7 @@ def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
         colour = colour * (1 - hole) + 0.004 * hole
         lid = ring[[1, 2]].mean(0)[1]
         colour *= np.clip(0.42 + (points[..., 1:2] - lid) / 0.11, 0.3, 1)
-        sheets.append(Sheet(points[::4, ::4], colour.astype(np.float32), 0.45))
+        sheets.append(Sheet(points[::4, ::4], colour.astype(np.float32), 0.8))
     return sheets
 
 

@@ -161,7 +161,7 @@ def draw_shape(male: bool, expressive: bool, rng: Generator) -> Shape:
         "raise brows": rng.normal(0, 0.2),
         "frown": abs(rng.normal(0, 0.2)),
         "pucker": abs(rng.normal(0, 0.1)),
-        "close eyes": float(np.clip(rng.normal(0.05, 0.1), -0.2, 0.35)),
+        "close eyes": float(np.clip(rng.normal(-0.08, 0.12), -0.3, 0.35)),
     }
     if expressive:
         kind = rng.choice(["scream", "laugh", "shut", "surprise", "frown", "kiss", "lopsided"])

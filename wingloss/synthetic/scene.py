@@ -303,7 +303,7 @@ def background(size: int, light: Array, rng: Generator) -> Field:
             spot = np.zeros_like(picture)
             cv2.circle(spot, rng.integers(0, side, 2).tolist(), int(rng.integers(2, 9)), colour.tolist(), -1, cv2.LINE_AA)
             picture += 0.6 * spot
-    focus = {"lights": 0.8, "studio": 4}.get(str(kind), rng.choice([0.4, 1, 2, 4]))
+    focus = {"lights": 0.8, "studio": 4}.get(str(kind), rng.choice([1, 1.5, 2.5, 4]))
     picture = cv2.GaussianBlur(picture, (0, 0), float(focus))
     large = cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.clip(large, 0, None) * (0.25 + 0.75 * np.clip(light, 0, 1.2)).astype(np.float32)
