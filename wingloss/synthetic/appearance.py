@@ -31,7 +31,7 @@ def linear(colour: ArrayLike) -> Array:
     return np.clip(np.asarray(colour, float) / 255, 0, 1) ** 2.2
 
 
-SKIN = linear([(250, 214, 190), (236, 190, 160), (214, 164, 128), (178, 124, 90), (120, 78, 54),
+SKIN = linear([(244, 206, 182), (234, 188, 158), (214, 164, 128), (178, 124, 90), (120, 78, 54),
                (78, 50, 36)])
 HAIR = linear([(26, 21, 19), (52, 34, 24), (92, 60, 36), (140, 98, 56), (200, 164, 104),
                (128, 58, 30), (150, 148, 146), (215, 213, 210)])
@@ -121,11 +121,12 @@ class Masks:
         self.lip_line = self.strokes([_arc(LANDMARKS[[48, 60, 61, 62, 63, 64, 54]])], 0.02, 0.012)
         self.blush = np.clip(blob(0.62, 0.5, 0, width=0.22) + 0.7 * blob(0, 0.55, 0.5, width=0.16), 0, 1)
         self.philtrum = self.strokes([np.array([(0, 0.77, 0.37), (0, 0.9, 0.37)])], 0.06, 0.03)
-        jaw = np.interp(side, (0, 0.35, 0.7, 1.05), (1.33, 1.22, 1.05, 0.35))
+        jaw = np.interp(side, (0, 0.3, 0.45, 0.7, 1.05), (1.32, 1.26, 0.95, 0.9, 0.3))
         self.jaw = np.clip((y - jaw) / 0.12, 0, 1) * np.clip((z + 1.0) / 0.15, 0, 1)
         self.jaw *= np.clip((1.75 - y) / 0.1, 0, 1)
-        self.moustache = np.clip((0.36 - side) / 0.1, 0, 1) * np.clip((y - 0.74) / 0.07, 0, 1)
-        self.moustache *= np.clip((1.0 - y) / 0.1, 0, 1) * front
+        above = 0.77 + 0.35 * np.clip(side - 0.12, 0, 1)  # the moustache's upper edge
+        self.moustache = np.clip((0.5 - side) / 0.12, 0, 1) * np.clip((y - above) / 0.08, 0, 1)
+        self.moustache *= np.clip((1.1 - y) / 0.12, 0, 1) * front
         self.goatee = np.clip((0.38 - side) / 0.12, 0, 1) * np.clip((y - 1.25) / 0.1, 0, 1) * front
         self.goatee *= np.clip((1.78 - y) / 0.1, 0, 1)
         self.stubble = np.clip(self.jaw + self.moustache + self.goatee, 0, 1)
@@ -282,7 +283,7 @@ def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
     """Two ellipsoids behind the lids with iris, pupil and the lid's shadow."""
     longitude, latitude = np.meshgrid(np.linspace(-1.4, 1.4, 96), np.linspace(-1.1, 1.1, 76))
     rays = directions(longitude, latitude)
-    white = 0.62 * linear(rng.uniform((215, 205, 200), (250, 244, 240)))
+    white = 0.52 * linear(rng.uniform((215, 205, 200), (250, 244, 240)))
     iris = rng.dirichlet(np.full(len(IRIS), 0.3)) @ IRIS * rng.uniform(0.4, 0.9)
     gaze = rng.normal(0, (0.2, 0.08))
     forward = directions(*gaze)
@@ -306,7 +307,7 @@ def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
         colour = colour * (1 - hole) + 0.004 * hole
         lid = ring[[1, 2]].mean(0)[1]
         colour *= np.clip(0.42 + (points[..., 1:2] - lid) / 0.11, 0.3, 1)
-        sheets.append(Sheet(points[::4, ::4], colour.astype(np.float32), 0.8))
+        sheets.append(Sheet(points[::4, ::4], colour.astype(np.float32), 0.65))
     return sheets
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from wingloss.synthetic.appearance import Person
+from wingloss.synthetic.appearance import Person, linear
 from wingloss.synthetic.head import CENTRE, Array, Field, angles, directions, head_grid, sample
 from wingloss.synthetic.raster import Sheet, refine
 
@@ -14,7 +14,7 @@ from wingloss.synthetic.raster import Sheet, refine
 AROUND = np.array([0, 30, 48, 58, 72, 82, 95, 108, 122, 150, 180])
 LINE = np.array([-49, -48, -43, -36, -15, -6, -19, -14, 8, 26, 29])
 STYLES = ("bald", "buzz", "short", "short", "side", "fringe", "curly", "long", "long", "bob",
-          "tied", "receding")
+          "tied", "receding", "hat")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Hair:
         longitude, latitude = angles(head_grid().mean.astype(float))
         edge = np.interp(np.rad2deg(longitude), np.arange(-180, 181), np.minimum(self.line, 32))
         cover = np.clip(0.5 + (edge - np.rad2deg(latitude)) / 8, 0, 1)
-        if self.style == "bald":
+        if self.style in ("bald", "hat"):
             cover *= 0
         elif self.style == "receding":
             cover *= np.clip((abs(np.rad2deg(longitude)) - 80) / 10, 0, 1)
@@ -44,14 +44,17 @@ def draw_hair(person: Person, over_eye: bool, rng: Generator) -> Hair:
     away = abs(degrees)
     line = np.interp(away, AROUND, LINE) + 3 * rng.normal()
     line += cv2.GaussianBlur(rng.normal(size=(1, 361)), (0, 0), 4)[0] * 5
-    common = np.array([0.09, 0.13, 0.2, 0.13, 0.14, 0.05, 0.08, 0.03, 0.01, 0.02, 0.02, 0.1])
+    common = np.array([0.09, 0.13, 0.2, 0.13, 0.14, 0.05, 0.08, 0.03, 0.01, 0.02, 0.02, 0.1, 0.06])
     if not person.male:
-        common = np.array([0.01, 0.01, 0.03, 0.03, 0.05, 0.08, 0.13, 0.25, 0.2, 0.14, 0.13, 0])
+        common = np.array([0.01, 0.01, 0.03, 0.03, 0.05, 0.08, 0.13, 0.25, 0.2, 0.14, 0.13, 0, 0.05])
     style = "side" if over_eye else str(rng.choice(STYLES, p=common / common.sum()))
     volume = {"buzz": 0.02, "curly": 0.28, "receding": 0.05, "tied": 0.05}.get(style, 0.12)
     volume *= rng.uniform(0.75, 1.4)
     fall = np.zeros(361)
     parting = float(rng.choice([-1, 1]) * rng.uniform(8, 40))
+    if style == "hat":
+        line = np.full(361, rng.uniform(-44, -30)) + 8 * np.cos(np.deg2rad(degrees)) ** 2
+        line += 6 * np.clip(away / 90 - 1, 0, 1)
     if style in ("side", "fringe") or (style in ("long", "bob") and rng.random() < 0.35):
         lean = np.exp(-(((degrees + 0.7 * parting) / 38) ** 4))
         drop = rng.uniform(8, 17) if style == "side" else rng.uniform(15, 21)
@@ -118,6 +121,14 @@ def hair_sheets(hair: Hair, surface: Field, person: Person, size: int, rng: Gene
         shown &= np.zeros(shape, bool)
     elif hair.style == "receding":
         shown &= abs(refine(degrees[None] + 0 * latitude, shape)) > 84 + 5 * clumps
+    stretch = np.linalg.norm(np.gradient(points, axis=1), axis=-1)
+    shown &= refine(stretch, shape) < 0.2  # no hair spans the gap from fringe to curtain
+    if hair.style == "hat":
+        dye = linear(np.clip(rng.uniform(15, 200) + rng.normal(0, 40, 3), 8, 230))
+        hem = np.where(ends > 0.82, 0.75, 1.0)
+        knit = 0.012 * np.sin(np.arange(shape[1]) * rng.uniform(0.5, 1.0))[None] * np.ones(shape)
+        cloth = (dye * hem[..., None]).astype(np.float32)
+        return [Sheet(points, cloth, 0.02, knit.astype(np.float32), closed=True)]
     gloss = 0.05 + 0.35 * float(person.hair.mean()) * rng.uniform(0.5, 1.3)
     colour = person.hair.astype(np.float32) * tone[..., None]
     sheets = [Sheet(points, colour, gloss, (0.018 * strands + 0.02 * clumps).astype(np.float32),

@@ -178,8 +178,9 @@ def _shade(
 
     half = unit(lights.key + [0, 0, 1]).astype(np.float32)
     along = np.clip(normal @ half, 0, 1)
-    wide, sharp = along**14, along**70
+    wide = along**14
     mirror = gloss > 0.5  # eyes and dark lenses reflect the lamp only
+    sharp = along ** np.where(mirror, 250, 70)
     shine = np.where(mirror, 0.02, np.minimum(gloss, 0.2)) * (0.5 * wide + 0.3 * grazing**3) + 1.5 * gloss**2 * sharp
     shine *= 0.15 + 0.85 * lit
     if (hair := np.flatnonzero(tangent.any(axis=1))).size:

@@ -228,8 +228,7 @@ def mask(surface: Field, size: int, rng: Generator) -> list[Sheet]:
     latitude = np.deg2rad(top + latitude * (59 - top))
     skin = sample(surface, longitude, latitude).astype(float)
     radius = np.linalg.norm(skin - CENTRE, axis=-1)
-    smooth = np.maximum(cv2.GaussianBlur(radius, (0, 0), 4), cv2.GaussianBlur(radius, (0, 0), 1.5))
-    out = np.maximum(smooth, radius) + 0.035
+    out = cv2.GaussianBlur(cv2.dilate(radius, np.ones((7, 7))), (0, 0), 2) + 0.04
     points = CENTRE + directions(longitude, latitude) * out[..., None]
     base = linear(rng.choice([(225, 232, 238), (130, 180, 215), (24, 24, 28), (150, 60, 70), (235, 235, 230)]))
     cells = (size * 6 // 5, size * 8 // 5)
@@ -271,9 +270,9 @@ def background(size: int, light: Array, rng: Generator) -> Field:
     kind = rng.choice(["room", "outdoors", "lights", "wall", "studio"], p=[0.3, 0.3, 0.12, 0.18, 0.1])
     noise = lambda cells: cv2.resize(rng.normal(size=(cells, cells, 1)) + 0.25 * rng.normal(size=(cells, cells, 3)), (side, side), interpolation=cv2.INTER_CUBIC)  # noqa: E731
     v = np.linspace(0, 1, side)[:, None, None]
-    tone = linear(rng.uniform(40, 220) + rng.normal(0, 18, 3))
+    tone = linear(rng.uniform(40, 210) + rng.normal(0, 12, 3))
     if kind == "outdoors":
-        sky, leaf = linear(rng.uniform((150, 180, 200), (225, 235, 250))), linear(rng.uniform((30, 60, 20), (120, 140, 70)))
+        sky, leaf = linear(rng.uniform((150, 180, 200), (225, 235, 250))), linear(rng.uniform((40, 55, 25), (120, 125, 80)))
         horizon = rng.uniform(0.1, 0.8) + 0.12 * noise(5)[..., :1]
         under = leaf * np.exp(0.45 * noise(12) + 0.6 * noise(30)[..., :1])
         picture = np.where(v < horizon, sky * (1 - 0.3 * v), under)
@@ -285,7 +284,7 @@ def background(size: int, light: Array, rng: Generator) -> Field:
     count = {"room": rng.integers(4, 14), "outdoors": rng.integers(0, 6)}.get(str(kind), 0)
     for _ in range(int(count)):
         corner, extent = rng.uniform(-0.2, 1, 2) * side, rng.uniform(0.04, 0.6, 2) * side
-        colour = linear(rng.uniform(10, 235) + rng.normal(0, 22, 3))
+        colour = linear(rng.uniform(10, 235) + rng.normal(0, 16, 3))
         low, high = corner.astype(int), (corner + extent).astype(int)
         cv2.rectangle(picture, low.tolist(), high.tolist(), colour.tolist(), -1)
         if rng.random() < 0.4:
