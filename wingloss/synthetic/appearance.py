@@ -242,7 +242,7 @@ def paint_head(surface: Array, person: Person, scalp: Field, size: int, rng: Gen
     mix(0.5 * of.crease, skin * [0.35, 0.22, 0.2])
     if made_up:
         mix(rng.uniform(0.2, 0.6) * of.lids, linear(rng.uniform(40, 150, 3)))
-    rose = skin * rng.uniform((0.75, 0.38, 0.38), (0.95, 0.6, 0.62))
+    rose = skin * rng.uniform((0.75, 0.32, 0.33), (0.95, 0.5, 0.54))
     if made_up:
         rose = rose + rng.uniform(0.2, 0.7) * (linear(rng.uniform((140, 10, 20), (210, 70, 90))) - rose)
     mix(0.85 * of.lips, rose)

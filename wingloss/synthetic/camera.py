@@ -36,7 +36,7 @@ def expose(scene: Field, size: int, blurred: bool, dark: bool, rng: Generator) -
 
 def _streak(length: float, rng: Generator) -> Field:
     """A motion blur's kernel: a line of ``length`` px."""
-    side = int(length) | 1
+    side = max(3, int(length) | 1)
     kernel = np.zeros((side, side), np.float32)
     direction = np.array([np.cos(angle := rng.uniform(0, np.pi)), np.sin(angle)]) * length / 2
     ends = [np.rint((side // 2 + sign * direction) * 16).astype(int).tolist() for sign in (-1, 1)]

@@ -125,15 +125,15 @@ def _estimated() -> Array:
 
     Other control points move as the landmarks near them (kernel regression).
     """
-    distance = ((REST_AND_MIRROR[:, None] - LANDMARKS) ** 2).sum(-1)
+    distance = ((CONTROLS[68:][:, None] - LANDMARKS) ** 2).sum(-1)
     weights = np.exp(-(distance - distance.min(1, keepdims=True)) / (2 * 0.2**2))
     weights /= weights.sum(1, keepdims=True)
     weights *= np.exp(-distance.min(1, keepdims=True) / (2 * 0.6**2))
+    weights *= np.clip(CONTROLS[68:][:, 2:] + 2, 0, 1)
     modes = np.array(_MODEL["modes"])
     return np.concatenate([modes, np.einsum("kl,mlc->mkc", weights, modes)], axis=1)
 
 
-REST_AND_MIRROR = CONTROLS[68:]
 HAND_MADE = _modes()
 ESTIMATED = _estimated()
 BASIS = np.concatenate([ESTIMATED, np.stack(list(HAND_MADE.values()))])  # (modes, K, 3)
