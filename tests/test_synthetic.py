@@ -27,7 +27,9 @@ FORWARD = replace(UPRIGHT, yaw_scale=0, yaw_tail=0)
 
 
 SHARES = {"occlusion": 0.3, "expression": 0.2, "illumination": 0.15, "blur": 0.1}
-MIXED = replace(POPULATION, image_size=32, box_shift=0.05, box_scale=0.1, **SHARES)
+MIXED = replace(
+    POPULATION, image_size=32, yaw_scale=14, yaw_tail=0.05, box_shift=0.05, box_scale=0.1, **SHARES
+)
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +113,8 @@ def test_signs_of_pitch_and_roll(name: str, std: str):
 
 def test_yaw_is_centred_with_a_tail(population: list[Face]):
     yaw = np.array([f.yaw for f in population])
-    # beyond 45 degrees: half the uniform tail and exp(-4.5) of the core; 3 standard errors wide
-    assert abs((abs(yaw) > 45).mean() - (0.4 * 0.5 + 0.6 * np.exp(-4.5))) < 0.08
+    # beyond 45 degrees: half the uniform tail and exp(-45 / 14) of the core; 3 standard errors wide
+    assert abs((abs(yaw) > 45).mean() - (0.05 * 0.5 + 0.95 * np.exp(-45 / 14))) < 0.043
     assert abs(yaw.mean()) < 4 * yaw.std() / np.sqrt(len(yaw))
     assert abs(yaw).max() <= 90
     assert (abs(yaw) < 20).mean() > 0.5

@@ -16,8 +16,9 @@ def expose(scene: Field, size: int, blurred: bool, dark: bool, rng: Generator) -
     if blurred and rng.random() < 0.5:
         soft = rng.uniform(1.6, 3.2) * unit
     elif blurred:
-        picture = cv2.filter2D(picture, -1, _streak(rng.uniform(6, 14) * unit, rng),
-                               borderType=cv2.BORDER_REPLICATE)
+        picture = cv2.filter2D(
+            picture, -1, _streak(rng.uniform(6, 14) * unit, rng), borderType=cv2.BORDER_REPLICATE
+        )
     if soft > 0.25:
         picture = cv2.GaussianBlur(picture, (0, 0), soft)
     middle = picture[size // 4 : -size // 4, size // 4 : -size // 4].mean()

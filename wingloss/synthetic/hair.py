@@ -13,8 +13,21 @@ from wingloss.synthetic.raster import Sheet, refine
 # The hairline's latitude in degrees for longitudes from the front (0) to the nape (180).
 AROUND = np.array([0, 30, 48, 58, 72, 82, 95, 108, 122, 150, 180])
 LINE = np.array([-49, -48, -43, -36, -15, -6, -19, -14, 8, 26, 29])
-STYLES = ("bald", "buzz", "short", "short", "side", "fringe", "curly", "long", "long", "bob",
-          "tied", "receding", "hat")
+STYLES = (
+    "bald",
+    "buzz",
+    "short",
+    "short",
+    "side",
+    "fringe",
+    "curly",
+    "long",
+    "long",
+    "bob",
+    "tied",
+    "receding",
+    "hat",
+)
 
 
 @dataclass(frozen=True)
@@ -46,14 +59,18 @@ def draw_hair(person: Person, over_eye: bool, rng: Generator) -> Hair:
     line += cv2.GaussianBlur(rng.normal(size=(1, 361)), (0, 0), 4)[0] * 5
     common = np.array([0.09, 0.13, 0.2, 0.13, 0.14, 0.05, 0.08, 0.03, 0.01, 0.02, 0.02, 0.1, 0.06])
     if not person.male:
-        common = np.array([0.01, 0.01, 0.03, 0.03, 0.05, 0.08, 0.13, 0.25, 0.2, 0.14, 0.13, 0, 0.05])
+        common = np.array(
+            [0.01, 0.01, 0.03, 0.03, 0.05, 0.08, 0.13, 0.25, 0.2, 0.14, 0.13, 0, 0.05]
+        )
     style = "side" if over_eye else str(rng.choice(STYLES, p=common / common.sum()))
-    volume = {"buzz": 0.02, "curly": 0.28, "receding": 0.05, "tied": 0.05}.get(style, 0.12)
+    volume = {"buzz": 0.02, "curly": 0.28, "receding": 0.05, "tied": 0.05, "hat": 0.17}.get(
+        style, 0.12
+    )
     volume *= rng.uniform(0.75, 1.4)
     fall = np.zeros(361)
     parting = float(rng.choice([-1, 1]) * rng.uniform(8, 40))
     if style == "hat":
-        line = np.full(361, rng.uniform(-44, -30)) + 8 * np.cos(np.deg2rad(degrees)) ** 2
+        line = np.full(361, rng.uniform(-40, -27)) + 8 * np.cos(np.deg2rad(degrees)) ** 2
         line += 6 * np.clip(away / 90 - 1, 0, 1)
     if style in ("side", "fringe") or (style in ("long", "bob") and rng.random() < 0.35):
         lean = np.exp(-(((degrees + 0.7 * parting) / 38) ** 4))
@@ -69,7 +86,9 @@ def draw_hair(person: Person, over_eye: bool, rng: Generator) -> Hair:
     return Hair(style, line, float(volume), fall, parting)
 
 
-def hair_sheets(hair: Hair, surface: Field, person: Person, size: int, rng: Generator) -> list[Sheet]:
+def hair_sheets(
+    hair: Hair, surface: Field, person: Person, size: int, rng: Generator
+) -> list[Sheet]:
     """The strands' sheets, unturned, for a head's surface (ROWS, COLUMNS, 3)."""
     if hair.style == "bald":
         return []
@@ -101,9 +120,13 @@ def hair_sheets(hair: Hair, surface: Field, person: Person, size: int, rng: Gene
     if fall.any():
         drop = np.clip((along - knee) / (1 - knee), 0, 1)
         points[..., 1] += drop * fall
-        wave = rng.uniform(0, 0.07) * np.sin(drop * rng.uniform(4, 9) * max(fall.max(), 0.5) + 0.02 * degrees)
+        wave = rng.uniform(0, 0.07) * np.sin(
+            drop * rng.uniform(4, 9) * max(fall.max(), 0.5) + 0.02 * degrees
+        )
         outward = 1 + 0.12 * np.sin(np.pi * drop) + wave
-        points[..., [0, 2]] = CENTRE[[0, 2]] + (points[..., [0, 2]] - CENTRE[[0, 2]]) * outward[..., None]
+        points[..., [0, 2]] = (
+            CENTRE[[0, 2]] + (points[..., [0, 2]] - CENTRE[[0, 2]]) * outward[..., None]
+        )
         narrow = 0.18 * np.clip(drop - 0.5, 0, 1) * np.clip(fall, 0, 1)
         points[..., 0] *= 1 - narrow
 
@@ -131,8 +154,17 @@ def hair_sheets(hair: Hair, surface: Field, person: Person, size: int, rng: Gene
         return [Sheet(points, cloth, 0.02, knit.astype(np.float32), closed=True)]
     gloss = 0.05 + 0.35 * float(person.hair.mean()) * rng.uniform(0.5, 1.3)
     colour = person.hair.astype(np.float32) * tone[..., None]
-    sheets = [Sheet(points, colour, gloss, (0.018 * strands + 0.02 * clumps).astype(np.float32),
-                    shown, strands=True, closed=not fall.any())]
+    sheets = [
+        Sheet(
+            points,
+            colour,
+            gloss,
+            (0.018 * strands + 0.02 * clumps).astype(np.float32),
+            shown,
+            strands=True,
+            closed=not fall.any(),
+        )
+    ]
     if hair.style == "tied":
         theta, phi = np.meshgrid(np.linspace(0, 2 * np.pi, 40), np.linspace(0.05, np.pi - 0.05, 30))
         centre = np.array([0, rng.uniform(-1.3, -0.3), -2.5])
@@ -141,6 +173,13 @@ def hair_sheets(hair: Hair, surface: Field, person: Person, size: int, rng: Gene
         ball = directions(theta, phi - np.pi / 2) * rng.uniform(0.35, 0.55) + centre
         cells = (size * 2 // 3, size)
         lines = refine(rng.normal(size=(3, 40)), cells)
-        sheets.append(Sheet(ball, person.hair.astype(np.float32) * np.exp(0.3 * lines)[..., None],
-                            gloss, 0.02 * lines, strands=True))
+        sheets.append(
+            Sheet(
+                ball,
+                person.hair.astype(np.float32) * np.exp(0.3 * lines)[..., None],
+                gloss,
+                0.02 * lines,
+                strands=True,
+            )
+        )
     return sheets

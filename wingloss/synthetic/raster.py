@@ -101,9 +101,12 @@ def _look_up(grid: Field, cell: NDArray[np.int64], shape: tuple[int, int]) -> Fi
         return np.resize(place, full).reshape(-1, 256)
 
     x, y = along(columns, grid.shape[1], shape[1]), along(rows, grid.shape[0], shape[0])
-    values = [cv2.remap(np.ascontiguousarray(part), x, y, cv2.INTER_LINEAR,
-                        borderMode=cv2.BORDER_REPLICATE).reshape(full, 3)
-              for part in (grid[..., :3], grid[..., 3:])]
+    values = [
+        cv2.remap(
+            np.ascontiguousarray(part), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        ).reshape(full, 3)
+        for part in (grid[..., :3], grid[..., 3:])
+    ]
     return np.concatenate(values, axis=1)[: len(cell)]
 
 
@@ -181,7 +184,10 @@ def _shade(
     wide = along**14
     mirror = gloss > 0.5  # eyes and dark lenses reflect the lamp only
     sharp = along ** np.where(mirror, 250, 70)
-    shine = np.where(mirror, 0.02, np.minimum(gloss, 0.2)) * (0.5 * wide + 0.3 * grazing**3) + 1.5 * gloss**2 * sharp
+    shine = (
+        np.where(mirror, 0.02, np.minimum(gloss, 0.2)) * (0.5 * wide + 0.3 * grazing**3)
+        + 1.5 * gloss**2 * sharp
+    )
     shine *= 0.15 + 0.85 * lit
     if (hair := np.flatnonzero(tangent.any(axis=1))).size:
         flow = tangent[hair] @ half + 2 * height[hair]  # the relief jitters the highlight
