@@ -19,13 +19,15 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from wingloss.geometry import Array
-from wingloss.synthetic import scene
+from wingloss.synthetic import occluders
 from wingloss.synthetic.appearance import draw_person, eyeballs, mouth_inside, paint_head
+from wingloss.synthetic.body import body, ears
 from wingloss.synthetic.camera import expose
 from wingloss.synthetic.hair import draw_hair, hair_sheets
 from wingloss.synthetic.head import CENTRE, LANDMARKS, draw_shape, head_grid
 from wingloss.synthetic.population import FaceDistribution, draw_box, draw_pose, draw_subsets
-from wingloss.synthetic.raster import Sheet, draw
+from wingloss.synthetic.raster import draw
+from wingloss.synthetic.scene import background, draw_lights
 
 __all__ = ["LANDMARKS", "Face", "FaceDistribution", "render_face"]
 
@@ -89,27 +91,27 @@ def render_face(distribution: FaceDistribution, seed: int, index: int) -> Face:
     hair = draw_hair(person, occluder == "hair", rng)
     sheets = [paint_head(surface, person, hair.scalp(), size, rng)]
     sheets += eyeballs(shape, rng) + mouth_inside(shape, rng)
-    sheets += scene.ears(shape, surface, person, size, rng)
+    sheets += ears(surface, person, size, rng)
     sheets += hair_sheets(hair, surface, person, size, rng)
     if occluder in ("glasses", "sunglasses"):
-        sheets += scene.glasses(shape, size, occluder == "sunglasses", rng)
+        sheets += occluders.glasses(shape, size, occluder == "sunglasses", rng)
     elif occluder == "hand":
-        sheets += scene.hand(shape, person, size, rng)
+        sheets += occluders.hand(shape, person, size, rng)
     elif occluder == "mask":
-        sheets += scene.mask(surface, size, rng)
+        sheets += occluders.mask(surface, size, rng)
     elif occluder == "thing":
-        sheets += scene.thing(shape, size, rng)
+        sheets += occluders.thing(shape, size, rng)
     for sheet in sheets:
         sheet.points = place((sheet.points - CENTRE) @ turn.T)
     follow = rng.uniform(0.3, 0.8)
     lean = rotation(follow * yaw, 0.2 * pitch, 0.3 * roll)
-    for sheet in scene.body(person, size, turn, lean, rng):
+    for sheet in body(person, size, turn, lean, rng):
         sheet.points = place(sheet.points)
         sheets.append(sheet)
 
-    lights = scene.draw_lights("illumination" in subsets, rng)
+    lights = draw_lights("illumination" in subsets, rng)
     drawn = draw(sheets, lights, cells, zoom * scale)
-    picture = scene.background(cells, lights.sky + 0.6 * lights.key_colour, rng)
+    picture = background(cells, lights.sky + 0.6 * lights.key_colour, rng)
     cover = cv2.GaussianBlur(drawn.cover, (3, 3), 0.6)[..., None]
     picture += cover * (np.where(drawn.cover[..., None] > 0, drawn.colour, picture) - picture)
     visible = _visible(np.c_[points, landmarks[:, 2]], drawn.depth, scale)
