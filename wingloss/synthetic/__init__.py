@@ -87,7 +87,7 @@ def render_face(distribution: FaceDistribution, seed: int, index: int) -> Face:
         seen = (flat - (low + high) / 2) * zoom + middle
         return np.concatenate([(seen + 0.5) * scale - 0.5, turned[..., 2:]], axis=-1)
 
-    occluder = _draw_occluder(yaw, rng) if "occlusion" in subsets else ""
+    occluder = _draw_occluder(rng) if "occlusion" in subsets else ""
     hair = draw_hair(person, occluder == "hair", rng)
     sheets = [paint_head(surface, person, hair.scalp(), size, rng)]
     sheets += eyeballs(shape, rng) + mouth_inside(shape, rng)
@@ -154,13 +154,13 @@ def _turned_landmarks(controls: Array, turn: Array, yaw: float, roll: float) -> 
     return landmarks
 
 
-def _draw_occluder(yaw: float, rng: Generator) -> str:
+def _draw_occluder(rng: Generator) -> str:
     kinds = ["glasses", "sunglasses", "hand", "hair", "mask", "thing"]
     return str(rng.choice(kinds, p=[0.32, 0.16, 0.2, 0.12, 0.1, 0.1]))
 
 
 def _visible(landmarks: Array, depth: NDArray[np.float32], scale: float) -> NDArray[np.bool_]:
-    """Which landmarks (68, 3) lie less than 0.12 head units behind the surface drawn there."""
+    """Which landmarks (68, 3) lie less than 0.08 head units behind the surface drawn there."""
     seen = (landmarks[:, :2] + 0.5) * scale - 0.5
     column, row = np.clip(np.rint(seen).astype(int), 0, len(depth) - 1).T
-    return landmarks[:, 2] > cv2.erode(depth, np.ones((5, 5)))[row, column] - 0.12
+    return landmarks[:, 2] > cv2.erode(depth, np.ones((5, 5)))[row, column] - 0.08

@@ -10,7 +10,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
 from wingloss.synthetic.head import (
@@ -171,8 +171,8 @@ class Masks:
             rng.normal(size=(14, self.shape[1] // 2)).astype(np.float32), self.shape[::-1]
         )
         hairs = rng.normal(size=self.shape).astype(np.float32)
-        self.whiskers = cv2.GaussianBlur(hairs, (0, 0), 0.5, sigmaY=1.5)
-        self.whiskers /= self.whiskers.std()
+        whiskers = np.asarray(cv2.GaussianBlur(hairs, (0, 0), 0.5, sigmaY=1.5))
+        self.whiskers = whiskers / whiskers.std()
 
     def cells(self, points: Array, scale: int) -> Array:
         row, column = grid_coordinates(*angles(points))
@@ -206,10 +206,11 @@ class Masks:
     def _scale(self) -> float:
         return self.shape[0] / (np.pi * 1.3)  # cells a head unit at the front of the face
 
-    def _soften(self, canvas: Array, soft: float) -> Field:
+    def _soften(self, canvas: NDArray[np.uint8], soft: float) -> Field:
         values = canvas.astype(np.float32) / 255
         if soft:
-            values = cv2.GaussianBlur(values, (0, 0), soft * self._scale() * 3)
+            blurred = cv2.GaussianBlur(values, (0, 0), soft * self._scale() * 3)
+            values = np.asarray(blurred, np.float32)
         return np.asarray(cv2.resize(values, self.shape[::-1], interpolation=cv2.INTER_AREA))
 
     def _brow(self, rng: Generator, width: float) -> Field:
@@ -231,7 +232,7 @@ class Masks:
     def _noise(self, rng: Generator, blur: int) -> Field:
         noise = rng.normal(size=self.shape).astype(np.float32)
         if blur:
-            noise = cv2.GaussianBlur(noise, (0, 0), blur)
+            noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), blur), np.float32)
         return noise / noise.std()
 
 
@@ -253,7 +254,7 @@ def masks(size: int) -> Masks:
 # --- a face's own paint ---------------------------------------------------------------------------
 
 
-def paint_head(surface: Array, person: Person, scalp: Field, size: int, rng: Generator) -> Sheet:
+def paint_head(surface: Field, person: Person, scalp: Field, size: int, rng: Generator) -> Sheet:
     """The head's skin; ``scalp`` is the hair's share (h, w) of the coarse grid's points."""
     of, skin = masks(size), person.skin.astype(np.float32)
     hair = person.hair.astype(np.float32)

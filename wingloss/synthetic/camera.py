@@ -32,7 +32,8 @@ def expose(scene: Field, size: int, blurred: bool, dark: bool, rng: Generator) -
     pixels = np.clip(255 * encoded + 0.5, 0, 255).astype(np.uint8)
     quality = int(rng.integers(50, 97))
     _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def _streak(length: float, rng: Generator) -> Field:

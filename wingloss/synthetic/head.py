@@ -62,7 +62,7 @@ _LONGITUDE = np.pi * (0.6 * _ACROSS + 0.4 * _ACROSS**3)
 
 def grid_coordinates(longitude: ArrayLike, latitude: ArrayLike) -> tuple[Array, Array]:
     """Where on a head grid angles (radians) lie: row and column, each from 0 to 1."""
-    column = np.interp(longitude, _LONGITUDE, _ACROSS) / 2 + 0.5
+    column = np.interp(np.asarray(longitude, float), _LONGITUDE, _ACROSS) / 2 + 0.5
     return np.asarray(latitude) / np.pi + 0.5, column
 
 

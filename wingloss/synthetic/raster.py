@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from wingloss.synthetic.head import Array, Field, unit
 
+# How far light creeps round skin, and how a shadow's edge falls off in it: red, green, blue.
+_WRAP, _REDDENING = np.array([[0.32, 0.2, 0.15], [0.75, 1, 1.1]], dtype=np.float32)
+
 
 @dataclass
 class Sheet:
     """A surface patch: a coarse grid of points and, per fine cell, what it is made of."""
 
-    points: Array  # (h, w, 3), head units before `project`
+    points: NDArray  # (h, w, 3), head units before `project`
     colour: Field  # (H, W, 3), linear
     gloss: Field | float = 0.05  # (H, W) or one for all
     height: Field | float = 0.0  # (H, W): relief, head units
@@ -46,7 +49,7 @@ class Drawn:
     depth: Field  # (G, G): of the nearest surface, -inf where none
 
 
-def refine(grid: Array, shape: tuple[int, int]) -> Field:
+def refine(grid: NDArray, shape: tuple[int, int]) -> Field:
     """Resamples a grid (h, w, ...) to ``shape``; the cells of both tile the same area."""
     small = np.ascontiguousarray(grid, dtype=np.float32)
     return np.asarray(cv2.resize(small, shape[::-1], interpolation=cv2.INTER_LINEAR))
@@ -84,7 +87,9 @@ def draw(sheets: list[Sheet], lights: Lights, size: int, zoom: float) -> Drawn:
 
 def _frame(sheet: Sheet, zoom: float) -> Field:
     """Unit normals (h, w, 6) towards the viewer's side, and the direction of the rows' growth."""
-    down, across = np.gradient(sheet.points * [1, 1, zoom], axis=(0, 1))
+    down, across = (
+        np.asarray(step) for step in np.gradient(sheet.points * [1, 1, zoom], axis=(0, 1))
+    )
     normals = unit(np.cross(across, down))
     if not sheet.closed:
         normals *= np.where(normals[..., 2:] < 0, -1, 1)
@@ -107,7 +112,7 @@ def _look_up(grid: Field, cell: NDArray[np.int64], shape: tuple[int, int]) -> Fi
         ).reshape(full, 3)
         for part in (grid[..., :3], grid[..., 3:])
     ]
-    return np.concatenate(values, axis=1)[: len(cell)]
+    return np.asarray(np.concatenate(values, axis=1)[: len(cell)], np.float32)
 
 
 def _close(nearest: NDArray[np.int64], depth: Field) -> NDArray[np.int64]:
@@ -156,7 +161,7 @@ def _shade(
         return full.reshape(size, size, *values.shape[1:])
 
     depth, cover = image(place[:, 2], -np.inf), image(np.ones(count, np.float32))
-    relief, surface = image(height) * np.float32(zoom), image(owner, -1)
+    relief, surface = image(height) * np.float32(zoom), image(owner.astype(np.float32), -1)
     same = cv2.morphologyEx(surface, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) == 0
     for axis, (dx, dy) in enumerate(((1, 0), (0, 1))):
         slope = cv2.Sobel(relief, cv2.CV_32F, dx, dy, scale=1 / 8) * same
@@ -167,10 +172,10 @@ def _shade(
     shadow = _shadow(sheets, place, key, lights.key, zoom)
     lit = cv2.GaussianBlur(image(1 - shadow, 1), (0, 0), size / 120).ravel()[seen]
     open_ = _occlusion(depth, zoom).ravel()[seen]
-    wrap = np.where(skin[:, None], np.float32([0.32, 0.2, 0.15]), np.float32(0.1))
+    wrap = np.where(skin[:, None], _WRAP, np.float32(0.1))
     diffuse = np.clip((key[:, None] + wrap) / (1 + wrap), 0, None)
     # Light that has passed through skin is red: shadow edges are.
-    through = np.where(skin[:, None], lit[:, None] ** np.float32([0.75, 1, 1.1]), lit[:, None])
+    through = np.where(skin[:, None], lit[:, None] ** _REDDENING, lit[:, None])
     up = (0.5 - 0.5 * normal[:, 1:2]).astype(np.float32)
     ambient = (lights.ground + (lights.sky - lights.ground) * up).astype(np.float32)
     light = diffuse * through * lights.key_colour.astype(np.float32)
@@ -224,10 +229,10 @@ def _shadow(
     order = np.argsort(np.clip((depth + 8) * 4096, 0, 65535).astype(np.uint16), kind="stable")
     map_ = np.full(side * side, -16, np.float32)
     map_[cell[order]] = depth[order]
-    map_ = cv2.morphologyEx(map_.reshape(side, side), cv2.MORPH_CLOSE, np.ones((3, 3))).ravel()
+    full = cv2.morphologyEx(map_.reshape(side, side), cv2.MORPH_CLOSE, np.ones((3, 3))).ravel()
     cell, depth = project(place)
     bias = 0.07 + 0.14 * np.clip(1 - facing, 0, 1)
-    return np.clip((map_[cell] - depth - bias) / 0.06, 0, 1)
+    return np.clip((full[cell] - depth - bias) / 0.06, 0, 1)
 
 
 def _occlusion(depth: Field, zoom: float) -> Field:

@@ -99,5 +99,5 @@ def background(size: int, light: Array, rng: Generator) -> Field:
             picture += 0.6 * spot
     focus = {"lights": 0.8, "studio": 4}.get(str(kind), rng.choice([1, 1.5, 2.5, 4]))
     picture = cv2.GaussianBlur(picture, (0, 0), float(focus))
-    large = cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC)
+    large = np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
     return np.clip(large, 0, None) * (0.25 + 0.75 * np.clip(light, 0, 1.2)).astype(np.float32)
