@@ -361,8 +361,10 @@ def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
         vein = 1 - np.clip(abs(longitude) - 0.5, 0, 1)[..., None] * [0.05, 0.35, 0.35]
         colour = white * vein * (1 - disc) + disc * iris * fibre[..., None] * (1 - 0.8 * limb)
         colour = colour * (1 - hole) + 0.004 * hole
-        lid = ring[[1, 2]].mean(0)[1]
-        colour *= np.clip(0.42 + (points[..., 1:2] - lid) / 0.11, 0.3, 1)
+        order = ring[:4][np.argsort(ring[:4, 0])]  # the upper lid from left to right
+        below = points[..., 1] - np.interp(points[..., 0], order[:, 0], order[:, 1])
+        colour *= np.clip(0.4 + below / 0.11, 0.3, 1)[..., None]  # its shadow
+        colour *= np.clip((below - 0.004) / 0.022, 0.06, 1)[..., None]  # lashes seen against white
         sheets.append(Sheet(points[::4, ::4], colour.astype(np.float32), 0.65))
     return sheets
 

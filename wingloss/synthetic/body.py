@@ -77,8 +77,8 @@ def body(
     t, around = np.meshgrid(np.linspace(0, 1, 26), np.linspace(-1, 1, 72), indexing="ij")
     angle = np.pi * (0.6 * around + 0.4 * around**3)  # more cells at the front
     spread = 1 / (1 + np.exp(-(t - 0.26) / 0.075))
-    half = wide * 0.93 + (shoulder - wide) * (0.06 * t + spread * (1 - 0.12 * t))
-    deep = wide * 0.88 + (1.1 - wide) * spread
+    half = wide * 0.86 + (shoulder - wide) * (0.06 * t + spread * (1 - 0.12 * t))
+    deep = wide * 0.84 + (1.1 - wide) * spread
     front = np.cos(angle)
     slope = np.interp(t, (0, 0.12, 0.45, 1), (1.92, 2.2, 3.0, 5.6))
     torso = np.stack(

@@ -87,16 +87,10 @@ def background(size: int, light: Array, rng: Generator) -> Field:
         picture *= 0.25
         for _ in range(int(rng.integers(10, 40))):
             colour = linear(rng.uniform((150, 100, 40), (255, 240, 230))) * rng.uniform(0.5, 1.6)
-            spot = np.zeros_like(picture)
-            cv2.circle(
-                spot,
-                rng.integers(0, side, 2).tolist(),
-                int(rng.integers(2, 9)),
-                colour.tolist(),
-                -1,
-                cv2.LINE_AA,
-            )
-            picture += 0.6 * spot
+            spot = np.zeros((side, side), np.uint8)  # OpenCV smooths edges in 8 bits only
+            centre, radius = rng.integers(0, side, 2), rng.uniform(2, 9)
+            cv2.circle(spot, (centre * 16).tolist(), int(radius * 16), 255, -1, cv2.LINE_AA, 4)
+            picture += (spot[..., None] * (0.6 / 255 * colour)).astype(np.float32)
     focus = {"lights": 0.8, "studio": 4}.get(str(kind), rng.choice([1, 1.5, 2.5, 4]))
     picture = cv2.GaussianBlur(picture, (0, 0), float(focus))
     large = np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
