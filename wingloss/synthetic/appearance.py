@@ -386,8 +386,8 @@ def mouth_inside(shape: Shape, rng: Generator) -> list[Sheet]:
         points = np.stack([middle[0] + x, bite, lip[2] + arch - (0.03 if start > 0 else 0)], -1)
         gum = np.clip((0.4 - down) / 0.1, 0, 1)[..., None]
         dim = (gaps * (1.05 - 0.75 * across**2) * (0.8 if start > 0 else 1))[..., None]
-        colour = (ivory * (1 - gum) + linear((170, 85, 85)) * gum) * dim * 0.6
-        sheets.append(Sheet(points[::4, ::4], colour.astype(np.float32), 0.25))
+        colour = (ivory * (1 - gum) + linear((170, 85, 85)) * gum) * dim * 0.48
+        sheets.append(Sheet(points[::4, ::4], colour.astype(np.float32), 0.15))
     wall = np.stack(
         [
             middle[0] + 0.95 * half * across,

@@ -132,7 +132,7 @@ def draw_cloth(cells: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
     """Colours and relief of a fabric."""
 
     def dye() -> Array:
-        grey, tint = rng.uniform(15, 225), rng.normal(0, rng.choice([6, 45]), 3)
+        grey, tint = rng.uniform(15, 225), rng.normal(0, rng.choice([5, 30]), 3)
         return linear(np.clip(grey + tint, 8, 240))
 
     base, other = dye(), dye()

@@ -42,8 +42,10 @@ class Hair:
         """How far (0 to 1) hair covers the coarse head grid's points."""
         longitude, latitude = angles(head_grid().mean.astype(float))
         edge = np.interp(np.rad2deg(longitude), np.arange(-180, 181), np.minimum(self.line, 32))
+        if self.style == "hat":
+            edge = np.interp(abs(np.rad2deg(longitude)), AROUND, LINE)
         cover = np.clip(0.5 + (edge - np.rad2deg(latitude)) / 8, 0, 1)
-        if self.style in ("bald", "hat"):
+        if self.style == "bald":
             cover *= 0
         elif self.style == "receding":
             cover *= np.clip((abs(np.rad2deg(longitude)) - 80) / 10, 0, 1)
@@ -70,7 +72,7 @@ def draw_hair(person: Person, over_eye: bool, rng: Generator) -> Hair:
     fall = np.zeros(361)
     parting = float(rng.choice([-1, 1]) * rng.uniform(8, 40))
     if style == "hat":
-        line = np.full(361, rng.uniform(-40, -27)) + 8 * np.cos(np.deg2rad(degrees)) ** 2
+        line = np.full(361, rng.uniform(-48, -42)) + 5 * np.cos(np.deg2rad(degrees)) ** 2
         line += 6 * np.clip(away / 90 - 1, 0, 1)
     if style in ("side", "fringe") or (style in ("long", "bob") and rng.random() < 0.35):
         lean = np.exp(-(((degrees + 0.7 * parting) / 38) ** 4))

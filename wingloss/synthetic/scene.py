@@ -66,7 +66,7 @@ def background(size: int, light: Array, rng: Generator) -> Field:
     count = {"room": rng.integers(4, 14), "outdoors": rng.integers(0, 6)}.get(str(kind), 0)
     for _ in range(int(count)):
         corner, extent = rng.uniform(-0.2, 1, 2) * side, rng.uniform(0.04, 0.6, 2) * side
-        colour = linear(rng.uniform(10, 235) + rng.normal(0, 16, 3))
+        colour = linear(rng.uniform(10, 235) + rng.normal(0, 11, 3))
         low, high = corner.astype(int), (corner + extent).astype(int)
         cv2.rectangle(picture, low.tolist(), high.tolist(), colour.tolist(), -1)
         if rng.random() < 0.4:
