@@ -32,7 +32,7 @@ def linear(colour: ArrayLike) -> Array:
 
 
 SKIN = linear(
-    [(244, 206, 182), (234, 188, 158), (214, 164, 128), (178, 124, 90), (120, 78, 54), (78, 50, 36)]
+    [(238, 197, 172), (229, 178, 147), (214, 164, 128), (178, 124, 90), (120, 78, 54), (78, 50, 36)]
 )
 HAIR = linear(
     [
@@ -67,7 +67,7 @@ def draw_person(rng: Generator) -> Person:
     age = rng.beta(1.2, 2)
     shades = [0.3, 0.25, 0.17, 0.12, 0.1, 0.06] if dark < 2.5 else [0.75, 0.22, 0.03, 0, 0, 0]
     hair = HAIR[rng.choice(6, p=shades)] * np.exp(rng.normal(0, 0.2))
-    grey = np.clip((age - 0.55) * 3, 0, 1) * rng.random()
+    grey = np.clip((age - 0.62) * 3, 0, 1) * rng.random()
     hair = hair + grey * (HAIR[rng.integers(6, 8)] - hair)
     return Person(skin, np.clip(hair, 0.004, 0.8), bool(rng.random() < 0.55), float(age))
 

@@ -28,7 +28,9 @@ def expose(scene: Field, size: int, blurred: bool, dark: bool, rng: Generator) -
     bright = 1.15 * picture / (0.3 * picture + 0.85)  # a film's shoulder: highlights roll off
     noise = rng.standard_normal(picture.shape, dtype=np.float32)
     level = rng.uniform(0.002, 0.02) * (1 + dark)
-    encoded = np.clip(bright, 0, 1) ** np.float32(1 / 2.2) + level * noise
+    encoded = np.clip(bright, 0, 1) ** np.float32(1 / 2.2)
+    encoded += np.float32(rng.uniform(0, 1.2)) * (encoded - 0.45) * encoded * (1 - encoded)
+    encoded += np.float32(level) * noise
     pixels = np.clip(255 * encoded + 0.5, 0, 255).astype(np.uint8)
     quality = int(rng.integers(50, 97))
     _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])

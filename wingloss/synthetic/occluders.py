@@ -149,7 +149,7 @@ def mask(surface: Field, size: int, rng: Generator) -> list[Sheet]:
     latitude = np.deg2rad(top + latitude * (59 - top))
     skin = sample(surface, longitude, latitude).astype(float)
     radius = np.linalg.norm(skin - CENTRE, axis=-1)
-    out = cv2.GaussianBlur(cv2.dilate(radius, np.ones((7, 7))), (0, 0), 2) + 0.04
+    out = cv2.GaussianBlur(cv2.dilate(radius, np.ones((9, 9))), (0, 0), 2) + 0.1
     points = CENTRE + directions(longitude, latitude) * out[..., None]
     base = linear(
         rng.choice([(225, 232, 238), (130, 180, 215), (24, 24, 28), (150, 60, 70), (235, 235, 230)])
