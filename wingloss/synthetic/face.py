@@ -15,7 +15,7 @@ from wingloss.synthetic.camera import expose
 from wingloss.synthetic.hair import draw_hair, hair_sheets
 from wingloss.synthetic.head import CENTRE, draw_shape, head_grid
 from wingloss.synthetic.population import FaceDistribution, draw_box, draw_pose, draw_subsets
-from wingloss.synthetic.raster import draw
+from wingloss.synthetic.raster import Drawn, draw
 from wingloss.synthetic.scene import background, draw_lights
 
 SUPERSAMPLING = 1.6
@@ -79,15 +79,18 @@ def render_face(distribution: FaceDistribution, seed: int, index: int) -> Face:
     sheets = [paint_head(surface, person, hair.scalp(), size, rng)]
     sheets += eyeballs(shape, rng) + mouth_inside(shape, rng)
     sheets += ears(surface, person, size, rng)
-    sheets += hair_sheets(hair, surface, person, size, rng)
+    above = hair_sheets(hair, surface, person, size, rng)
     if occluder in ("glasses", "sunglasses"):
-        sheets += occluders.glasses(shape, size, occluder == "sunglasses", rng)
+        above += occluders.glasses(shape, size, occluder == "sunglasses", rng)
     elif occluder == "hand":
-        sheets += occluders.hand(shape, person, size, rng)
+        above += occluders.hand(shape, person, size, rng)
     elif occluder == "mask":
-        sheets += occluders.mask(surface, size, rng)
+        above += occluders.mask(surface, size, rng)
     elif occluder == "thing":
-        sheets += occluders.thing(shape, size, rng)
+        above += occluders.thing(shape, size, rng)
+    for sheet in above:
+        sheet.covers = True
+    sheets += above
     for sheet in sheets:
         sheet.points = place((sheet.points - CENTRE) @ turn.T)
     follow = rng.uniform(0.3, 0.8)
@@ -101,7 +104,7 @@ def render_face(distribution: FaceDistribution, seed: int, index: int) -> Face:
     picture = background(cells, lights.sky + 0.6 * lights.key_colour, rng)
     cover = cv2.GaussianBlur(drawn.cover, (3, 3), 0.6)[..., None]
     picture += cover * (np.where(drawn.cover[..., None] > 0, drawn.colour, picture) - picture)
-    visible = _visible(np.c_[points, landmarks[:, 2]], drawn.depth, scale)
+    visible = _visible(np.c_[points, landmarks[:, 2]], drawn, scale)
     dark = bool((lights.key_colour + lights.sky).mean() < 0.35)
     return Face(
         image=expose(picture, size, "blur" in subsets, dark, rng),
@@ -146,8 +149,13 @@ def _draw_occluder(rng: Generator) -> str:
     return str(rng.choice(kinds, p=[0.32, 0.16, 0.2, 0.12, 0.1, 0.1]))
 
 
-def _visible(landmarks: Array, depth: NDArray[np.float32], scale: float) -> NDArray[np.bool_]:
-    """Which landmarks (68, 3) lie less than 0.08 head units behind the surface drawn there."""
+def _visible(landmarks: Array, drawn: Drawn, scale: float) -> NDArray[np.bool_]:
+    """Which landmarks (68, 3) nothing hides.
+
+    Hidden are those behind a covering sheet and those 0.1 head units behind the face itself.
+    """
     seen = (landmarks[:, :2] + 0.5) * scale - 0.5
-    column, row = np.clip(np.rint(seen).astype(int), 0, len(depth) - 1).T
-    return landmarks[:, 2] > cv2.erode(depth, np.ones((5, 5)))[row, column] - 0.08
+    column, row = np.clip(np.rint(seen).astype(int), 0, len(drawn.depth) - 1).T
+    nearest = cv2.erode(drawn.depth, np.ones((3, 3)))[row, column]
+    covered = cv2.erode(drawn.covering, np.ones((3, 3)))[row, column] > 0
+    return nearest < landmarks[:, 2] + np.where(covered, 0, 0.1)

@@ -28,6 +28,7 @@ class Sheet:
     skin: bool = False  # light softens in it
     strands: bool = False  # rows run along hair: anisotropic highlights
     closed: bool = False  # its back is never seen
+    covers: bool = False  # hides the face's landmarks, however closely it lies on the skin
     frame: Field = field(init=False)  # (h, w, 6): normals and rows' directions, camera frame
     cells: Field = field(init=False)  # (H * W, 3): fine points
 
@@ -47,6 +48,7 @@ class Drawn:
     colour: Field  # (G, G, 3), linear
     cover: Field  # (G, G): 1 where there is a surface
     depth: Field  # (G, G): of the nearest surface, -inf where none
+    covering: Field  # (G, G): 1 where that is a sheet that covers
 
 
 def refine(grid: NDArray, shape: tuple[int, int]) -> Field:
@@ -141,6 +143,7 @@ def _shade(
     tangent, place = np.zeros((count, 3), np.float32), np.empty((count, 3), np.float32)
     gloss, height = np.empty(count, np.float32), np.empty(count, np.float32)
     skin, owner = np.zeros(count, bool), np.zeros(count, np.int16)
+    covering = np.zeros(count, np.float32)
     for number, sheet in enumerate(sheets):
         mine = np.flatnonzero((cell >= first[number]) & (cell < first[number + 1]))
         if not len(mine):
@@ -153,7 +156,7 @@ def _shade(
             target[mine] = value.ravel()[own] if isinstance(value, np.ndarray) else value
         if sheet.strands:
             tangent[mine] = frame[:, 3:]
-        skin[mine], owner[mine] = sheet.skin, number
+        skin[mine], owner[mine], covering[mine] = sheet.skin, number, sheet.covers
 
     def image(values: Field, empty: float = 0) -> Field:
         full = np.full((size * size, *values.shape[1:]), empty, np.float32)
@@ -200,7 +203,7 @@ def _shade(
         shine[hair] = gloss[hair] * (0.25 * ring**12 + 0.6 * ring**60) * lit[hair]
         shine[hair] *= np.clip(key[hair] + 0.3, 0, 1)
     result = colour * light + shine[:, None] * lights.key_colour.astype(np.float32)
-    return Drawn(image(result), cover, depth)
+    return Drawn(image(result), cover, depth, image(covering))
 
 
 def _shadow(
