@@ -96,7 +96,7 @@ class Masks:
     """Shares (0 to 1) of each fine cell (H, W) of the head grid."""
 
     def __init__(self, size: int) -> None:
-        self.shape = (11 * size // 5, 29 * size // 10)
+        self.shape = (21 * size // 10, 27 * size // 10)
         rng = np.random.default_rng(0)
         self.place = refine(head_grid().mean, self.shape)
         x, y, z = np.moveaxis(self.place, -1, 0)

@@ -18,7 +18,7 @@ from wingloss.synthetic.population import FaceDistribution, draw_box, draw_pose,
 from wingloss.synthetic.raster import Drawn, draw
 from wingloss.synthetic.scene import background, draw_lights
 
-SUPERSAMPLING = 1.6
+SUPERSAMPLING = 1.5  # buffer pixels a picture pixel
 # AFLW's 19 landmarks as means of 68 (brows: left, centre, right; eyes; nose; mouth; chin).
 AFLW = ([17], [19], [21], [22], [24], [26], [36], [36, 39], [39], [42], [42, 45], [45],
         [31], [30], [35], [48], [62, 66], [54], [8])  # fmt: skip
@@ -156,6 +156,6 @@ def _visible(landmarks: Array, drawn: Drawn, scale: float) -> NDArray[np.bool_]:
     """
     seen = (landmarks[:, :2] + 0.5) * scale - 0.5
     column, row = np.clip(np.rint(seen).astype(int), 0, len(drawn.depth) - 1).T
-    nearest = cv2.erode(drawn.depth, np.ones((3, 3)))[row, column]
+    nearest = cv2.erode(drawn.depth, np.ones((5, 5)))[row, column]
     covered = cv2.erode(drawn.covering, np.ones((3, 3)))[row, column] > 0
     return nearest < landmarks[:, 2] + np.where(covered, 0, 0.1)

@@ -225,7 +225,7 @@ def _shadow(
         return row * side + column, seen[:, 2] / zoom
 
     casts = [
-        sheet.cells[::7] if sheet.shown is None else sheet.cells[::7][sheet.shown.ravel()[::7]]
+        sheet.cells[::11] if sheet.shown is None else sheet.cells[::11][sheet.shown.ravel()[::11]]
         for sheet in sheets
     ]
     cell, depth = project(np.concatenate(casts))
