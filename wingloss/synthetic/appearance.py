@@ -10,7 +10,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
 from wingloss.synthetic.head import (
@@ -31,10 +31,21 @@ def linear(colour: ArrayLike) -> Array:
     return np.clip(np.asarray(colour, float) / 255, 0, 1) ** 2.2
 
 
-SKIN = linear([(250, 214, 190), (236, 190, 160), (214, 164, 128), (178, 124, 90), (120, 78, 54),
-               (78, 50, 36)])
-HAIR = linear([(26, 21, 19), (52, 34, 24), (92, 60, 36), (140, 98, 56), (200, 164, 104),
-               (128, 58, 30), (150, 148, 146), (215, 213, 210)])
+SKIN = linear(
+    [(238, 197, 172), (229, 178, 147), (214, 164, 128), (178, 124, 90), (120, 78, 54), (78, 50, 36)]
+)
+HAIR = linear(
+    [
+        (26, 21, 19),
+        (52, 34, 24),
+        (92, 60, 36),
+        (140, 98, 56),
+        (200, 164, 104),
+        (128, 58, 30),
+        (150, 148, 146),
+        (215, 213, 210),
+    ]
+)
 IRIS = linear([(58, 34, 18), (92, 62, 34), (84, 104, 66), (78, 116, 152), (110, 126, 138)])
 
 
@@ -56,7 +67,7 @@ def draw_person(rng: Generator) -> Person:
     age = rng.beta(1.2, 2)
     shades = [0.3, 0.25, 0.17, 0.12, 0.1, 0.06] if dark < 2.5 else [0.75, 0.22, 0.03, 0, 0, 0]
     hair = HAIR[rng.choice(6, p=shades)] * np.exp(rng.normal(0, 0.2))
-    grey = np.clip((age - 0.55) * 3, 0, 1) * rng.random()
+    grey = np.clip((age - 0.62) * 3, 0, 1) * rng.random()
     hair = hair + grey * (HAIR[rng.integers(6, 8)] - hair)
     return Person(skin, np.clip(hair, 0.004, 0.8), bool(rng.random() < 0.55), float(age))
 
@@ -85,7 +96,7 @@ class Masks:
     """Shares (0 to 1) of each fine cell (H, W) of the head grid."""
 
     def __init__(self, size: int) -> None:
-        self.shape = (11 * size // 5, 29 * size // 10)
+        self.shape = (21 * size // 10, 27 * size // 10)
         rng = np.random.default_rng(0)
         self.place = refine(head_grid().mean, self.shape)
         x, y, z = np.moveaxis(self.place, -1, 0)
@@ -100,42 +111,68 @@ class Masks:
         self.mouth = self.region([MOUTH], 0) > 0.5
         self.lips = self.region([LIPS], 0.014)
         self.eyes = self.region(EYES, 0) > 0.5
-        self.lids = np.clip(1.3 * self.region(
-            [np.r_[lid, (lid + [0, -0.085, 0])[::-1]] for lid in UPPER_LIDS], 0.03), 0, 1)
+        self.lids = np.clip(
+            1.3
+            * self.region([np.r_[lid, (lid + [0, -0.085, 0])[::-1]] for lid in UPPER_LIDS], 0.03),
+            0,
+            1,
+        )
         self.lashes = self.strokes(UPPER_LIDS, 0.038, 0.007)
         self.low_lashes = self.strokes([lid + [0, 0.008, 0] for lid in LOWER_LIDS], 0.014, 0.008)
         self.crease = self.strokes([lid[1:-2] + [0, -0.075, 0] for lid in UPPER_LIDS], 0.016, 0.01)
-        self.socket = np.maximum(blob(0.26, -0.05, 0.1, width=0.1), 0.7 * blob(0.5, -0.14, 0, width=0.13))
+        self.socket = np.maximum(
+            blob(0.26, -0.05, 0.1, width=0.1), 0.7 * blob(0.5, -0.14, 0, width=0.13)
+        )
         self.bags = self.strokes([lid[3:] + [0, 0.1, 0] for lid in LOWER_LIDS], 0.03, 0.03)
         self.nostrils = self.region(
-            [LANDMARKS[i] + [s * 0.015, -0.03, 0] + _ellipse(0.06, 0.034) for i, s in ((32, -1), (34, 1))],
-            0.012)
-        wing = np.array([(0.27, 0.5, 0.25), (0.31, 0.58, 0.22), (0.29, 0.67, 0.24), (0.22, 0.71, 0.3)])
-        fold = np.array([(0.33, 0.64, 0.2), (0.47, 0.82, 0.12), (0.55, 1.02, 0.03), (0.55, 1.15, 0)])
+            [
+                LANDMARKS[i] + [s * 0.015, -0.03, 0] + _ellipse(0.06, 0.034)
+                for i, s in ((32, -1), (34, 1))
+            ],
+            0.012,
+        )
+        wing = np.array(
+            [(0.27, 0.5, 0.25), (0.31, 0.58, 0.22), (0.29, 0.67, 0.24), (0.22, 0.71, 0.3)]
+        )
+        fold = np.array(
+            [(0.33, 0.64, 0.2), (0.47, 0.82, 0.12), (0.55, 1.02, 0.03), (0.55, 1.15, 0)]
+        )
         self.wings = self.strokes(_both(wing), 0.03, 0.018)
         self.folds = self.strokes(_both(fold), 0.03, 0.025)
         across = np.linspace(-0.55, 0.55, 9)
         self.wrinkles = self.strokes(
-            [np.stack([across, level + 0.03 * np.cos(4 * across) , 0.15 - 0.3 * across**2], -1)
-             for level in (-0.58, -0.7, -0.82)], 0.02, 0.03)
+            [
+                np.stack([across, level + 0.03 * np.cos(4 * across), 0.15 - 0.3 * across**2], -1)
+                for level in (-0.58, -0.7, -0.82)
+            ],
+            0.02,
+            0.03,
+        )
         self.lip_line = self.strokes([_arc(LANDMARKS[[48, 60, 61, 62, 63, 64, 54]])], 0.02, 0.012)
-        self.blush = np.clip(blob(0.62, 0.5, 0, width=0.22) + 0.7 * blob(0, 0.55, 0.5, width=0.16), 0, 1)
+        self.blush = np.clip(
+            blob(0.62, 0.5, 0, width=0.22) + 0.7 * blob(0, 0.55, 0.5, width=0.16), 0, 1
+        )
         self.philtrum = self.strokes([np.array([(0, 0.77, 0.37), (0, 0.9, 0.37)])], 0.06, 0.03)
-        jaw = np.interp(side, (0, 0.35, 0.7, 1.05), (1.33, 1.22, 1.05, 0.35))
+        jaw = np.interp(side, (0, 0.3, 0.45, 0.7, 1.05), (1.32, 1.26, 0.95, 0.9, 0.3))
         self.jaw = np.clip((y - jaw) / 0.12, 0, 1) * np.clip((z + 1.0) / 0.15, 0, 1)
         self.jaw *= np.clip((1.75 - y) / 0.1, 0, 1)
-        self.moustache = np.clip((0.36 - side) / 0.1, 0, 1) * np.clip((y - 0.74) / 0.07, 0, 1)
-        self.moustache *= np.clip((1.0 - y) / 0.1, 0, 1) * front
+        above = 0.77 + 0.35 * np.clip(side - 0.12, 0, 1)  # the moustache's upper edge
+        self.moustache = np.clip((0.5 - side) / 0.12, 0, 1) * np.clip((y - above) / 0.08, 0, 1)
+        self.moustache *= np.clip((1.1 - y) / 0.12, 0, 1) * front
         self.goatee = np.clip((0.38 - side) / 0.12, 0, 1) * np.clip((y - 1.25) / 0.1, 0, 1) * front
         self.goatee *= np.clip((1.78 - y) / 0.1, 0, 1)
         self.stubble = np.clip(self.jaw + self.moustache + self.goatee, 0, 1)
-        self.freckle = np.clip(blob(0.45, 0.35, 0.05, width=0.25) + blob(0, 0.3, 0.4, width=0.2), 0, 1)
+        self.freckle = np.clip(
+            blob(0.45, 0.35, 0.05, width=0.25) + blob(0, 0.3, 0.4, width=0.2), 0, 1
+        )
         self.brows = [self._brow(rng, width) for width in (0.055, 0.075, 0.095, 0.115)]
         self.noise = [self._noise(rng, cells) for cells in (0, 3, 9)]
-        self.strands = cv2.resize(rng.normal(size=(14, self.shape[1] // 2)).astype(np.float32),
-                                  self.shape[::-1])
+        self.strands = cv2.resize(
+            rng.normal(size=(14, self.shape[1] // 2)).astype(np.float32), self.shape[::-1]
+        )
         hairs = rng.normal(size=self.shape).astype(np.float32)
-        self.whiskers = cv2.GaussianBlur(hairs, (1, 7), 0.3, sigmaY=1.8) * 2
+        whiskers = np.asarray(cv2.GaussianBlur(hairs, (0, 0), 0.5, sigmaY=1.5))
+        self.whiskers = whiskers / whiskers.std()
 
     def cells(self, points: Array, scale: int) -> Array:
         row, column = grid_coordinates(*angles(points))
@@ -145,8 +182,9 @@ class Masks:
         """The inside of outlines (N, 3); its edge is blurred by ``soft`` head units."""
         canvas = np.zeros((self.shape[0] * 3, self.shape[1] * 3), np.uint8)
         for outline in outlines:
-            cv2.fillPoly(canvas, [np.rint(self.cells(outline, 3) * 16).astype(np.int32)], 255,
-                         cv2.LINE_AA, 4)
+            cv2.fillPoly(
+                canvas, [np.rint(self.cells(outline, 3) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4
+            )
         return self._soften(canvas, soft)
 
     def strokes(self, curves: list[Array] | tuple[Array, ...], width: float, soft: float) -> Field:
@@ -154,17 +192,25 @@ class Masks:
         canvas = np.zeros((self.shape[0] * 3, self.shape[1] * 3), np.uint8)
         thick = max(1, round(width * self._scale() * 3))
         for curve in curves:
-            cv2.polylines(canvas, [np.rint(self.cells(curve, 3) * 16).astype(np.int32)], False, 255,
-                          thick, cv2.LINE_AA, 4)
+            cv2.polylines(
+                canvas,
+                [np.rint(self.cells(curve, 3) * 16).astype(np.int32)],
+                False,
+                255,
+                thick,
+                cv2.LINE_AA,
+                4,
+            )
         return self._soften(canvas, soft)
 
     def _scale(self) -> float:
         return self.shape[0] / (np.pi * 1.3)  # cells a head unit at the front of the face
 
-    def _soften(self, canvas: Array, soft: float) -> Field:
+    def _soften(self, canvas: NDArray[np.uint8], soft: float) -> Field:
         values = canvas.astype(np.float32) / 255
         if soft:
-            values = cv2.GaussianBlur(values, (0, 0), soft * self._scale() * 3)
+            blurred = cv2.GaussianBlur(values, (0, 0), soft * self._scale() * 3)
+            values = np.asarray(blurred, np.float32)
         return np.asarray(cv2.resize(values, self.shape[::-1], interpolation=cv2.INTER_AREA))
 
     def _brow(self, rng: Generator, width: float) -> Field:
@@ -179,13 +225,14 @@ class Masks:
                 base = base + [0, rng.uniform(-0.5, 0.5) * spread, 0.0]
                 lean = rng.normal([outwards * 0.05, -0.02 - 0.03 * t, 0], [0.012, 0.012, 0])
                 hairs.append(np.array([base, base + lean]))
-        return np.clip(self.strokes(hairs, 0.011, 0.004) * 1.15
-                       + 0.35 * self.strokes(hairs, 0.03, 0.02), 0, 1)
+        return np.clip(
+            self.strokes(hairs, 0.011, 0.004) * 1.15 + 0.35 * self.strokes(hairs, 0.03, 0.02), 0, 1
+        )
 
     def _noise(self, rng: Generator, blur: int) -> Field:
         noise = rng.normal(size=self.shape).astype(np.float32)
         if blur:
-            noise = cv2.GaussianBlur(noise, (0, 0), blur)
+            noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), blur), np.float32)
         return noise / noise.std()
 
 
@@ -207,7 +254,7 @@ def masks(size: int) -> Masks:
 # --- a face's own paint ---------------------------------------------------------------------------
 
 
-def paint_head(surface: Array, person: Person, scalp: Field, size: int, rng: Generator) -> Sheet:
+def paint_head(surface: Field, person: Person, scalp: Field, size: int, rng: Generator) -> Sheet:
     """The head's skin; ``scalp`` is the hair's share (h, w) of the coarse grid's points."""
     of, skin = masks(size), person.skin.astype(np.float32)
     hair = person.hair.astype(np.float32)
@@ -240,9 +287,11 @@ def paint_head(surface: Array, person: Person, scalp: Field, size: int, rng: Gen
     mix(0.5 * of.crease, skin * [0.35, 0.22, 0.2])
     if made_up:
         mix(rng.uniform(0.2, 0.6) * of.lids, linear(rng.uniform(40, 150, 3)))
-    rose = skin * rng.uniform((0.75, 0.38, 0.38), (0.95, 0.6, 0.62))
+    rose = skin * rng.uniform((0.75, 0.32, 0.33), (0.95, 0.5, 0.54))
     if made_up:
-        rose = rose + rng.uniform(0.2, 0.7) * (linear(rng.uniform((140, 10, 20), (210, 70, 90))) - rose)
+        rose = rose + rng.uniform(0.2, 0.7) * (
+            linear(rng.uniform((140, 10, 20), (210, 70, 90))) - rose
+        )
     mix(0.85 * of.lips, rose)
     mix(0.75 * of.lip_line, rose * 0.2)
     mix(of.nostrils * 0.9, skin * [0.06, 0.03, 0.02])
@@ -261,9 +310,11 @@ def paint_head(surface: Array, person: Person, scalp: Field, size: int, rng: Gen
             thick = rng.uniform(0.6, 1.6)
             strands = of.whiskers[:, ::-1] if rng.random() < 0.5 else of.whiskers
             area = area * (1 - of.lips)
-            mix(np.clip(area * (thick + 0.6 * strands * area), 0, 0.97),
-                (hair * 0.85)[None, None] * np.exp(0.4 * strands)[..., None])
-            height += 0.02 * area * strands + 0.03 * thick * area
+            mix(
+                np.clip(area * (thick + 0.25 * strands), 0, 0.97),
+                (hair * 0.85)[None, None] * np.exp(0.3 * strands)[..., None],
+            )
+            height += 0.004 * area * strands + 0.03 * thick * area
             gloss *= 1 - 0.7 * area
     brow = of.brows[rng.integers(1, 4) if person.male else rng.integers(0, 3)]
     mix(np.clip(rng.uniform(0.65, 1.1) * brow, 0, 0.96), hair * 0.55 + skin * 0.03)
@@ -273,15 +324,22 @@ def paint_head(surface: Array, person: Person, scalp: Field, size: int, rng: Gen
     cover = refine(scalp, of.shape)
     mix(np.clip(cover + 0.35 * of.strands * cover * (1 - cover) * 4, 0, 1), hair * 0.6)
     gloss *= 1 - cover
-    return Sheet(surface, colour, gloss.astype(np.float32), height.astype(np.float32),
-                 ~(of.eyes | of.mouth), skin=True, closed=True)
+    return Sheet(
+        surface,
+        colour,
+        gloss.astype(np.float32),
+        height.astype(np.float32),
+        ~(of.eyes | of.mouth),
+        skin=True,
+        closed=True,
+    )
 
 
 def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
     """Two ellipsoids behind the lids with iris, pupil and the lid's shadow."""
     longitude, latitude = np.meshgrid(np.linspace(-1.4, 1.4, 96), np.linspace(-1.1, 1.1, 76))
     rays = directions(longitude, latitude)
-    white = 0.62 * linear(rng.uniform((215, 205, 200), (250, 244, 240)))
+    white = 0.52 * linear(rng.uniform((215, 205, 200), (250, 244, 240)))
     iris = rng.dirichlet(np.full(len(IRIS), 0.3)) @ IRIS * rng.uniform(0.4, 0.9)
     gaze = rng.normal(0, (0.2, 0.08))
     forward = directions(*gaze)
@@ -292,7 +350,8 @@ def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
         middle = ring[[0, 3]].mean(0)
         middle[1] = 0.5 * middle[1] + 0.5 * ring[[4, 5]].mean(0)[1] - 0.04
         radii = np.array([0.265, 0.22, 0.22])
-        points = middle + [0, 0, 0.045 - radii[2]] + rays * radii
+        middle[2] = ring[[1, 2, 4, 5], 2].mean() - 0.015 - radii[2]  # behind both lids
+        points = middle + rays * radii
         off = np.arccos(np.clip(rays @ forward, -1, 1))
         turn = np.arctan2(latitude - gaze[1], longitude - gaze[0])
         fibre = 1 + 0.15 * np.interp(turn, np.linspace(-np.pi, np.pi, 64), spokes)
@@ -302,9 +361,11 @@ def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
         vein = 1 - np.clip(abs(longitude) - 0.5, 0, 1)[..., None] * [0.05, 0.35, 0.35]
         colour = white * vein * (1 - disc) + disc * iris * fibre[..., None] * (1 - 0.8 * limb)
         colour = colour * (1 - hole) + 0.004 * hole
-        lid = ring[[1, 2]].mean(0)[1]
-        colour *= np.clip(0.42 + (points[..., 1:2] - lid) / 0.11, 0.3, 1)
-        sheets.append(Sheet(points[::4, ::4], colour.astype(np.float32), 0.45))
+        order = ring[:4][np.argsort(ring[:4, 0])]  # the upper lid from left to right
+        below = points[..., 1] - np.interp(points[..., 0], order[:, 0], order[:, 1])
+        colour *= np.clip(0.4 + below / 0.11, 0.3, 1)[..., None]  # its shadow
+        colour *= np.clip((below - 0.004) / 0.022, 0.06, 1)[..., None]  # lashes seen against white
+        sheets.append(Sheet(points[::4, ::4], colour.astype(np.float32), 0.65))
     return sheets
 
 
@@ -319,19 +380,35 @@ def mouth_inside(shape: Shape, rng: Generator) -> list[Sheet]:
     arch = -0.15 - 0.9 * x**2
     sheets = []
     widths = abs(np.sin(across * 1.5 * np.pi * (1.5 - 0.3 * abs(across))))
-    gaps = np.clip(widths / 0.2, 0.45, 1)
+    gaps = np.clip(widths / 0.2, 0.72, 1)
     for lip, start, length in ((upper, -0.1, 0.17), (lower, 0.1, -0.14)):
         bite = lip[1] + start + length * (down - 0.12 * down * (1 - widths))
         points = np.stack([middle[0] + x, bite, lip[2] + arch - (0.03 if start > 0 else 0)], -1)
         gum = np.clip((0.4 - down) / 0.1, 0, 1)[..., None]
         dim = (gaps * (1.05 - 0.75 * across**2) * (0.8 if start > 0 else 1))[..., None]
-        colour = (ivory * (1 - gum) + linear((170, 85, 85)) * gum) * dim * 0.6
-        sheets.append(Sheet(points[::4, ::4], colour.astype(np.float32), 0.25))
-    wall = np.stack([middle[0] + 0.95 * half * across, middle[1] + (down - 0.5) * 1.1,
-                     middle[2] - 0.3 - 1.6 * x**2], -1)
-    sheets.append(Sheet(wall[::4, ::4], np.full((24, 96, 3), linear((48, 14, 14)), np.float32), 0.0))
+        colour = (ivory * (1 - gum) + linear((170, 85, 85)) * gum) * dim * 0.48
+        sheets.append(Sheet(points[::4, ::4], colour.astype(np.float32), 0.15))
+    wall = np.stack(
+        [
+            middle[0] + 0.95 * half * across,
+            middle[1] + (down - 0.5) * 1.1,
+            middle[2] - 0.3 - 1.6 * x**2,
+        ],
+        -1,
+    )
+    sheets.append(
+        Sheet(wall[::4, ::4], np.full((24, 96, 3), linear((48, 14, 14)), np.float32), 0.0)
+    )
     bulge = np.sqrt(np.clip(1 - across**2, 0, 1))
-    tongue = np.stack([middle[0] + 0.6 * half * across, lower[1] + 0.12 - 0.1 * bulge * (1 - down),
-                       lower[2] - 0.1 - 0.3 * (1 - down) + 0 * x], -1)
-    sheets.append(Sheet(tongue[::4, ::4], np.full((24, 96, 3), linear((150, 70, 70)), np.float32), 0.2))
+    tongue = np.stack(
+        [
+            middle[0] + 0.6 * half * across,
+            lower[1] + 0.12 - 0.1 * bulge * (1 - down),
+            lower[2] - 0.1 - 0.3 * (1 - down) + 0 * x,
+        ],
+        -1,
+    )
+    sheets.append(
+        Sheet(tongue[::4, ::4], np.full((24, 96, 3), linear((150, 70, 70)), np.float32), 0.2)
+    )
     return sheets

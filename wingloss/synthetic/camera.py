@@ -16,8 +16,9 @@ def expose(scene: Field, size: int, blurred: bool, dark: bool, rng: Generator) -
     if blurred and rng.random() < 0.5:
         soft = rng.uniform(1.6, 3.2) * unit
     elif blurred:
-        picture = cv2.filter2D(picture, -1, _streak(rng.uniform(6, 14) * unit, rng),
-                               borderType=cv2.BORDER_REPLICATE)
+        picture = cv2.filter2D(
+            picture, -1, _streak(rng.uniform(6, 14) * unit, rng), borderType=cv2.BORDER_REPLICATE
+        )
     if soft > 0.25:
         picture = cv2.GaussianBlur(picture, (0, 0), soft)
     middle = picture[size // 4 : -size // 4, size // 4 : -size // 4].mean()
@@ -27,16 +28,19 @@ def expose(scene: Field, size: int, blurred: bool, dark: bool, rng: Generator) -
     bright = 1.15 * picture / (0.3 * picture + 0.85)  # a film's shoulder: highlights roll off
     noise = rng.standard_normal(picture.shape, dtype=np.float32)
     level = rng.uniform(0.002, 0.02) * (1 + dark)
-    encoded = np.clip(bright, 0, 1) ** np.float32(1 / 2.2) + level * noise
+    encoded = np.clip(bright, 0, 1) ** np.float32(1 / 2.2)
+    encoded += np.float32(rng.uniform(0, 1.2)) * (encoded - 0.45) * encoded * (1 - encoded)
+    encoded += np.float32(level) * noise
     pixels = np.clip(255 * encoded + 0.5, 0, 255).astype(np.uint8)
     quality = int(rng.integers(50, 97))
     _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def _streak(length: float, rng: Generator) -> Field:
     """A motion blur's kernel: a line of ``length`` px."""
-    side = int(length) | 1
+    side = max(3, int(length) | 1)
     kernel = np.zeros((side, side), np.float32)
     direction = np.array([np.cos(angle := rng.uniform(0, np.pi)), np.sin(angle)]) * length / 2
     ends = [np.rint((side // 2 + sign * direction) * 16).astype(int).tolist() for sign in (-1, 1)]

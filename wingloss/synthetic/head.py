@@ -62,7 +62,7 @@ _LONGITUDE = np.pi * (0.6 * _ACROSS + 0.4 * _ACROSS**3)
 
 def grid_coordinates(longitude: ArrayLike, latitude: ArrayLike) -> tuple[Array, Array]:
     """Where on a head grid angles (radians) lie: row and column, each from 0 to 1."""
-    column = np.interp(longitude, _LONGITUDE, _ACROSS) / 2 + 0.5
+    column = np.interp(np.asarray(longitude, float), _LONGITUDE, _ACROSS) / 2 + 0.5
     return np.asarray(latitude) / np.pi + 0.5, column
 
 
@@ -125,15 +125,15 @@ def _estimated() -> Array:
 
     Other control points move as the landmarks near them (kernel regression).
     """
-    distance = ((REST_AND_MIRROR[:, None] - LANDMARKS) ** 2).sum(-1)
+    distance = ((CONTROLS[68:][:, None] - LANDMARKS) ** 2).sum(-1)
     weights = np.exp(-(distance - distance.min(1, keepdims=True)) / (2 * 0.2**2))
     weights /= weights.sum(1, keepdims=True)
     weights *= np.exp(-distance.min(1, keepdims=True) / (2 * 0.6**2))
+    weights *= np.clip(CONTROLS[68:][:, 2:] + 2, 0, 1)
     modes = np.array(_MODEL["modes"])
     return np.concatenate([modes, np.einsum("kl,mlc->mkc", weights, modes)], axis=1)
 
 
-REST_AND_MIRROR = CONTROLS[68:]
 HAND_MADE = _modes()
 ESTIMATED = _estimated()
 BASIS = np.concatenate([ESTIMATED, np.stack(list(HAND_MADE.values()))])  # (modes, K, 3)
@@ -147,10 +147,13 @@ class Shape:
     closure: float  # how far the eyes are shut, 0 to 1
 
 
-def draw_shape(expressive: bool, rng: Generator) -> Shape:
+def draw_shape(male: bool, expressive: bool, rng: Generator) -> Shape:
     """A random identity with a calm or a strong expression."""
     identity = rng.normal(size=len(ESTIMATED)).clip(-2.5, 2.5)
     moves = dict(zip(HAND_MADE, rng.normal(size=len(HAND_MADE)).clip(-2, 2), strict=True))
+    sex = 0.6 if male else -0.6
+    for name in ("jaw width", "nose depth", "nose width"):
+        moves[name] += sex
     moves |= {
         "lopsided": rng.normal(0, 0.3),
         "open mouth": 0.04 * rng.exponential() * (rng.random() < 0.4),
@@ -158,7 +161,7 @@ def draw_shape(expressive: bool, rng: Generator) -> Shape:
         "raise brows": rng.normal(0, 0.2),
         "frown": abs(rng.normal(0, 0.2)),
         "pucker": abs(rng.normal(0, 0.1)),
-        "close eyes": float(np.clip(rng.normal(0.05, 0.1), -0.2, 0.35)),
+        "close eyes": float(np.clip(rng.normal(-0.08, 0.12), -0.3, 0.35)),
     }
     if expressive:
         kind = rng.choice(["scream", "laugh", "shut", "surprise", "frown", "kiss", "lopsided"])
@@ -177,6 +180,11 @@ def draw_shape(expressive: bool, rng: Generator) -> Shape:
     wanted = 1.3 * moves["open mouth"] + 0.005
     gap = (controls[65:68, 1] - controls[61:64, 1]).mean() - wanted  # too wide by so much
     controls -= gap / 1.3 * HAND_MADE["open mouth"]
+    if moves["open mouth"] < 0.01:  # the lips touch all along
+        upper, lower = [61, 62, 63], [67, 66, 65]
+        apart = (controls[lower, 1] - controls[upper, 1] - 0.005) / 2
+        controls[upper, 1] += apart
+        controls[lower, 1] -= apart
     return Shape(controls, float(np.clip(moves["close eyes"], 0, 1)))
 
 

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from wingloss.synthetic.head import Array, Field, unit
 
+# How far light creeps round skin, and how a shadow's edge falls off in it: red, green, blue.
+_WRAP, _REDDENING = np.array([[0.32, 0.2, 0.15], [0.75, 1, 1.1]], dtype=np.float32)
+
 
 @dataclass
 class Sheet:
     """A surface patch: a coarse grid of points and, per fine cell, what it is made of."""
 
-    points: Array  # (h, w, 3), head units before `project`
+    points: NDArray  # (h, w, 3), head units before `project`
     colour: Field  # (H, W, 3), linear
     gloss: Field | float = 0.05  # (H, W) or one for all
     height: Field | float = 0.0  # (H, W): relief, head units
@@ -25,6 +28,7 @@ class Sheet:
     skin: bool = False  # light softens in it
     strands: bool = False  # rows run along hair: anisotropic highlights
     closed: bool = False  # its back is never seen
+    covers: bool = False  # hides the face's landmarks, however closely it lies on the skin
     frame: Field = field(init=False)  # (h, w, 6): normals and rows' directions, camera frame
     cells: Field = field(init=False)  # (H * W, 3): fine points
 
@@ -44,9 +48,10 @@ class Drawn:
     colour: Field  # (G, G, 3), linear
     cover: Field  # (G, G): 1 where there is a surface
     depth: Field  # (G, G): of the nearest surface, -inf where none
+    covering: Field  # (G, G): 1 where that is a sheet that covers
 
 
-def refine(grid: Array, shape: tuple[int, int]) -> Field:
+def refine(grid: NDArray, shape: tuple[int, int]) -> Field:
     """Resamples a grid (h, w, ...) to ``shape``; the cells of both tile the same area."""
     small = np.ascontiguousarray(grid, dtype=np.float32)
     return np.asarray(cv2.resize(small, shape[::-1], interpolation=cv2.INTER_LINEAR))
@@ -84,7 +89,9 @@ def draw(sheets: list[Sheet], lights: Lights, size: int, zoom: float) -> Drawn:
 
 def _frame(sheet: Sheet, zoom: float) -> Field:
     """Unit normals (h, w, 6) towards the viewer's side, and the direction of the rows' growth."""
-    down, across = np.gradient(sheet.points * [1, 1, zoom], axis=(0, 1))
+    down, across = (
+        np.asarray(step) for step in np.gradient(sheet.points * [1, 1, zoom], axis=(0, 1))
+    )
     normals = unit(np.cross(across, down))
     if not sheet.closed:
         normals *= np.where(normals[..., 2:] < 0, -1, 1)
@@ -101,10 +108,13 @@ def _look_up(grid: Field, cell: NDArray[np.int64], shape: tuple[int, int]) -> Fi
         return np.resize(place, full).reshape(-1, 256)
 
     x, y = along(columns, grid.shape[1], shape[1]), along(rows, grid.shape[0], shape[0])
-    values = [cv2.remap(np.ascontiguousarray(part), x, y, cv2.INTER_LINEAR,
-                        borderMode=cv2.BORDER_REPLICATE).reshape(full, 3)
-              for part in (grid[..., :3], grid[..., 3:])]
-    return np.concatenate(values, axis=1)[: len(cell)]
+    values = [
+        cv2.remap(
+            np.ascontiguousarray(part), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        ).reshape(full, 3)
+        for part in (grid[..., :3], grid[..., 3:])
+    ]
+    return np.asarray(np.concatenate(values, axis=1)[: len(cell)], np.float32)
 
 
 def _close(nearest: NDArray[np.int64], depth: Field) -> NDArray[np.int64]:
@@ -133,6 +143,7 @@ def _shade(
     tangent, place = np.zeros((count, 3), np.float32), np.empty((count, 3), np.float32)
     gloss, height = np.empty(count, np.float32), np.empty(count, np.float32)
     skin, owner = np.zeros(count, bool), np.zeros(count, np.int16)
+    covering = np.zeros(count, np.float32)
     for number, sheet in enumerate(sheets):
         mine = np.flatnonzero((cell >= first[number]) & (cell < first[number + 1]))
         if not len(mine):
@@ -145,7 +156,7 @@ def _shade(
             target[mine] = value.ravel()[own] if isinstance(value, np.ndarray) else value
         if sheet.strands:
             tangent[mine] = frame[:, 3:]
-        skin[mine], owner[mine] = sheet.skin, number
+        skin[mine], owner[mine], covering[mine] = sheet.skin, number, sheet.covers
 
     def image(values: Field, empty: float = 0) -> Field:
         full = np.full((size * size, *values.shape[1:]), empty, np.float32)
@@ -153,7 +164,7 @@ def _shade(
         return full.reshape(size, size, *values.shape[1:])
 
     depth, cover = image(place[:, 2], -np.inf), image(np.ones(count, np.float32))
-    relief, surface = image(height) * np.float32(zoom), image(owner, -1)
+    relief, surface = image(height) * np.float32(zoom), image(owner.astype(np.float32), -1)
     same = cv2.morphologyEx(surface, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) == 0
     for axis, (dx, dy) in enumerate(((1, 0), (0, 1))):
         slope = cv2.Sobel(relief, cv2.CV_32F, dx, dy, scale=1 / 8) * same
@@ -164,10 +175,10 @@ def _shade(
     shadow = _shadow(sheets, place, key, lights.key, zoom)
     lit = cv2.GaussianBlur(image(1 - shadow, 1), (0, 0), size / 120).ravel()[seen]
     open_ = _occlusion(depth, zoom).ravel()[seen]
-    wrap = np.where(skin[:, None], np.float32([0.32, 0.2, 0.15]), np.float32(0.1))
+    wrap = np.where(skin[:, None], _WRAP, np.float32(0.1))
     diffuse = np.clip((key[:, None] + wrap) / (1 + wrap), 0, None)
     # Light that has passed through skin is red: shadow edges are.
-    through = np.where(skin[:, None], lit[:, None] ** np.float32([0.75, 1, 1.1]), lit[:, None])
+    through = np.where(skin[:, None], lit[:, None] ** _REDDENING, lit[:, None])
     up = (0.5 - 0.5 * normal[:, 1:2]).astype(np.float32)
     ambient = (lights.ground + (lights.sky - lights.ground) * up).astype(np.float32)
     light = diffuse * through * lights.key_colour.astype(np.float32)
@@ -178,8 +189,13 @@ def _shade(
 
     half = unit(lights.key + [0, 0, 1]).astype(np.float32)
     along = np.clip(normal @ half, 0, 1)
-    wide, sharp = along**14, along**70
-    shine = np.minimum(gloss, 0.2) * (0.5 * wide + 0.3 * grazing**3) + 1.5 * gloss**2 * sharp
+    wide = along**14
+    mirror = gloss > 0.5  # eyes and dark lenses reflect the lamp only
+    sharp = along ** np.where(mirror, 250, 70)
+    shine = (
+        np.where(mirror, 0.02, np.minimum(gloss, 0.2)) * (0.5 * wide + 0.3 * grazing**3)
+        + 1.5 * gloss**2 * sharp
+    )
     shine *= 0.15 + 0.85 * lit
     if (hair := np.flatnonzero(tangent.any(axis=1))).size:
         flow = tangent[hair] @ half + 2 * height[hair]  # the relief jitters the highlight
@@ -187,7 +203,7 @@ def _shade(
         shine[hair] = gloss[hair] * (0.25 * ring**12 + 0.6 * ring**60) * lit[hair]
         shine[hair] *= np.clip(key[hair] + 0.3, 0, 1)
     result = colour * light + shine[:, None] * lights.key_colour.astype(np.float32)
-    return Drawn(image(result), cover, depth)
+    return Drawn(image(result), cover, depth, image(covering))
 
 
 def _shadow(
@@ -209,17 +225,17 @@ def _shadow(
         return row * side + column, seen[:, 2] / zoom
 
     casts = [
-        sheet.cells[::7] if sheet.shown is None else sheet.cells[::7][sheet.shown.ravel()[::7]]
+        sheet.cells[::11] if sheet.shown is None else sheet.cells[::11][sheet.shown.ravel()[::11]]
         for sheet in sheets
     ]
     cell, depth = project(np.concatenate(casts))
     order = np.argsort(np.clip((depth + 8) * 4096, 0, 65535).astype(np.uint16), kind="stable")
     map_ = np.full(side * side, -16, np.float32)
     map_[cell[order]] = depth[order]
-    map_ = cv2.morphologyEx(map_.reshape(side, side), cv2.MORPH_CLOSE, np.ones((3, 3))).ravel()
+    full = cv2.morphologyEx(map_.reshape(side, side), cv2.MORPH_CLOSE, np.ones((3, 3))).ravel()
     cell, depth = project(place)
     bias = 0.07 + 0.14 * np.clip(1 - facing, 0, 1)
-    return np.clip((map_[cell] - depth - bias) / 0.06, 0, 1)
+    return np.clip((full[cell] - depth - bias) / 0.06, 0, 1)
 
 
 def _occlusion(depth: Field, zoom: float) -> Field:
