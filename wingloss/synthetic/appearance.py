@@ -154,7 +154,9 @@ class Masks:
         )
         self.philtrum = self.strokes([np.array([(0, 0.77, 0.37), (0, 0.9, 0.37)])], 0.06, 0.03)
         jaw = np.interp(side, (0, 0.3, 0.45, 0.7, 1.05), (1.32, 1.26, 0.95, 0.9, 0.3))
-        self.jaw = np.clip((y - jaw) / 0.12, 0, 1) * np.clip((z + 1.0) / 0.15, 0, 1)
+        self.jaw = np.clip((y - jaw.astype(np.float32)) / 0.12, 0, 1) * np.clip(
+            (z + 1.0) / 0.15, 0, 1
+        )
         self.jaw *= np.clip((1.75 - y) / 0.1, 0, 1)
         above = 0.77 + 0.35 * np.clip(side - 0.12, 0, 1)  # the moustache's upper edge
         self.moustache = np.clip((0.5 - side) / 0.12, 0, 1) * np.clip((y - above) / 0.08, 0, 1)

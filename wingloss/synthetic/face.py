@@ -156,6 +156,6 @@ def _visible(landmarks: Array, drawn: Drawn, scale: float) -> NDArray[np.bool_]:
     """
     seen = (landmarks[:, :2] + 0.5) * scale - 0.5
     column, row = np.clip(np.rint(seen).astype(int), 0, len(drawn.depth) - 1).T
-    nearest = cv2.erode(drawn.depth, np.ones((5, 5)))[row, column]
+    nearest = cv2.erode(drawn.depth, np.ones((3, 3)))[row, column]
     covered = cv2.erode(drawn.covering, np.ones((3, 3)))[row, column] > 0
     return nearest < landmarks[:, 2] + np.where(covered, 0, 0.1)
