@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from wingloss.geometry import Array
 from wingloss.synthetic import occluders
-from wingloss.synthetic.appearance import draw_person, eyeballs, mouth_inside, paint_head
+from wingloss.synthetic.appearance import draw_person, paint_head
 from wingloss.synthetic.body import body, ears
 from wingloss.synthetic.camera import expose
 from wingloss.synthetic.hair import draw_hair, hair_sheets
 from wingloss.synthetic.head import CENTRE, draw_shape, head_grid
+from wingloss.synthetic.inside import eyeballs, mouth_inside
 from wingloss.synthetic.population import FaceDistribution, draw_box, draw_pose, draw_subsets
 from wingloss.synthetic.raster import Drawn, draw
 from wingloss.synthetic.scene import background, draw_lights
