@@ -57,10 +57,10 @@ def render_face(distribution: FaceDistribution, seed: int, index: int) -> Face:
     subsets = draw_subsets(distribution, yaw, rng)
     turn, distance = rotation(yaw, pitch, roll), rng.uniform(7, 15)
     person = draw_person(rng)
-    shape = draw_shape(person.male, "expression" in subsets, rng)
-    surface = head_grid().surface(shape.controls)
+    controls = draw_shape(person.male, "expression" in subsets, rng)
+    surface = head_grid().surface(controls)
 
-    landmarks = _turned_landmarks(shape.controls, turn, yaw, roll)
+    landmarks = _turned_landmarks(controls, turn, yaw, roll)
     flat = landmarks[:, :2] * (distance / (distance - landmarks[:, 2:]))
     low, high = flat.min(0), flat.max(0)
     zoom = size * rng.uniform(0.46, 0.58) / (high - low).max()  # picture px a head unit
@@ -78,17 +78,17 @@ def render_face(distribution: FaceDistribution, seed: int, index: int) -> Face:
     occluder = _draw_occluder(rng) if "occlusion" in subsets else ""
     hair = draw_hair(person, occluder == "hair", rng)
     sheets = [paint_head(surface, person, hair.scalp(), size, rng)]
-    sheets += eyeballs(shape, rng) + mouth_inside(shape, rng)
+    sheets += eyeballs(controls, rng) + mouth_inside(controls, rng)
     sheets += ears(surface, person, size, rng)
     above = hair_sheets(hair, surface, person, size, rng)
     if occluder in ("glasses", "sunglasses"):
-        above += occluders.glasses(shape, size, occluder == "sunglasses", rng)
+        above += occluders.glasses(controls, size, occluder == "sunglasses", rng)
     elif occluder == "hand":
-        above += occluders.hand(shape, person, size, rng)
+        above += occluders.hand(controls, person, size, rng)
     elif occluder == "mask":
         above += occluders.mask(surface, size, rng)
     elif occluder == "thing":
-        above += occluders.thing(shape, size, rng)
+        above += occluders.thing(controls, size, rng)
     for sheet in above:
         sheet.covers = True
     sheets += above

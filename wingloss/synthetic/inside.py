@@ -4,13 +4,13 @@ import numpy as np
 from numpy.random import Generator
 
 from wingloss.synthetic.appearance import linear
-from wingloss.synthetic.head import Shape, directions
+from wingloss.synthetic.head import Array, directions
 from wingloss.synthetic.raster import Sheet
 
 IRIS = linear([(58, 34, 18), (92, 62, 34), (84, 104, 66), (78, 116, 152), (110, 126, 138)])
 
 
-def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
+def eyeballs(controls: Array, rng: Generator) -> list[Sheet]:
     """Two ellipsoids behind the lids with iris, pupil and the lid's shadow."""
     longitude, latitude = np.meshgrid(np.linspace(-1.4, 1.4, 96), np.linspace(-1.1, 1.1, 76))
     rays = directions(longitude, latitude)
@@ -21,7 +21,7 @@ def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
     pupil = rng.uniform(0.19, 0.3)
     spokes = rng.normal(size=64)
     sheets = []
-    for ring in (shape.controls[36:42], shape.controls[42:48]):
+    for ring in (controls[36:42], controls[42:48]):
         middle = ring[[0, 3]].mean(0)
         middle[1] = 0.5 * middle[1] + 0.5 * ring[[4, 5]].mean(0)[1] - 0.04
         radii = np.array([0.265, 0.22, 0.22])
@@ -44,10 +44,10 @@ def eyeballs(shape: Shape, rng: Generator) -> list[Sheet]:
     return sheets
 
 
-def mouth_inside(shape: Shape, rng: Generator) -> list[Sheet]:
+def mouth_inside(controls: Array, rng: Generator) -> list[Sheet]:
     """Teeth, tongue and the dark behind them."""
-    upper, lower = shape.controls[62], shape.controls[66]
-    half = abs(shape.controls[64, 0] - shape.controls[60, 0]) / 2
+    upper, lower = controls[62], controls[66]
+    half = abs(controls[64, 0] - controls[60, 0]) / 2
     middle = (upper + lower) / 2
     across, down = np.meshgrid(np.linspace(-1, 1, 96), np.linspace(0, 1, 24))
     ivory = linear(rng.uniform((205, 190, 165), (248, 242, 230)))
