@@ -135,7 +135,7 @@ def draw_cloth(cells: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
         grey, tint = rng.uniform(15, 225), rng.normal(0, rng.choice([5, 30]), 3)
         return linear(np.clip(grey + tint, 8, 240))
 
-    base, other = dye(), dye()
+    base, other = dye().astype(np.float32), dye().astype(np.float32)
     v, u = np.mgrid[0 : cells[0], 0 : cells[1]].astype(np.float32) / cells[0]
     pattern = rng.choice(
         ["plain", "stripes", "hoops", "checks", "print"], p=[0.55, 0.1, 0.12, 0.13, 0.1]

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from wingloss.geometry import Array
 from wingloss.synthetic import occluders
-from wingloss.synthetic.appearance import draw_person, eyeballs, mouth_inside, paint_head
+from wingloss.synthetic.appearance import draw_person, paint_head
 from wingloss.synthetic.body import body, ears
 from wingloss.synthetic.camera import expose
 from wingloss.synthetic.hair import draw_hair, hair_sheets
 from wingloss.synthetic.head import CENTRE, draw_shape, head_grid
+from wingloss.synthetic.inside import eyeballs, mouth_inside
 from wingloss.synthetic.population import FaceDistribution, draw_box, draw_pose, draw_subsets
 from wingloss.synthetic.raster import Drawn, draw
 from wingloss.synthetic.scene import background, draw_lights
@@ -56,10 +57,10 @@ def render_face(distribution: FaceDistribution, seed: int, index: int) -> Face:
     subsets = draw_subsets(distribution, yaw, rng)
     turn, distance = rotation(yaw, pitch, roll), rng.uniform(7, 15)
     person = draw_person(rng)
-    shape = draw_shape(person.male, "expression" in subsets, rng)
-    surface = head_grid().surface(shape.controls)
+    controls = draw_shape(person.male, "expression" in subsets, rng)
+    surface = head_grid().surface(controls)
 
-    landmarks = _turned_landmarks(shape.controls, turn, yaw, roll)
+    landmarks = _turned_landmarks(controls, turn, yaw, roll)
     flat = landmarks[:, :2] * (distance / (distance - landmarks[:, 2:]))
     low, high = flat.min(0), flat.max(0)
     zoom = size * rng.uniform(0.46, 0.58) / (high - low).max()  # picture px a head unit
@@ -77,17 +78,17 @@ def render_face(distribution: FaceDistribution, seed: int, index: int) -> Face:
     occluder = _draw_occluder(rng) if "occlusion" in subsets else ""
     hair = draw_hair(person, occluder == "hair", rng)
     sheets = [paint_head(surface, person, hair.scalp(), size, rng)]
-    sheets += eyeballs(shape, rng) + mouth_inside(shape, rng)
+    sheets += eyeballs(controls, rng) + mouth_inside(controls, rng)
     sheets += ears(surface, person, size, rng)
     above = hair_sheets(hair, surface, person, size, rng)
     if occluder in ("glasses", "sunglasses"):
-        above += occluders.glasses(shape, size, occluder == "sunglasses", rng)
+        above += occluders.glasses(controls, size, occluder == "sunglasses", rng)
     elif occluder == "hand":
-        above += occluders.hand(shape, person, size, rng)
+        above += occluders.hand(controls, person, size, rng)
     elif occluder == "mask":
         above += occluders.mask(surface, size, rng)
     elif occluder == "thing":
-        above += occluders.thing(shape, size, rng)
+        above += occluders.thing(controls, size, rng)
     for sheet in above:
         sheet.covers = True
     sheets += above
@@ -156,6 +157,6 @@ def _visible(landmarks: Array, drawn: Drawn, scale: float) -> NDArray[np.bool_]:
     """
     seen = (landmarks[:, :2] + 0.5) * scale - 0.5
     column, row = np.clip(np.rint(seen).astype(int), 0, len(drawn.depth) - 1).T
-    nearest = cv2.erode(drawn.depth, np.ones((5, 5)))[row, column]
+    nearest = cv2.erode(drawn.depth, np.ones((3, 3)))[row, column]
     covered = cv2.erode(drawn.covering, np.ones((3, 3)))[row, column] > 0
     return nearest < landmarks[:, 2] + np.where(covered, 0, 0.1)

@@ -139,16 +139,8 @@ ESTIMATED = _estimated()
 BASIS = np.concatenate([ESTIMATED, np.stack(list(HAND_MADE.values()))])  # (modes, K, 3)
 
 
-@dataclass(frozen=True)
-class Shape:
-    """A person's head with an expression, unturned."""
-
-    controls: Array  # (K, 3), the 68 landmarks first
-    closure: float  # how far the eyes are shut, 0 to 1
-
-
-def draw_shape(male: bool, expressive: bool, rng: Generator) -> Shape:
-    """A random identity with a calm or a strong expression."""
+def draw_shape(male: bool, expressive: bool, rng: Generator) -> Array:
+    """Control points (K, 3), the 68 landmarks first: a random person, calm or not."""
     identity = rng.normal(size=len(ESTIMATED)).clip(-2.5, 2.5)
     moves = dict(zip(HAND_MADE, rng.normal(size=len(HAND_MADE)).clip(-2, 2), strict=True))
     sex = 0.6 if male else -0.6
@@ -185,7 +177,7 @@ def draw_shape(male: bool, expressive: bool, rng: Generator) -> Shape:
         apart = (controls[lower, 1] - controls[upper, 1] - 0.005) / 2
         controls[upper, 1] += apart
         controls[lower, 1] -= apart
-    return Shape(controls, float(np.clip(moves["close eyes"], 0, 1)))
+    return controls
 
 
 @dataclass(frozen=True)

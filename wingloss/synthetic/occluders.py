@@ -1,4 +1,7 @@
-"""What hides parts of a face: glasses, a hand, a mask, a microphone, a cup, a scarf."""
+"""What hides parts of a face: glasses, a hand, a mask, a microphone, a cup, a scarf.
+
+Sheets are in the head frame.
+"""
 
 import cv2
 import numpy as np
@@ -6,7 +9,7 @@ from numpy.random import Generator
 
 from wingloss.synthetic.appearance import Person, linear
 from wingloss.synthetic.body import draw_cloth
-from wingloss.synthetic.head import CENTRE, Array, Field, Shape, directions, sample, unit
+from wingloss.synthetic.head import CENTRE, Array, Field, directions, sample, unit
 from wingloss.synthetic.raster import Sheet, refine
 
 
@@ -29,9 +32,8 @@ def tube(
     return Sheet(points, np.full((*cells, 3), colour, np.float32), gloss, skin=skin)
 
 
-def glasses(shape: Shape, size: int, dark: bool, rng: Generator) -> list[Sheet]:
+def glasses(controls: Array, size: int, dark: bool, rng: Generator) -> list[Sheet]:
     """Frames with temples, and dark lenses if asked for."""
-    controls = shape.controls
     bridge = controls[27] + [0, 0.05, 0.07]
     tint = linear(
         rng.choice([(20, 18, 18), (60, 38, 24), (120, 120, 125), (150, 110, 60), (110, 20, 24)])
@@ -90,9 +92,9 @@ def glasses(shape: Shape, size: int, dark: bool, rng: Generator) -> list[Sheet]:
     return sheets
 
 
-def hand(shape: Shape, person: Person, size: int, rng: Generator) -> list[Sheet]:
+def hand(controls: Array, person: Person, size: int, rng: Generator) -> list[Sheet]:
     """Palm, fingers and forearm before a part of the face."""
-    target = shape.controls[rng.choice([8, 4, 12, 48, 54, 57, 33, 36, 45])] + [0, 0, 0.32]
+    target = controls[rng.choice([8, 4, 12, 48, 54, 57, 33, 36, 45])] + [0, 0, 0.32]
     target[2] = max(target[2], 0.2)
     side = rng.choice([-1, 1])
     up = unit(np.array([-side * rng.uniform(0.0, 0.9), -1.0, 0.15]))
@@ -159,10 +161,10 @@ def mask(surface: Field, size: int, rng: Generator) -> list[Sheet]:
     return [Sheet(points, np.full((*cells, 3), base, np.float32), 0.03, pleats.astype(np.float32))]
 
 
-def thing(shape: Shape, size: int, rng: Generator) -> list[Sheet]:
+def thing(controls: Array, size: int, rng: Generator) -> list[Sheet]:
     """A microphone, a cup or a scarf."""
     kind = rng.choice(["microphone", "cup", "scarf"])
-    mouth = shape.controls[66]
+    mouth = controls[66]
     if kind == "scarf":
         angle = np.linspace(0, 2 * np.pi, 40)
         ring = np.stack(

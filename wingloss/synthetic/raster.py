@@ -191,9 +191,10 @@ def _shade(
     along = np.clip(normal @ half, 0, 1)
     wide = along**14
     mirror = gloss > 0.5  # eyes and dark lenses reflect the lamp only
-    sharp = along ** np.where(mirror, 250, 70)
+    sharp = along ** np.where(mirror, np.float32(250), np.float32(70))
     shine = (
-        np.where(mirror, 0.02, np.minimum(gloss, 0.2)) * (0.5 * wide + 0.3 * grazing**3)
+        np.where(mirror, np.float32(0.02), np.minimum(gloss, np.float32(0.2)))
+        * (0.5 * wide + 0.3 * grazing**3)
         + 1.5 * gloss**2 * sharp
     )
     shine *= 0.15 + 0.85 * lit
