@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import cv2
+from threadpoolctl import threadpool_limits
 
 from stages import command, layout
 from stages.command import log
@@ -78,7 +79,7 @@ def _render(rendered: Rendered, target: Path) -> None:
         (new / ibug.BOXES).open("w", newline="", encoding="utf-8") as box_file,
         (new / ibug.FACES).open("w", newline="", encoding="utf-8") as face_file,
         (new / AFLW).open("w", newline="", encoding="utf-8") as aflw_file,
-        ProcessPoolExecutor(command.threads()) as pool,
+        ProcessPoolExecutor(command.threads(), initializer=_one_thread) as pool,
     ):
         tables = [csv.writer(f, lineterminator="\n") for f in (box_file, face_file, aflw_file)]
         headers = (
@@ -98,6 +99,12 @@ def _render(rendered: Rendered, target: Path) -> None:
                 log.info("%d of %d faces rendered", done, len(jobs))
 
 
+def _one_thread() -> None:
+    """The pool has the threads: libraries that start their own in each worker halve the speed."""
+    cv2.setNumThreads(1)
+    threadpool_limits(1)
+
+
 def _render_one(
     root: Path, population: FaceDistribution, seed: int, job: tuple[str, int, int]
 ) -> tuple[str, list, list, list]:
@@ -106,7 +113,6 @@ def _render_one(
     ``job`` is part, number and index.
     """
     part, number, index = job
-    cv2.setNumThreads(1)
     face = render_face(population, seed, index)
     image = f"{part}/{number:06d}.jpg"
     path = root / image

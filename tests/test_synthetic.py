@@ -97,7 +97,7 @@ def test_points_of_a_forward_face_are_the_model_in_the_picture():
 def test_positive_yaw_moves_the_nose_tip_right(faces: list[Face]):
     yaw = np.array([f.yaw for f in faces])
     nose = np.array([(f.points[30] - f.points[[0, 16]].mean(0))[0] / sides(f)[0] for f in faces])
-    assert np.corrcoef(nose, np.sin(np.deg2rad(yaw)))[0, 1] > 0.98
+    assert np.corrcoef(nose, np.sin(np.deg2rad(yaw)))[0, 1] > 0.97
 
 
 @pytest.mark.parametrize(("name", "std"), [("pitch", "pitch_std"), ("roll", "roll_std")])

@@ -1,6 +1,6 @@
 """Wing loss for robust facial landmark localisation (Feng et al., CVPR 2018), as a library.
 
 The science of the reproduction: arrays and tensors in, arrays and tensors out. Only the data-set
-readers and the model files open files. Landmarks are float arrays ``(..., L, 2)``, x then y,
-0-based pixel centres; each docstring says which pixels.
+readers, the model files and the synthetic faces' shape model open files. Landmarks are float
+arrays ``(..., L, 2)``, x then y, 0-based pixel centres; each docstring says which pixels.
 """

@@ -89,7 +89,7 @@ def body(
         ],
         -1,
     )
-    cells = (size * 8 // 5, size * 13 // 5)
+    cells = (size * 6 // 5, size * 2)
     fine_t, fine_front = refine(t, cells), refine(front, cells)
     colour, folds = draw_cloth(cells, rng)
     neckline = {

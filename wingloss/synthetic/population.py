@@ -7,6 +7,8 @@ from numpy.random import Generator
 
 from wingloss.geometry import Array
 
+LARGE_POSE = 45  # degrees of yaw; beyond, a face is in the subset large_pose
+
 
 @dataclass(frozen=True)
 class FaceDistribution:
@@ -49,7 +51,7 @@ def draw_subsets(distribution: FaceDistribution, yaw: float, rng: Generator) -> 
     """The subsets that a face of this yaw (degrees) belongs to, in alphabetical order."""
     names = ("blur", "expression", "illumination", "occlusion")
     drawn = [name for name in names if rng.random() < getattr(distribution, name)]
-    return tuple(sorted(drawn + ["large_pose"] * (abs(yaw) > 45)))
+    return tuple(sorted(drawn + ["large_pose"] * (abs(yaw) > LARGE_POSE)))
 
 
 def draw_box(points: Array, distribution: FaceDistribution, rng: Generator) -> Array:

@@ -75,35 +75,40 @@ def draw(sheets: list[Sheet], lights: Lights, size: int, zoom: float) -> Drawn:
         which = np.flatnonzero(inside)
         pixels.append(rows[which] * size + columns[which])
         depths.append(sheet.cells[which, 2])
-        numbers.append(which + first[-1])
+        numbers.append((which + first[-1]).astype(np.int32))
         first.append(first[-1] + shape[0] * shape[1])
     pixel, depth, number = map(np.concatenate, (pixels, depths, numbers))
-    order = np.argsort(np.clip((depth + 8) * 4096, 0, 65535).astype(np.uint16), kind="stable")
-    nearest = np.full(size * size, -1, dtype=np.int64)
-    nearest[pixel[order]] = number[order]
-    front = np.full(size * size, -8, np.float32)
-    front[pixel[order]] = depth[order]
+    entry = np.full(size * size, -1, np.int32)
+    order = _far_to_near(depth)
+    entry[pixel[order]] = order  # the last, nearest one stays
+    front = np.where(entry < 0, np.float32(-8), depth[entry])
+    nearest = np.where(entry < 0, -1, number[entry])
     nearest = _close(nearest.reshape(size, size), front.reshape(size, size)).ravel()
     return _shade(sheets, first, nearest, lights, size, zoom)
 
 
+def _far_to_near(depth: Field) -> NDArray[np.int32]:
+    """The order (N,) of growing depth; 16 bits are enough, and NumPy sorts those in linear time."""
+    coarse = np.clip((depth + 8) * 4096, 0, 65535).astype(np.uint16)
+    return np.argsort(coarse, kind="stable").astype(np.int32)
+
+
 def _frame(sheet: Sheet, zoom: float) -> Field:
     """Unit normals (h, w, 6) towards the viewer's side, and the direction of the rows' growth."""
-    down, across = (
-        np.asarray(step) for step in np.gradient(sheet.points * [1, 1, zoom], axis=(0, 1))
-    )
+    points = (sheet.points * [1, 1, zoom]).astype(np.float32)
+    down, across = map(np.asarray, np.gradient(points, axis=(0, 1)))
     normals = unit(np.cross(across, down))
     if not sheet.closed:
         normals *= np.where(normals[..., 2:] < 0, -1, 1)
     return np.concatenate([normals, unit(down)], axis=-1).astype(np.float32)
 
 
-def _look_up(grid: Field, cell: NDArray[np.int64], shape: tuple[int, int]) -> Field:
+def _look_up(grid: Field, cell: NDArray[np.int32], shape: tuple[int, int]) -> Field:
     """Values (N, C) of a coarse grid at cells (N,) of its refinement to ``shape``; bilinear."""
     rows, columns = np.divmod(cell, shape[1])
     full = -(-len(cell) // 256) * 256  # OpenCV's maps are limited in length, not in area
 
-    def along(index: NDArray[np.int64], coarse: int, fine: int) -> Field:
+    def along(index: NDArray[np.int32], coarse: int, fine: int) -> Field:
         place = (index.astype(np.float32) + 0.5) * np.float32(coarse / fine) - np.float32(0.5)
         return np.resize(place, full).reshape(-1, 256)
 
@@ -117,7 +122,7 @@ def _look_up(grid: Field, cell: NDArray[np.int64], shape: tuple[int, int]) -> Fi
     return np.asarray(np.concatenate(values, axis=1)[: len(cell)], np.float32)
 
 
-def _close(nearest: NDArray[np.int64], depth: Field) -> NDArray[np.int64]:
+def _close(nearest: NDArray[np.int32], depth: Field) -> NDArray[np.int32]:
     """Fills pinholes, where a surface's neighbours stand out: they take the foremost one's cell."""
     closed = cv2.morphologyEx(depth, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     rows, columns = np.nonzero(closed > depth + 0.05)
@@ -132,7 +137,7 @@ def _close(nearest: NDArray[np.int64], depth: Field) -> NDArray[np.int64]:
 def _shade(
     sheets: list[Sheet],
     first: list[int],
-    nearest: NDArray[np.int64],
+    nearest: NDArray[np.int32],
     lights: Lights,
     size: int,
     zoom: float,
@@ -230,7 +235,7 @@ def _shadow(
         for sheet in sheets
     ]
     cell, depth = project(np.concatenate(casts))
-    order = np.argsort(np.clip((depth + 8) * 4096, 0, 65535).astype(np.uint16), kind="stable")
+    order = _far_to_near(depth)
     map_ = np.full(side * side, -16, np.float32)
     map_[cell[order]] = depth[order]
     full = cv2.morphologyEx(map_.reshape(side, side), cv2.MORPH_CLOSE, np.ones((3, 3))).ravel()
