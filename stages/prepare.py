@@ -159,12 +159,12 @@ def _crops(samples: pd.DataFrame, root: Path, context: Context) -> Iterator[np.n
     with ThreadPoolExecutor(command.threads()) as pool:
         for first in range(0, len(jobs), BLOCK):  # or crops pile up before a slow disk
             yield from pool.map(
-                lambda job: _crop(root / job[0], job[1], job[2], context.size),
+                lambda job: crop(root / job[0], job[1], job[2], context.size),
                 jobs[first : first + BLOCK],
             )
 
 
-def _crop(path: Path, frame: Array, transform: Array, size: int) -> np.ndarray:
+def crop(path: Path, frame: Array, transform: Array, size: int) -> np.ndarray:
     """One context crop ``(P, P, 3)``; outside of the picture its edge is repeated."""
     image = _picture(path)
     height, width = image.shape[:2]
