@@ -157,7 +157,7 @@ def _thumbnail(picture: Picture, points: Array, canonical: Array) -> Picture:
     linear = np.array([[cos, sin], [-sin, cos]])
     shift = canonical.mean(0) - linear @ points.mean(0)
     size = (THUMBNAIL, THUMBNAIL)
-    small = cv2.GaussianBlur(picture, (0, 0), 0.5 / scale) if scale < 1 else picture
+    small = cv2.GaussianBlur(picture, (0, 0), float(0.5 / scale)) if scale < 1 else picture
     warped = cv2.warpAffine(small, np.c_[linear, shift], size, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.cvtColor(warped, cv2.COLOR_RGB2GRAY), np.uint8)
 

@@ -12,8 +12,8 @@ def normalise(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Grey pictures ``(N, S, S)`` as vectors ``(N, S * S)`` of mean 0 and length 1."""
     flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
-    length: NDArray[np.float32] = np.linalg.norm(flat, axis=1, keepdims=True)
-    return flat / np.maximum(length, 1e-6)
+    length = np.linalg.norm(flat, axis=1, keepdims=True)
+    return np.asarray(flat / np.maximum(length, 1e-6), np.float32)
 
 
 def nearest(faces: NDArray[np.float32], others: NDArray[np.float32]) -> tuple[NDArray, Array]:
