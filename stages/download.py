@@ -39,7 +39,7 @@ def _bring_in(dataset: str, target: Path) -> None:
     incoming = Path(layout.INCOMING.format(dataset=dataset))
     mirror = os.environ.get("WINGLOSS_MIRROR")
     sources = [Path(mirror) / dataset, incoming] if mirror else [incoming]
-    folders = [part.folder for part in protocol.load(dataset).parts]
+    folders = [part.path for part in protocol.load(dataset).parts]
     source = next((s for s in sources if any((s / f).is_dir() for f in folders)), None)
     if source is None:
         raise UserError(
