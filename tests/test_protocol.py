@@ -8,48 +8,13 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from trees import drawn
 
 from wingloss import protocol
-from wingloss.geometry import Array
 from wingloss.metrics import NORMALISERS
 from wingloss.synthetic import LANDMARKS
-from wingloss.synthetic.face import AFLW
 
 every = pytest.mark.parametrize("name", protocol.available())
-
-
-# The landmarks of other schemes as means of 300W's 68, each moved down (0.1 = a tenth of the
-# distance between the eyes) so that no two are one. Written down from the publishers' figures.
-COFW = [
-    ([17], 0), ([26], 0), ([21], 0), ([22], 0), ([19], 0), ([19], 0.1), ([24], 0), ([24], 0.1),
-    ([36], 0), ([45], 0), ([39], 0), ([42], 0), ([37, 38], 0), ([40, 41], 0), ([43, 44], 0),
-    ([46, 47], 0), ([*range(36, 42)], 0), ([*range(42, 48)], 0), ([31], 0), ([35], 0), ([30], 0),
-    ([33], 0), ([48], 0), ([54], 0), ([51], 0), ([62], 0), ([66], 0), ([57], 0), ([8], 0),
-]  # fmt: skip
-WFLW = [
-    *(([i // 2, (i + 1) // 2], 0) for i in range(33)),
-    *(([i], 0) for i in (17, 18, 19, 20, 21)), *(([i], 0.1) for i in (21, 20, 19, 18)),
-    *(([i], 0) for i in (22, 23, 24, 25, 26)), *(([i], 0.1) for i in (25, 24, 23, 22)),
-    *(([i], 0) for i in range(27, 36)),
-    *((i, 0) for i in ([36], [37], [37, 38], [38], [39], [40], [40, 41], [41])),
-    *((i, 0) for i in ([42], [43], [43, 44], [44], [45], [46], [46, 47], [47])),
-    *(([i], 0) for i in range(48, 68)),
-    ([*range(36, 42)], 0), ([*range(42, 48)], 0),
-]  # fmt: skip
-SCHEMES = {
-    "300w": [([i], 0) for i in range(68)],
-    "synthetic": [([i], 0) for i in range(68)],
-    "aflw": [(group, 0) for group in AFLW],
-    "cofw": COFW,
-    "wflw": WFLW,
-}
-
-
-def drawn(name: str) -> Array:
-    """A symmetric face ``(L, 3)`` with the data set's landmarks, the viewer's left at x < 0."""
-    return np.array(
-        [LANDMARKS[group].mean(axis=0) + [0, lower, 0] for group, lower in SCHEMES[name]]
-    )
 
 
 def count(split: str, subset: str | None) -> int:

@@ -8,6 +8,7 @@ in all of this project pixel centres are 0-based. Boxes of a face detector stand
 spaces.
 """
 
+import csv
 import math
 import re
 from collections.abc import Iterator
@@ -60,13 +61,14 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
 
 def write(root: Path, records: list[Record]) -> None:
     """Writes each face's .pts beside its picture, and the boxes of those that have one."""
-    rows = ["image,x_min,y_min,x_max,y_max\n"]
     for record in records:
         write_pts((root / record.image).with_suffix(".pts"), record.points)
-        if record.box is not None:
-            rows.append(",".join([record.image, *(f"{v:.6g}" for v in record.box)]) + "\n")
-    if len(rows) > 1:
-        (root / BOXES).write_text("".join(rows), encoding="utf-8")
+    boxes = [(record.image, record.box) for record in records if record.box is not None]
+    if boxes:
+        with (root / BOXES).open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(("image", "x_min", "y_min", "x_max", "y_max"))
+            table.writerows((image, *(f"{value:.6f}" for value in box)) for image, box in boxes)
 
 
 def read_pts(path: Path, n_landmarks: int) -> Array:

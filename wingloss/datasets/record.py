@@ -1,6 +1,6 @@
 """One annotated face, whatever raw format it was published in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -34,7 +34,7 @@ class Record:
 Found = Record | BadSample
 
 
-def corners(values: Sequence[float], columns: tuple[str, ...]) -> Array:
+def corners(values: Iterable[float], columns: tuple[str, ...]) -> Array:
     """The box ``(4,)`` x_min, y_min, x_max, y_max of numbers that mean ``columns``."""
     box = dict(zip(columns, (float(value) for value in values), strict=True))
     box.setdefault("right", box["left"] + box.get("width", 0))
