@@ -75,8 +75,8 @@ def test_faces_are_as_they_were_written(trees: Path, name: str) -> None:
 
 def test_aflw_frontal_is_all_visible_and_faces_share_photographs(trees: Path) -> None:
     found = read(trees / "aflw", rules_of("aflw"))
-    assert [r.face for r in found[:2]] == ["1/image00018-38", "0/image00018-37"]
-    assert found[0].image == "data/flickr/1/image00018.jpg"
+    assert [r.face for r in found[:2]] == ["2/image00018-38", "0/image00018-37"]
+    assert found[0].image == "data/flickr/2/image00018.jpg"
     frontal = [r.subsets == "frontal" for r in found]
     assert not any(frontal[:30])
     assert frontal[30:] == [bool(r.visible.all()) for r in found[30:]]
@@ -184,7 +184,7 @@ def test_a_bad_face_of_aflw_is_named_and_the_others_are_read(trees: Path, tmp_pa
     assert len(records) == 35
     assert sorted(str(error) for error in bad) == [
         f"{path}: face 4: point 2 is not finite",
-        f"{path}: face 6: the box of 'data/flickr/2/image00002.jpg' is empty or not finite",
+        f"{path}: face 6: the box of 'data/flickr/3/image00002.jpg' is empty or not finite",
         f"{path}: face 8: 'data/flickr/../../secret.jpg' leads out of the data set's folder",
     ]
 

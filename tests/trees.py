@@ -75,7 +75,7 @@ def write_aflw(root: Path, train: int = 30, test: int = 8) -> None:
     points, boxes = faces("aflw", count)
     names = np.empty((count, 1), dtype=object)
     for i in range(count):
-        names[i, 0] = f"{i % 3}/image{i // 2:05d}.jpg"
+        names[i, 0] = f"{(0, 2, 3)[i % 3]}/image{i // 2:05d}.jpg"
         write_picture(root / "data/flickr" / names[i, 0], i // 2)
     mask = np.ones((count, 19), dtype=np.uint8)
     mask[::3, 4] = 0

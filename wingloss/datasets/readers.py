@@ -16,6 +16,19 @@ READERS = {
 }
 
 
+EXTRACTORS = {"cofw": cofw.extract}  # of formats whose annotations hold the pictures
+
+
+def extract(root: Path, protocol: Protocol) -> None:
+    """Writes the pictures that annotation files under ``root`` hold, if the format's do.
+
+    Raises:
+        BadSample: a file can't be read as what it should be.
+    """
+    if protocol.reader in EXTRACTORS:
+        EXTRACTORS[protocol.reader](root, protocol)
+
+
 def read(root: Path, protocol: Protocol) -> tuple[list[Record], list[BadSample]]:
     """All faces of the data set under ``root``, and what is wrong with those left out.
 
