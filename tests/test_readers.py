@@ -29,7 +29,7 @@ OFFICIAL = {
     "cofw": "COFW_train_color.mat",
     "wflw": protocol.load("wflw").parts[0].path,
 }
-OWN = {"ibug": ibug.write, "csv": csvs.write, "coco": coco.write}
+OWN = ("ibug", "csv", "coco")
 
 
 def rules_of(name: str) -> Protocol:
@@ -267,6 +267,18 @@ def own_rules(reader: str, n_landmarks: int = 68) -> Protocol:
     return dataclasses.replace(rules, reader=reader, parts=parts, n_landmarks=n_landmarks)
 
 
+def write(root: Path, reader: str, records: list[Record]) -> None:
+    """Writes one file a part, or .pts files."""
+    if reader == "ibug":
+        ibug.write(root, records)
+    for part in own_rules(reader).parts:
+        mine = [record for record in records if record.part == part]
+        if reader == "csv":
+            csvs.write(root / part.path, mine)
+        elif reader == "coco":
+            coco.write(root / part.path, mine)
+
+
 def own_records(reader: str) -> list[Record]:
     points, boxes = faces("300w", 4)
     parts = own_rules(reader).parts
@@ -291,7 +303,7 @@ def test_what_is_written_is_read(tmp_path: Path, reader: str) -> None:
     for record in records:
         (tmp_path / record.image).parent.mkdir(exist_ok=True)
         (tmp_path / record.image).touch()
-    OWN[reader](tmp_path, records)
+    write(tmp_path, reader, records)
     found = read(tmp_path, own_rules(reader))
     assert [(r.image, r.part) for r in found] == [(r.image, r.part) for r in records]
     for ours, theirs in zip(records, found, strict=True):
@@ -303,7 +315,7 @@ def test_what_is_written_is_read(tmp_path: Path, reader: str) -> None:
 
 
 def test_a_csv_may_name_photographs_and_subsets(tmp_path: Path) -> None:
-    csvs.write(tmp_path, own_records("csv"))
+    write(tmp_path, "csv", own_records("csv"))
     with (tmp_path / "test.csv").open(newline="", encoding="utf-8") as file:
         header, row = csv.reader(file)
     row[1:3] = "roll 7", "glasses frontal"
@@ -324,7 +336,7 @@ def test_a_csv_may_name_photographs_and_subsets(tmp_path: Path) -> None:
 def test_a_csv_with_other_columns_is_named(
     tmp_path: Path, old: str, new: str, message: str | None
 ) -> None:
-    csvs.write(tmp_path, own_records("csv"))
+    write(tmp_path, "csv", own_records("csv"))
     path = tmp_path / "train.csv"
     path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
     if message:
@@ -354,7 +366,7 @@ def test_a_csv_with_other_columns_is_named(
 def test_a_bad_annotation_of_coco_is_named(
     tmp_path: Path, change: Callable[[dict], object], message: str
 ) -> None:
-    coco.write(tmp_path, own_records("coco"))
+    write(tmp_path, "coco", own_records("coco"))
     path = tmp_path / "train.json"
     value = json.loads(path.read_text(encoding="utf-8"))
     change(value["annotations"][1])
@@ -388,8 +400,8 @@ FILES = {name: (name, file) for name, file in OFFICIAL.items()} | {
 def whole(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The bytes of a whole file of each kind."""
     root = tmp_path_factory.mktemp("whole")
-    csvs.write(root, own_records("csv"))
-    coco.write(root, own_records("coco"))
+    write(root, "csv", own_records("csv"))
+    write(root, "coco", own_records("coco"))
     (root / "train").mkdir()
     ibug.write_pts(root / "train/picture.pts", faces("300w", 1)[0][0])
     (root / "detector_boxes.csv").write_text(

@@ -42,32 +42,31 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
                 )
 
 
-def write(root: Path, records: list[Record]) -> None:
-    """Writes one JSON file a part."""
-    for name in dict.fromkeys(record.part.path for record in records):
-        rows = [record for record in records if record.part.path == name]
-        images = {image: i + 1 for i, image in enumerate(dict.fromkeys(r.image for r in rows))}
-        annotations = []
-        for i, record in enumerate(rows):
-            visible = record.visible
-            flags = np.full(len(record.points), 2) if visible is None else np.where(visible, 2, 1)
-            annotation = {
-                "id": i + 1,
-                "image_id": images[record.image],
-                "category_id": 1,
-                "num_keypoints": len(flags),
-                "keypoints": np.column_stack([record.points, flags]).ravel().tolist(),
-            }
-            if record.box is not None:
-                left, top, right, bottom = record.box.tolist()
-                annotation["bbox"] = [left, top, right - left, bottom - top]
-            annotations.append(annotation)
-        value = {
-            "images": [{"id": number, "file_name": image} for image, number in images.items()],
-            "annotations": annotations,
-            "categories": [{"id": 1, "name": "face"}],
+def write(path: Path, records: list[Record]) -> None:
+    """Writes faces as one JSON file."""
+    images = {name: i + 1 for i, name in enumerate(dict.fromkeys(r.image for r in records))}
+    annotations = []
+    for i, record in enumerate(records):
+        flags = np.full(len(record.points), 2)
+        if record.visible is not None:
+            flags[~record.visible] = 1
+        annotation: dict[str, Any] = {
+            "id": i + 1,
+            "image_id": images[record.image],
+            "category_id": 1,
+            "num_keypoints": len(flags),
+            "keypoints": np.column_stack([record.points, flags]).ravel().tolist(),
         }
-        (root / name).write_text(json.dumps(value), encoding="utf-8")
+        if record.box is not None:
+            left, top, right, bottom = record.box.tolist()
+            annotation["bbox"] = [left, top, right - left, bottom - top]
+        annotations.append(annotation)
+    value = {
+        "images": [{"id": number, "file_name": name} for name, number in images.items()],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "face"}],
+    }
+    path.write_text(json.dumps(value), encoding="utf-8")
 
 
 def _load(path: Path) -> tuple[dict[Any, str], list[Any]]:

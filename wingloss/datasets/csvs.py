@@ -34,18 +34,16 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
                 yield error
 
 
-def write(root: Path, records: list[Record]) -> None:
-    """Writes one table a part; a face without a box leaves its cells empty."""
-    for name in dict.fromkeys(record.part.path for record in records):
-        rows = [record for record in records if record.part.path == name]
-        with (root / name).open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file, lineterminator="\n")
-            axes = _columns(len(rows[0].points))
-            table.writerow(["image", "photograph", "subsets", *BOX, *axes])
-            for record in rows:
-                box = [""] * 4 if record.box is None else [f"{v:.6f}" for v in record.box]
-                points = [f"{value:.6f}" for value in record.points.ravel()]
-                table.writerow([record.image, record.photograph, record.subsets, *box, *points])
+def write(path: Path, records: list[Record]) -> None:
+    """Writes faces as one table; a face without a box leaves its cells empty."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        n_landmarks = len(records[0].points) if records else 0
+        table.writerow(["image", "photograph", "subsets", *BOX, *_columns(n_landmarks)])
+        for record in records:
+            box = [""] * 4 if record.box is None else [f"{value:.6f}" for value in record.box]
+            points = [f"{value:.6f}" for value in record.points.ravel()]
+            table.writerow([record.image, record.photograph, record.subsets, *box, *points])
 
 
 def _columns(n_landmarks: int) -> list[str]:
