@@ -22,6 +22,7 @@ BACKOFF = 1.0  # s, doubled from try to try
 LONGEST_WAIT = 120  # s that a server may ask for
 TIMEOUT = (10, 60)  # s to connect, and between two pieces of an answer
 CHUNK = 1 << 20
+REPORT = 10.0  # s between two lines of progress
 LARGEST = 64 << 30  # bytes, where nobody says how many there are
 
 
@@ -164,9 +165,13 @@ def _go_on(session: requests.Session, url: str, partial: Path, size: int | None)
         expected = size or (have + int(length) if length.isdigit() else None)
         try:
             with partial.open("ab") as file:
+                said = time.monotonic()
                 for chunk in answer.iter_content(CHUNK):
                     file.write(chunk)
                     have += len(chunk)
+                    if time.monotonic() - said > REPORT:
+                        said = time.monotonic()
+                        log.info("%d of %s MB", have >> 20, expected >> 20 if expected else "?")
                     if have > (size or LARGEST):
                         _forget(partial)
                         raise Unavailable(f"it sends more than {size or LARGEST} bytes")

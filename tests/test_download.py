@@ -306,7 +306,7 @@ def sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("way", ["address", "mirror", "archives", "pieces"])
+@pytest.mark.parametrize("way", ["address", "split address", "mirror", "archives", "pieces"])
 @pytest.mark.parametrize("dataset", WRITERS)
 def test_published_files_become_faces(
     project: Project,
@@ -321,21 +321,27 @@ def test_published_files_become_faces(
     WRITERS[dataset](project.root / "work/tree", train=6, test=2)
     published = pack(project.root / "work/tree", dataset)
     place = project.root / "data/incoming" / dataset
-    if way == "address":
+    if way in ("pieces", "split address"):
+        published = {
+            f"{name}.{i:03d}": part
+            for name, value in published.items()
+            for i, part in enumerate((value[: len(value) // 2], value[len(value) // 2 :]), start=1)
+        }
+    if way == "split address":
+        path = sources / f"{dataset}.yaml"
+        path.write_text(path.read_text(encoding="utf-8").replace("urls:", "pieces: 2\n  urls:"))
+    if "address" in way:
         server.files = {f"/base/{dataset}/{name}": value for name, value in published.items()}
         for path in server.files:
             server.faults[path] = [503, ("break", 100)]
         monkeypatch.setenv("WINGLOSS_MIRROR", f"{server.address}/base/")
-    elif way == "mirror":
-        place = project.root / "mirror" / dataset
-        monkeypatch.setenv("WINGLOSS_MIRROR", str(place.parent))
-    if way != "address":
+    else:
+        if way == "mirror":
+            place = project.root / "mirror" / dataset
+            monkeypatch.setenv("WINGLOSS_MIRROR", str(place.parent))
         place.mkdir(parents=True)
         for name, value in published.items():
-            cut = len(value) // 2
-            pieces = {f"{name}.001": value[:cut], f"{name}.002": value[cut:]}
-            for piece, content in (pieces if way == "pieces" else {name: value}).items():
-                (place / piece).write_bytes(content)
+            (place / name).write_bytes(value)
     before = {path: path.read_bytes() for path in place.rglob("*")} if place.exists() else {}
     status, said = call(project, download, dataset=dataset)
     assert status == 0, said
