@@ -7,12 +7,13 @@ import pandas as pd
 from stages import command, files, layout
 from stages.command import log
 from stages.params import load
+from wingloss import protocol
 from wingloss.balancing import BALANCES
 
 
 def run(dataset: str) -> None:
     """Writes data/balance/DATASET: a table of repetitions a balance, and histogram.csv."""
-    bins = load().dataset[dataset].bins
+    bins = load().dataset[dataset].bins or protocol.load(dataset).bins
     table = files.read_table(Path(layout.COEFFICIENTS.format(dataset=dataset)), face=str)
     training = table[table.split == "train"]
     histograms = []

@@ -1,8 +1,6 @@
-"""Raw data: rendered (synthetic), or brought in from a mirror or from ``data/incoming``."""
+"""Raw data: rendered (synthetic), or brought in from others (``stages/bring_in.py``)."""
 
 import csv
-import os
-import shutil
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -10,12 +8,10 @@ from pathlib import Path
 import cv2
 from threadpoolctl import threadpool_limits
 
-from stages import command, layout
+from stages import bring_in, command, layout
 from stages.command import log
-from stages.errors import UserError
 from stages.files import whole_folder
 from stages.params import Rendered, load
-from wingloss import protocol
 from wingloss.datasets import ibug
 from wingloss.synthetic import FaceDistribution, render_face
 
@@ -29,40 +25,9 @@ def run(dataset: str) -> None:
     target = Path(layout.RAW.format(dataset=dataset))
     rendered = load().raw[dataset]
     if rendered is None:
-        _bring_in(dataset, target)
+        bring_in.run(dataset, target)
     else:
         _render(rendered, target)
-
-
-def _bring_in(dataset: str, target: Path) -> None:
-    """Copies what the user's mirror or ``data/incoming`` holds of the data set."""
-    incoming = Path(layout.INCOMING.format(dataset=dataset))
-    mirror = os.environ.get("WINGLOSS_MIRROR")
-    sources = [Path(mirror) / dataset, incoming] if mirror else [incoming]
-    folders = [part.folder for part in protocol.load(dataset).parts]
-    source = next((s for s in sources if any((s / f).is_dir() for f in folders)), None)
-    if source is None:
-        raise UserError(
-            f"{' and '.join(map(str, sources))}: none of {dataset}'s folders is there "
-            f"({', '.join(folders)}); put the unpacked data set under {incoming}/, or set "
-            f"WINGLOSS_MIRROR to a folder that holds {dataset}/; docs/data.md says where to get it"
-        )
-    present = [folder for folder in folders if (source / folder).is_dir()]
-    tables = [name for name in (ibug.BOXES, ibug.FACES) if (source / name).is_file()]
-    with whole_folder(target) as new:
-        for folder in present:
-            log.info("copying %s", source / folder)
-            _copy_files(source / folder, new / folder)
-        for name in tables:
-            shutil.copyfile(source / name, new / name)
-
-
-def _copy_files(source: Path, target: Path) -> None:
-    """Copies a folder's files, not their permissions: a read-only mirror stays replaceable."""
-    target.mkdir(parents=True)
-    for path in sorted(source.iterdir()):
-        if path.is_file():
-            shutil.copyfile(path, target / path.name)
 
 
 def _render(rendered: Rendered, target: Path) -> None:

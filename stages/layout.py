@@ -8,6 +8,7 @@ from typing import get_args
 from stages.params import Balance, Grid, Params
 
 INCOMING = "data/incoming/{dataset}"  # the user's: only read, never an output
+DOWNLOADS = "data/downloads/{dataset}"  # published files as fetched, no output either
 RAW = "data/raw/{dataset}"
 SAMPLES = "data/prepared/{dataset}/samples.csv"
 STAMP = "data/prepared/{dataset}/stamp.json"

@@ -3,12 +3,13 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import yaml
 
 from stages.errors import UserError
 from stages.typed import Refused, build
+from wingloss import protocol
 from wingloss.augmentation import Augmentation
 from wingloss.balancing import Balance
 from wingloss.losses import LossKind, WingShape
@@ -17,7 +18,6 @@ from wingloss.training import Recipe
 
 PARAMS = Path("params.yaml")
 
-DatasetName = Literal["synthetic", "300w"]
 Network = Literal["cnn6", "cnn6_7"]
 StageNetwork = Literal["cnn6", "cnn7"]
 
@@ -62,9 +62,9 @@ class Loss:
 
 @dataclass(frozen=True)
 class Box:
-    """Where a face's input square comes from."""
+    """Where a face's input square comes from: the box given with the data, or its landmarks'."""
 
-    source: Literal["detector", "landmarks"]
+    source: Literal["given", "landmarks"]
     scale: float = field(metadata={"minimum_exclusive": 0})
 
 
@@ -78,10 +78,10 @@ class Validation:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a data set's preparation leaves open."""
+    """What a data set's preparation leaves open; ``bins`` is the protocol's K where it is null."""
 
     box: Box
-    bins: int = field(metadata={"minimum": 1})
+    bins: int | None = field(metadata={"minimum": 1})
     validation: Validation
 
 
@@ -130,7 +130,7 @@ class Augmentations:
 class Params:
     """All of ``params.yaml``."""
 
-    datasets: list[DatasetName]
+    datasets: list[str]
     seeds: list[int] = field(metadata={"minimum": 0})
     recipe: str
     runs: Runs
@@ -138,6 +138,7 @@ class Params:
     loss: dict[str, Loss]
     dataset: dict[str, Dataset]
     raw: dict[str, Rendered | None]
+    on_bad_sample: Literal["stop", "skip"]
     context: Context
     correction: Correction
     augmentation: Augmentations
@@ -153,14 +154,12 @@ class Params:
                 raise ValueError(
                     f"'{name}': names have small letters, digits and _ only, and none is 'same'"
                 )
-        _among("dataset", self.dataset, get_args(DatasetName))
-        _among("raw", self.raw, get_args(DatasetName))
+        _check_datasets(self.datasets)
         _among("datasets", self.datasets, self.dataset)
         _among("datasets", self.datasets, self.raw)
-        for name, recipes in self.recipes.items():
-            for network in ("cnn6", "cnn7"):
-                budget = getattr(recipes, network).samples
-                _among(f"recipes.{name}.{network}.samples", self.dataset, budget)
+        for network in ("cnn6", "cnn7"):
+            budget = getattr(self.recipes[self.recipe], network).samples
+            _among(f"recipes.{self.recipe}.{network}.samples", self.datasets, budget)
         lists: dict[str, list] = {
             "datasets": self.datasets,
             "seeds": self.seeds,
@@ -194,9 +193,26 @@ def load(path: Path = PARAMS) -> Params:
             f"{path}:{line} this is not YAML: {getattr(error, 'problem', error)}"
         ) from error
     try:
-        return build(Params, data)
+        params = build(Params, data)
+        for name in params.datasets:
+            protocol.load(name)
     except Refused as error:
         raise UserError(f"{path}: {error}") from error
+    except protocol.BadProtocol as error:
+        raise UserError(str(error)) from error
+    return params
+
+
+def _check_datasets(names: list[str]) -> None:
+    """Each has a protocol, and a name that can be part of paths."""
+    for name in names:
+        if not re.fullmatch("[a-z0-9]+", name):
+            raise ValueError(f"datasets: '{name}': names have small letters and digits only")
+        if name not in protocol.available():
+            raise ValueError(
+                f"datasets: '{name}' has no protocol; there are {', '.join(protocol.available())}, "
+                f"and docs/own-data.md says how to write {protocol.FOLDER.name}/{name}.yaml"
+            )
 
 
 def _among(where: str, chosen, allowed) -> None:

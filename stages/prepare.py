@@ -3,7 +3,9 @@
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -13,9 +15,10 @@ from PIL import Image
 from stages import command, files, layout
 from stages.command import log
 from stages.errors import UserError
-from stages.params import Context, Dataset, Validation, load
+from stages.params import Context, Dataset, Params, Validation, load
 from wingloss import protocol
-from wingloss.datasets import ibug
+from wingloss.datasets import readers
+from wingloss.datasets.record import BadSample, Record
 from wingloss.geometry import (
     Array,
     compose,
@@ -37,29 +40,73 @@ def run(dataset: str) -> None:
     rules = protocol.load(dataset)
     root = Path(layout.RAW.format(dataset=dataset))
     try:
-        records = ibug.read(files.existing(root), rules)
-    except ibug.BadSample as error:
+        records, bad = readers.read(files.existing(root), rules)
+    except BadSample as error:
         raise UserError(f"{error}; mend or remove it and run again") from error
+    records = _with_boxes(dataset, records, bad, params.dataset[dataset])
     if not any(record.part.split == "train" for record in records):
-        folders = ", ".join(part.folder for part in rules.parts if part.split == "train")
+        _judge(dataset, bad, params)
+        folders = ", ".join(part.path for part in rules.parts if part.split == "train")
         raise UserError(f"{root}: no training pictures; expected some in {folders}")
-    samples = _table(records, params.dataset[dataset], rules)
-    stamp = _stamp(dataset, samples, records, rules, rendered=params.raw[dataset] is not None)
-    for split in SPLITS:
-        _write_crops(dataset, split, samples[samples.split == split], root, params.context)
+    samples = _table(records, params.dataset[dataset])
+    with ExitStack() as outputs:  # all of them or none
+        whole = np.ones(len(samples), dtype=bool)
+        for split in SPLITS:
+            rows = (samples.split == split).to_numpy()
+            path = Path(layout.CROPS.format(dataset=dataset, split=split))
+            partial = outputs.enter_context(files.whole_file(path))
+            whole[rows] = _write_crops(partial, samples[rows], root, params.context, bad)
+            log.info("%d context crops of %s written", whole[rows].sum(), split)
+        _judge(dataset, bad, params)
+        kept = [record for record, is_whole in zip(records, whole, strict=True) if is_whole]
+        stamp = _stamp(dataset, samples[whole], kept, rules, params, skipped=len(bad))
     # Sizes in the table are in image pixels: three decimals are a thousandth of a pixel.
-    files.write_table(Path(layout.SAMPLES.format(dataset=dataset)), samples.round(3), digits=10)
+    table = samples[whole].round(3)
+    files.write_table(Path(layout.SAMPLES.format(dataset=dataset)), table, digits=10)
     files.write_json(Path(layout.STAMP.format(dataset=dataset)), stamp)
 
 
-def _table(records: list[ibug.Record], dataset: Dataset, rules: Protocol) -> pd.DataFrame:
+def _with_boxes(
+    dataset: str, records: list[Record], bad: list[BadSample], parameters: Dataset
+) -> list[Record]:
+    """The records that have the box that the parameters ask for; the others join ``bad``."""
+    if parameters.box.source == "landmarks":
+        return records
+    kept = [record for record in records if record.box is not None]
+    remedy = f"add it, or set dataset.{dataset}.box.source to landmarks in params.yaml"
+    if records and not kept:
+        raise UserError(f"{records[0].source}: no face box, nor has any other face; {remedy}")
+    bad += [
+        BadSample(f"{record.source}: no face box; {remedy}")
+        for record in records
+        if record.box is None
+    ]
+    return kept
+
+
+def _judge(dataset: str, bad: list[BadSample], params: Params) -> None:
+    """Says everything that is bad at once, and stops unless such faces are to be left out."""
+    for sample in bad:
+        log.warning("%s", sample)
+    if not bad:
+        return
+    if params.on_bad_sample == "skip":
+        log.warning("%s: %d faces left out; every result will be stamped so", dataset, len(bad))
+        return
+    others = f" (and {len(bad) - 1} more bad faces, all listed above)" if len(bad) > 1 else ""
+    raise UserError(
+        f"{bad[0]}{others}; mend or remove it, or set on_bad_sample: skip in params.yaml"
+    )
+
+
+def _table(records: list[Record], dataset: Dataset) -> pd.DataFrame:
     """The table of samples: who, where, and in which frame."""
     points = np.stack([record.points for record in records])
     boxes = _boxes(records, points, dataset)
     frames = square_frames(boxes, dataset.box.scale)
     return pd.DataFrame(
         {
-            "face": [Path(record.image).with_suffix("").as_posix() for record in records],
+            "face": [record.face for record in records],
             "photograph": [record.photograph for record in records],
             "split": _splits(records, dataset.validation),
             "subsets": [record.subsets for record in records],
@@ -71,21 +118,14 @@ def _table(records: list[ibug.Record], dataset: Dataset, rules: Protocol) -> pd.
     )
 
 
-def _boxes(records: list[ibug.Record], points: Array, dataset: Dataset) -> Array:
+def _boxes(records: list[Record], points: Array, dataset: Dataset) -> Array:
     """The face boxes ``(N, 4)`` in image pixels, from the parameter's source."""
     if dataset.box.source == "landmarks":
         return landmark_boxes(points)
-    found = [record.detector_box for record in records if record.detector_box is not None]
-    if len(found) < len(records):
-        without = [record.image for record in records if record.detector_box is None]
-        raise UserError(
-            f"{without[0]}: no detector box in {ibug.BOXES} (nor for {len(without) - 1} others); "
-            "add them, or set the data set's box source to landmarks in params.yaml"
-        )
-    return np.stack(found)
+    return np.stack([record.box for record in records if record.box is not None])
 
 
-def _splits(records: list[ibug.Record], validation: Validation) -> list[str]:
+def _splits(records: list[Record], validation: Validation) -> list[str]:
     """Each face's split; validation takes whole photographs of the training part.
 
     Photographs are ranked by a hash of their name, so that a face more or less leaves the others
@@ -104,75 +144,95 @@ def _splits(records: list[ibug.Record], validation: Validation) -> list[str]:
 def _stamp(
     dataset: str,
     samples: pd.DataFrame,
-    records: list[ibug.Record],
+    records: list[Record],
     rules: Protocol,
-    rendered: bool,
+    params: Params,
+    skipped: int,
 ) -> dict:
     """How complete the data are; everything that is missing is said in the log."""
-    counts, missing = {}, {}
-    for part in rules.parts:
-        found = sum(record.part is part for record in records)
-        counts[part.folder] = found
-        if part.count is not None and found != part.count:
-            missing[part.folder] = part.count - found
-            log.warning(
-                "%s: %s has %d faces of the protocol's %d",
-                dataset,
-                part.folder,
-                found,
-                part.count,
-            )
+    tags = [set(record.subsets.split()) for record in records if record.part.split == "test"]
+    counts = {part.name: sum(record.part is part for record in records) for part in rules.parts}
+    subsets = {name: sum(name in own for own in tags) for name in rules.subsets}
+    expected = {part.name: part.count for part in rules.parts} | rules.subsets
+    missing = {}
+    for name, found in (counts | subsets).items():
+        count = expected[name]
+        if count is not None and found != count:
+            missing[name] = count - found
+            log.warning("%s: %s has %d faces of the protocol's %d", dataset, name, found, count)
     if missing:
         log.warning("%s is PARTIAL: every result will be stamped so", dataset)
+    rendered = params.raw[dataset] is not None
     data_stamp = "synthetic" if rendered else "partial" if missing else "full"
     splits = {split: int((samples.split == split).sum()) for split in SPLITS}
     log.info("%s: %s", dataset, ", ".join(f"{n} {split}" for split, n in splits.items()))
     return {
-        "data_stamp": data_stamp,
+        "data_stamp": data_stamp + (f", {skipped} skipped" if skipped else ""),
         "faces": splits,
         "parts": counts,
+        "subsets": subsets,
         "missing": missing,
+        "skipped": skipped,
     }
 
 
 def _write_crops(
-    dataset: str, split: str, samples: pd.DataFrame, root: Path, context: Context
-) -> None:
-    """The split's context crops ``(N, P, P, 3)`` uint8 RGB, face by face, never all in memory."""
-    path = Path(layout.CROPS.format(dataset=dataset, split=split))
-    shape = (len(samples), context.size, context.size, 3)
-    with files.whole_file(path) as partial:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        with partial.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for crop in _crops(samples, root, context):
+    path: Path, samples: pd.DataFrame, root: Path, context: Context, bad: list[BadSample]
+) -> np.ndarray:
+    """The samples' context crops ``(N, P, P, 3)`` uint8 RGB, never all in memory.
+
+    Returns which of the samples have one; what is wrong with the others joins ``bad``.
+    """
+    whole = np.zeros(len(samples), dtype=bool)
+    with path.open("wb") as file:
+        _write_header(file, (0, context.size, context.size, 3))
+        for i, crop in enumerate(_crops(samples, root, context)):
+            if isinstance(crop, BadSample):
+                bad.append(crop)
+            else:
                 file.write(crop.tobytes())
-    log.info("%d context crops of %s written", len(samples), split)
+                whole[i] = True
+        file.seek(0)
+        _write_header(file, (int(whole.sum()), context.size, context.size, 3))
+    return whole
 
 
-def _crops(samples: pd.DataFrame, root: Path, context: Context) -> Iterator[np.ndarray]:
-    """Context crops in the order of the table, made on all threads."""
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """The .npy header, which NumPy makes equally long for every number of crops."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _crops(samples: pd.DataFrame, root: Path, context: Context) -> Iterator[np.ndarray | BadSample]:
+    """Context crops, or why there is none, in the order of the table, made on all threads."""
     frames = samples[["frame_x", "frame_y", "frame_side", "frame_angle"]].to_numpy(np.float64)
     maps = compose(unit_to_pixels(context.size), to_unit(enlarge(frames, context.scale)))
     cv2.setNumThreads(1)  # the pool has the threads
+
+    def make(job: tuple[str, Array, Array]) -> np.ndarray | BadSample:
+        try:
+            return crop(root / job[0], job[1], job[2], context.size)
+        except BadSample as error:
+            return error
+
     jobs = list(zip(samples.image, frames, maps, strict=True))
     with ThreadPoolExecutor(command.threads()) as pool:
         for first in range(0, len(jobs), BLOCK):  # or crops pile up before a slow disk
-            yield from pool.map(
-                lambda job: crop(root / job[0], job[1], job[2], context.size),
-                jobs[first : first + BLOCK],
-            )
+            yield from pool.map(make, jobs[first : first + BLOCK])
 
 
 def crop(path: Path, frame: Array, transform: Array, size: int) -> np.ndarray:
-    """One context crop ``(P, P, 3)``; outside of the picture its edge is repeated."""
+    """One context crop ``(P, P, 3)``; outside of the picture its edge is repeated.
+
+    Raises:
+        BadSample: the picture can't be read, or the face isn't in it.
+    """
     image = _picture(path)
     height, width = image.shape[:2]
     low, high = frame[:2] - frame[2] / 2, frame[:2] + frame[2] / 2
     if (high < 0).any() or (low > (width - 1, height - 1)).any():
-        raise UserError(
-            f"{path}: its face box lies outside the picture of {width} x {height} pixels; mend the "
-            "box or remove the picture"
+        raise BadSample(
+            f"{path}: its face box lies outside the picture of {width} x {height} pixels"
         )
     # A warp samples its source at points: average first where the crop is much smaller.
     reduction = int(1 / np.sqrt(abs(np.linalg.det(transform[:, :2]))))
@@ -200,9 +260,7 @@ def _picture(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(
-            f"{path}: not a whole picture ({error}); replace or remove it and its .pts"
-        ) from error
+        raise BadSample(f"{path}: not a whole picture ({error})") from error
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ MODULES = {"cnn6": "train", "cnn6_7_stage1": "train", "cnn6_7_stage2": "train"} 
 VARIANTS = {
     "as committed": {},
     "two data sets": {"datasets": ["synthetic", "300w"]},
+    "every data set": {"datasets": ["synthetic", "300w", "aflw", "cofw", "wflw"]},
     "two seeds": {"seeds": [0, 3]},
     "other grids": {
         "runs.cnn6": {"balance": ["pdb_authors"], "loss": ["wing"]},
@@ -88,6 +89,7 @@ def test_the_graph_is_what_the_parameters_ask_for(graphs: dict[str, dict]) -> No
     assert counts == {
         "as committed": data + 8 * cnn6 + cnn6_7 + summary,
         "two data sets": 2 * (data + 8 * cnn6 + cnn6_7 + summary),
+        "every data set": 5 * (data + 8 * cnn6 + cnn6_7 + summary),
         "two seeds": data + 2 * (8 * cnn6 + cnn6_7) + summary,
         "other grids": data + cnn6 + 4 * cnn6_7 + summary,
         "the paper's recipe": data + 8 * cnn6 + cnn6_7 + summary,

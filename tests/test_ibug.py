@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from wingloss import protocol
-from wingloss.datasets.ibug import BadSample, Record, read, read_pts, write_pts
+from wingloss.datasets import readers
+from wingloss.datasets.ibug import read_pts, write_pts
+from wingloss.datasets.record import BadSample, Record
 from wingloss.geometry import Array
 
 RULES = protocol.load("300w")
@@ -25,6 +27,14 @@ IMAGES = (
     "lfpw/testset/image_0001.png",
     "ibug/image_003_1.jpg",
 )
+
+
+def read(root: Path, rules: protocol.Protocol) -> list[Record]:
+    """All faces; the first bad one is raised."""
+    records, bad = readers.read(root, rules)
+    for error in bad:
+        raise error
+    return records
 
 
 def points_of(image: str) -> Array:
@@ -106,8 +116,8 @@ def test_detector_boxes_belong_to_their_pictures(root: Path):
         "image,x_max,y_max,x_min,y_min\nafw/134212_2.jpg,30,40.5,-2,4\n", encoding="utf-8"
     )
     found = faces(root)
-    assert found["afw/134212_2.jpg"].detector_box.tolist() == [-2, 4, 30, 40.5]
-    assert found["afw/134212_1.jpg"].detector_box is None
+    assert found["afw/134212_2.jpg"].box.tolist() == [-2, 4, 30, 40.5]
+    assert found["afw/134212_1.jpg"].box is None
 
 
 def test_a_table_may_name_subsets_where_the_protocol_does_not(root: Path):
@@ -166,8 +176,8 @@ HEAD = "image,x_min,y_min,x_max,y_max"
         ("image,x_min,y_min,x_max\na.jpg,1,2,3", r"csv: no column y_max"),
         ("", r"csv: no column image, x_min, y_min, x_max, y_max"),
         (f"{HEAD}\na.jpg,1,2,3,4\nb.jpg,1,2,3", r"csv:3: too few columns"),
-        (f"{HEAD}\na.jpg,1,2,wide,4", r"csv:2: a box of 'a\.jpg' is no number"),
-        (f"{HEAD}\na.jpg,1,2,,4", r"csv:2: a box of 'a\.jpg' is no number"),
+        (f"{HEAD}\na.jpg,1,2,wide,4", r"csv:2: x_max is 'wide', no number"),
+        (f"{HEAD}\na.jpg,1,2,,4", r"csv:2: x_max is '', no number"),
         (f"{HEAD}\na.jpg,1,2,nan,4", r"csv:2: the box of 'a\.jpg' is empty or not finite"),
         (f"{HEAD}\na.jpg,1,2,inf,4", r"csv:2: the box of 'a\.jpg' is empty or not finite"),
         (f"{HEAD}\na.jpg,1,2,1,4", r"csv:2: the box of 'a\.jpg' is empty or not finite"),

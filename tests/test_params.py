@@ -51,7 +51,6 @@ SHAPE = {
     "misspelt key": (with_value("correction", {"margn": 1.2}), "did you mean 'margin'?"),
     "missing key": (without("context.size"), "context.size: this key is missing"),
     "misspelt value": (with_value("recipes.fast.cnn6.decay", "cosin"), "log_linear, cosine"),
-    "misspelt data set": (with_value("datasets", ["300-w"]), "synthetic, 300w"),
     "text for a number": (
         with_value("recipes.fast.cnn6.learning_rate", "1e-3"),
         "recipes.fast.cnn6.learning_rate: '1e-3' should be a number (YAML wants a point",
@@ -73,9 +72,18 @@ MEANING = {
     ),
     "undefined first loss": (with_value("stage_one.loss", "x"), "stage_one.loss: 'x' is not"),
     "undefined recipe": (with_value("recipe", "slow"), "recipe: 'slow' is not defined"),
+    "misspelt data set": (with_value("datasets", ["300-w"]), "small letters and digits only"),
+    "no such data set": (
+        with_value("datasets", ["celeba"]),
+        "'celeba' has no protocol; there are 300w, aflw, cofw, synthetic, wflw",
+    ),
     "no budget": (
-        with_value("recipes.paper.cnn7.samples", {"synthetic": 9}),
-        "recipes.paper.cnn7.samples: '300w' is not defined",
+        with_value("recipes.fast.cnn7.samples", {"300w": 9}),
+        "recipes.fast.cnn7.samples: 'synthetic' is not defined; there are 300w",
+    ),
+    "no preparation": (
+        without("dataset.synthetic"),
+        "datasets: 'synthetic' is not defined; there are 300w",
     ),
     "twice the same": (with_value("seeds", [1, 1]), "seeds: an entry stands there twice"),
     "no run": (

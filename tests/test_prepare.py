@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from project import Project
+from scipy.io import savemat
 
 from stages import download, prepare
 from wingloss.datasets.ibug import write_pts
@@ -171,6 +172,14 @@ def box_missing(raw: Path) -> None:
     edit_boxes(raw, "afw/one_1.jpg,28.0,23.0,72.0,67.0\n", "")
 
 
+def no_boxes(raw: Path) -> None:
+    (raw / "detector_boxes.csv").unlink()
+
+
+def one_point(raw: Path) -> None:
+    write_pts(raw / "afw/one_1.pts", np.full((68, 2), 40.0))
+
+
 def box_empty(raw: Path) -> None:
     edit_boxes(raw, "afw/one_1.jpg,28.0,23.0,72.0,67.0", "afw/one_1.jpg,72.0,23.0,28.0,67.0")
 
@@ -205,7 +214,9 @@ def edit_boxes(raw: Path, old: str, new: str) -> None:
         (no_points, "data/raw/300w/afw/one_1.pts: no such file; every picture needs its .pts"),
         (torn_points, "data/raw/300w/afw/one_1.pts: no points between braces"),
         (box_outside, "data/raw/300w/afw/one_1.jpg: its face box lies outside the picture"),
-        (box_missing, "afw/one_1.jpg: no detector box in detector_boxes.csv"),
+        (box_missing, "data/raw/300w/afw/one_1.pts: no face box; add it, or set dataset.300w.box"),
+        (no_boxes, "data/raw/300w/afw/four_1.pts: no face box, nor has any other face; add it"),
+        (one_point, "data/raw/300w/afw/one_1.pts: its points lie on one line or on one another"),
         (box_empty, "data/raw/300w/detector_boxes.csv:2: the box of 'afw/one_1.jpg' is empty"),
         (no_box_column, "data/raw/300w/detector_boxes.csv: no column x_max"),
         (nothing_there, "data/raw/300w: no training pictures; expected some in afw, helen"),
@@ -227,20 +238,77 @@ def test_bad_raw_data_is_one_line_and_leaves_nothing(
     assert not (project.root / "data/prepared/300w/crops_train.npy").exists()
 
 
-def test_no_data_set_at_all_says_where_to_put_it(
+BAD = {  # what to spoil, and what is said of it
+    truncate: "data/raw/300w/afw/one_1.jpg: not a whole picture",
+    lambda raw: (raw / "afw/two_1.pts").unlink(): "data/raw/300w/afw/two_1.pts: no such file",
+    lambda raw: write_pts(raw / "ibug/image_003_1.pts", np.full((68, 2), 40.0)): (
+        "data/raw/300w/ibug/image_003_1.pts: its points lie on one line"
+    ),
+}
+
+
+def test_all_bad_faces_are_listed_in_one_go(project: Project, raw: Path, call: Callable) -> None:
+    for spoil in BAD:
+        spoil(raw)
+    status, said = call(project, prepare, dataset="300w")
+    assert status == 1
+    *listed, error = said.splitlines()
+    for message in BAD.values():
+        assert len([line for line in listed if f"warning: {message}" in line]) == 1
+    assert error.startswith("error: data/raw/300w/afw/two_1.pts: no such file")
+    assert "(and 2 more bad faces, all listed above)" in error
+    assert not project.left_over()
+    assert not list(project.root.glob("data/prepared/300w/*.*"))
+
+
+def test_skipped_faces_are_counted_and_stamped(project: Project, raw: Path, call: Callable) -> None:
+    for spoil in BAD:
+        spoil(raw)
+    project.set(on_bad_sample="skip")
+    status, said = call(project, prepare, dataset="300w")
+    assert status == 0, said
+    assert "warning: 300w: 3 faces left out; every result will be stamped so" in said
+    stamp = json.loads(project.read("data/prepared/300w/stamp.json"))
+    assert (stamp["data_stamp"], stamp["skipped"]) == ("partial, 3 skipped", 3)
+    samples = samples_of(project)
+    assert len(samples) == sum(stamp["faces"].values()) == 15 - 3
+    assert not {"afw/one_1", "afw/two_1", "ibug/image_003_1"} & set(samples.face)
+    for split, count in stamp["faces"].items():
+        crops = np.load(project.root / f"data/prepared/300w/crops_{split}.npy")
+        assert crops.shape == (count, 64, 64, 3)
+        if count:
+            assert crops.std(axis=(1, 2, 3)).min() > 0
+
+
+def test_the_publishers_boxes_stand_in_for_the_table(
+    project: Project, raw: Path, call: Callable
+) -> None:
+    (raw / "detector_boxes.csv").unlink()
+    (raw / "Bounding Boxes").mkdir()
+    for folder in FOLDERS:
+        names = [path.name for path in (raw / folder).iterdir() if path.suffix != ".pts"]
+        boxes = np.empty((1, len(names)), dtype=object)
+        for i, name in enumerate(names):
+            entry = {"imgName": f"{name} ", "bb_detector": [29.0, 24.0, 73.0, 68.0]}
+            boxes[0, i] = entry | {"bb_ground_truth": [1.0, 1.0, 2.0, 2.0]}
+        name = f"bounding_boxes_{folder.replace('/', '_')}.mat"
+        savemat(raw / "Bounding Boxes" / name, {"bounding_boxes": boxes})
+    assert call(project, prepare, dataset="300w")[0] == 0
+    samples = samples_of(project)
+    assert (samples[["box_x0", "box_y0", "box_x1", "box_y1"]] == [28, 23, 72, 67]).all(axis=None)
+
+
+def test_an_empty_mirror_says_where_to_put_the_data(
     project: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    status, said = call(project, download, dataset="300w")
-    assert (status, said.count("\n")) == (1, 1)
-    assert said.startswith("error: data/incoming/300w: none of 300w's folders is there (afw, ")
-    assert "WINGLOSS_MIRROR" in said
     (project.root / "mirror").mkdir()
     monkeypatch.setenv("WINGLOSS_MIRROR", str(project.root / "mirror"))
     status, said = call(project, download, dataset="300w")
     assert status == 1
     assert said.startswith(
-        f"error: {project.root}/mirror/300w and data/incoming/300w: none of 300w's folders is there"
+        f"error: {project.root}/mirror/300w and data/incoming/300w: there is nothing of 300w.\n"
     )
+    assert "WINGLOSS_MIRROR" in said and "  afw\n" in said
     assert not (project.root / "data/raw").exists() or not any(project.root.glob("data/raw/*"))
 
 

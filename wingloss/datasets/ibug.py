@@ -2,69 +2,73 @@
 
 A ``.pts`` file holds 1-based pixel coordinates (the upper left pixel's centre is (1, 1)); here and
 in all of this project pixel centres are 0-based. Boxes of a face detector stand in one
-``detector_boxes.csv`` (image, x_min, y_min, x_max, y_max; 0-based pixels). A ``faces.csv``
-(image, yaw, pitch, roll, subsets) may say more of each face; subsets stand between spaces.
+``detector_boxes.csv`` (image, x_min, y_min, x_max, y_max; 0-based pixels) or in the publishers'
+``Bounding Boxes/bounding_boxes_*.mat`` (1-based), one a part; the table goes before them. A
+``faces.csv`` (image, yaw, pitch, roll, subsets) may say more of each face; subsets stand between
+spaces.
 """
 
 import csv
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from wingloss.datasets import matlab, tables
+from wingloss.datasets.record import BadSample, Found, Record, corners, stem
 from wingloss.geometry import Array
-from wingloss.protocol import Part, Protocol
+from wingloss.protocol import CORNERS, Part, Protocol
 
 IMAGES = (".jpg", ".jpeg", ".png")
 BOXES = "detector_boxes.csv"
 FACES = "faces.csv"
+OFFICIAL_BOXES = "Bounding Boxes"
 
 
-class BadSample(ValueError):
-    """A file that can't be used; the message names it and the reason."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One annotated face as the raw data set has it."""
-
-    image: str  # path in the raw data set
-    photograph: str  # faces of one photograph share it
-    part: Part
-    subsets: str  # their names, between spaces
-    points: Array  # (L, 2) image pixels, 0-based
-    detector_box: Array | None  # (4,) x_min, y_min, x_max, y_max, image pixels, 0-based
-
-
-def read(root: Path, protocol: Protocol) -> list[Record]:
+def read(root: Path, protocol: Protocol) -> Iterator[Found]:
     """All faces under ``root`` that the protocol knows of, in the order of parts and names.
 
     Raises:
-        BadSample: a file can't be read as what it should be.
+        BadSample: a table can't be read as what it should be.
     """
-    boxes = _read_boxes(root / BOXES)
-    subsets = _read_subsets(root / FACES)
-    records = []
+    boxes = _official_boxes(root, protocol) | _boxes(root / BOXES)
+    subsets = _subsets(root / FACES)
     for part in protocol.parts:
-        folder = root / part.folder
+        folder = root / part.path
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if path.suffix.lower() not in IMAGES:
                 continue
             image = path.relative_to(root).as_posix()
-            stem = path.stem.rpartition("_")[0] if part.faces_share_photographs else path.stem
-            records.append(
-                Record(
-                    image=image,
-                    photograph=f"{part.folder}/{stem or path.stem}",
-                    part=part,
-                    subsets=part.subset or subsets.get(image, ""),
-                    points=read_pts(path.with_suffix(".pts"), protocol.n_landmarks),
-                    detector_box=boxes.get(image),
-                )
+            source = path.with_suffix(".pts")
+            try:
+                points = read_pts(source, protocol.n_landmarks)
+            except BadSample as error:
+                yield error
+                continue
+            yield Record(
+                face=stem(image),
+                image=image,
+                photograph=_photograph(part, path),
+                part=part,
+                subsets=part.subset or subsets.get(image, ""),
+                points=points,
+                box=boxes.get(image),
+                source=str(source),
             )
-    return records
+
+
+def write(root: Path, records: list[Record]) -> None:
+    """Writes each face's .pts beside its picture, and the boxes of those that have one."""
+    for record in records:
+        write_pts((root / record.image).with_suffix(".pts"), record.points)
+    boxes = [(record.image, record.box) for record in records if record.box is not None]
+    if boxes:
+        with (root / BOXES).open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(("image", "x_min", "y_min", "x_max", "y_max"))
+            table.writerows((image, *(f"{value:.6f}" for value in box)) for image, box in boxes)
 
 
 def read_pts(path: Path, n_landmarks: int) -> Array:
@@ -101,38 +105,43 @@ def write_pts(path: Path, points: Array) -> None:
     path.write_text(f"version: 1\nn_points: {len(points)}\n{{\n{rows}}}\n", encoding="utf-8")
 
 
-def _read_boxes(path: Path) -> dict[str, Array]:
+def _photograph(part: Part, path: Path) -> str:
+    name = path.stem.rpartition("_")[0] if part.faces_share_photographs else path.stem
+    return f"{part.path}/{name or path.stem}"
+
+
+def _boxes(path: Path) -> dict[str, Array]:
+    """The boxes of a ``detector_boxes.csv``, by picture; none where there is no such file."""
+    columns = ["x_min", "y_min", "x_max", "y_max"]
     boxes = {}
-    columns = ("x_min", "y_min", "x_max", "y_max")
-    for line, row in _rows(path, ("image", *columns)):
-        try:
-            box = np.array([float(row[name]) for name in columns])
-        except ValueError:
-            raise BadSample(f"{path}:{line}: a box of '{row['image']}' is no number") from None
+    for line, row in tables.rows(path, ("image", *columns)) if path.exists() else []:
+        box = np.array(tables.numbers(row, columns, f"{path}:{line}"))
         if not np.isfinite(box).all() or (box[:2] >= box[2:]).any():
             raise BadSample(f"{path}:{line}: the box of '{row['image']}' is empty or not finite")
         boxes[row["image"]] = box
     return boxes
 
 
-def _read_subsets(path: Path) -> dict[str, str]:
-    return {row["image"]: row["subsets"] for _, row in _rows(path, ("image", "subsets"))}
+def _official_boxes(root: Path, protocol: Protocol) -> dict[str, Array]:
+    """The detector's boxes of the publishers' .mat files, by picture, in 0-based pixels."""
+    boxes = {}
+    for part in protocol.parts:
+        path = root / OFFICIAL_BOXES / f"bounding_boxes_{part.path.replace('/', '_')}.mat"
+        if not path.exists():
+            continue
+        (entries,) = matlab.variables(path, ("bounding_boxes",))
+        for i, entry in enumerate(np.atleast_1d(entries).flat):
+            where = f"{path}: entry {i + 1}"
+            try:
+                name = str(entry.imgName).strip()  # some names end in a space
+                values = np.asarray(entry.bb_detector, dtype=np.float64).ravel()
+                boxes[f"{part.path}/{name}"] = corners(values, CORNERS) - 1
+            except (AttributeError, TypeError, ValueError):
+                raise BadSample(f"{where}: no imgName and bb_detector of four numbers") from None
+    return boxes
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
-    """The rows of an optional CSV file with their line numbers."""
-    if not path.exists():
-        return []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in columns if name not in (reader.fieldnames or [])]
-            if missing:
-                raise BadSample(f"{path}: no column {', '.join(missing)}")
-            rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadSample(f"{path}: not a CSV file in UTF-8 ({error})") from error
-    for line, row in rows:
-        if any(row[name] is None for name in columns):
-            raise BadSample(f"{path}:{line}: too few columns")
-    return rows
+def _subsets(path: Path) -> dict[str, str]:
+    columns = ("image", "subsets")
+    rows = tables.rows(path, columns) if path.exists() else []
+    return {row["image"]: row["subsets"] for _, row in rows}

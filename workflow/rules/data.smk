@@ -42,6 +42,7 @@ rule prepare:
             "raw.{dataset}",
             "dataset.{dataset}.box",
             "dataset.{dataset}.validation",
+            "on_bad_sample",
             "context",
         ),
     shell:
@@ -69,6 +70,7 @@ rule pose:
 rule balance:
     input:
         code_files("stages.balance"),
+        protocol_file,
         layout.COEFFICIENTS,
     output:
         expand(layout.REPEATS, balance=layout.BALANCES, allow_missing=True),

@@ -1,0 +1,149 @@
+"""Raw data that others publish: from a mirror, from the user's folder, or from the publishers.
+
+What the user has put into ``data/incoming`` (or what a mirror folder holds), unpacked or as
+published, is taken as it is. Only where there is nothing, and where it may be, the published files
+are fetched, into ``data/downloads``, which no engine deletes.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from stages import fetch, layout, source
+from stages.command import log
+from stages.errors import UserError
+from stages.files import whole_folder
+from stages.source import Archive, Source
+from stages.unpack import is_archive, join, unpack
+from wingloss import protocol
+from wingloss.datasets import readers
+from wingloss.datasets.record import BadSample
+from wingloss.protocol import Protocol
+
+
+def run(dataset: str, target: Path) -> None:
+    """Makes ``target``, the data set as its publishers lay it out.
+
+    Raises:
+        UserError: it is nowhere, or something in it is broken; says where to get it.
+    """
+    rules, published = protocol.load(dataset), source.load(dataset)
+    mirror = os.environ.get("WINGLOSS_MIRROR", "")
+    remote = mirror if mirror.startswith(("http://", "https://")) else None
+    incoming = Path(layout.INCOMING.format(dataset=dataset))
+    places = [Path(mirror) / dataset, incoming] if mirror and not remote else [incoming]
+    place = next((place for place in places if _holds(place, rules, published)), None)
+    if place is None:
+        if published is None or (not remote and (mirror or published.ask)):
+            raise UserError(_page(places, rules, published))
+        place = Path(layout.DOWNLOADS.format(dataset=dataset))
+        try:
+            for archive in published.archives:
+                _fetch(archive, place, f"{remote.rstrip('/')}/{dataset}" if remote else None)
+        except UserError as error:
+            raise UserError(f"{error}\n{_page(places, rules, published)}") from error
+    with whole_folder(target) as new:
+        _fill(new, place, published)
+        if not any((new / part.path).exists() for part in rules.parts if part.split == "train"):
+            wanted = ", ".join(part.path for part in rules.parts)
+            raise UserError(f"{place}: no training part of {dataset} there; expected {wanted}")
+        try:
+            readers.extract(new, rules)
+        except BadSample as error:
+            raise UserError(f"{error}; fetch it again") from error
+
+
+def _holds(place: Path, rules: Protocol, published: Source | None) -> bool:
+    """Whether any of the data set lies there, unpacked or as published."""
+    unpacked = any((place / part.path).exists() for part in rules.parts)
+    archives = published.archives if published else []
+    return unpacked or any(_pieces(place, archive) for archive in archives)
+
+
+def _pieces(place: Path, archive: Archive) -> list[Path]:
+    """The published file in a folder, or the pieces that it is split into, in their order."""
+    if (place / archive.file).is_file():
+        return [place / archive.file]
+    return sorted(place.glob(f"{archive.file}.[0-9][0-9][0-9]"))
+
+
+def _fetch(archive: Archive, folder: Path, mirror: str | None) -> None:
+    """Downloads a published file; the pieces of a split one are joined."""
+    target = folder / archive.file
+    addresses = [f"{mirror}/{{piece}}"] if mirror else archive.urls
+    if archive.pieces == 1:
+        urls = [address.replace("{piece}", archive.file) for address in addresses]
+        fetch.fetch(urls, target, archive.bytes, archive.sha256)
+        return
+    for i in range(archive.pieces):
+        piece = f"{archive.file}.{i + 1:03d}"
+        urls = [address.replace("{piece}", piece) for address in addresses]
+        fetch.fetch(urls, folder / piece, None, None)
+
+
+def _fill(new: Path, place: Path, published: Source | None) -> None:
+    """Copies a folder's files and unpacks the published archives in it, after checking them."""
+    packed: set[Path] = set()
+    for archive in published.archives if published else []:
+        pieces = _pieces(place, archive)
+        if not pieces:
+            continue
+        packed.update(pieces)
+        into = new / archive.into
+        if len(pieces) == 1:
+            _deliver(pieces[0], archive, into)
+            continue
+        log.info("joining %d pieces of %s", len(pieces), archive.file)
+        whole = new / f".{archive.file}"
+        join(pieces, whole)
+        _deliver(whole, archive, into)
+        whole.unlink()
+    _copy(place, new, packed)
+
+
+def _deliver(path: Path, archive: Archive, into: Path) -> None:
+    fetch.check(path, archive.bytes, archive.sha256)
+    if is_archive(Path(archive.file)):
+        log.info("unpacking %s", path)
+        unpack(path, into)
+    else:
+        into.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, into / archive.file)
+
+
+def _copy(place: Path, new: Path, left_out: set[Path]) -> None:
+    """Copies all files but hidden ones; not their permissions: a mirror may be read-only."""
+    for folder, folders, names in os.walk(place, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if len(Path(folder).relative_to(place).parts) > 20:
+            raise UserError(
+                f"{folder}: folders within folders without end; is there a link to itself?"
+            )
+        for name in sorted(names):
+            path = Path(folder, name)
+            if name.startswith(".") or name.endswith(".sha256") or path in left_out:
+                continue
+            target = new / path.relative_to(place)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+def _page(places: list[Path], rules: Protocol, published: Source | None) -> str:
+    """Where to get the data set and where to put it."""
+    lines = [f"{' and '.join(map(str, places))}: there is nothing of {rules.name}."]
+    if published:
+        lines += [
+            f"  home page: {published.home}",
+            f"  licence:   {published.licence}",
+            f"  to do:     {published.ask or 'fetch the files below from there'}",
+            f"Then put these files, as they are or unpacked, under {places[-1]}/:",
+            *(f"  {archive.file}" for archive in published.archives),
+        ]
+    else:
+        lines += [f"Put there what {rules.name}'s protocol names: (docs/own-data.md)"]
+    lines += [
+        "unpacked, these are needed (test parts may come later):",
+        *(f"  {part.path}" for part in rules.parts),
+        f"or set WINGLOSS_MIRROR to a folder or address that holds {rules.name}/.",
+    ]
+    return "\n".join(lines)

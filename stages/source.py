@@ -1,0 +1,43 @@
+"""Where a data set is published: one file a data set under ``stages/sources``.
+
+The files say where bytes come from, not what they are, so neither engine takes them for an input.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from stages.typed import build
+
+FOLDER = Path(__file__).with_name("sources")
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A published file, and what is known of it."""
+
+    file: str
+    into: str  # the folder of the raw data set that it is unpacked into
+    urls: list[str] = field(default_factory=list)  # of the file, or of ``{piece}`` of it
+    pieces: int = field(default=1, metadata={"minimum": 1})  # file.001, file.002, ... if several
+    bytes: int | None = None
+    sha256: str | None = None  # where it is unknown, the first download's is recorded
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set's publishers and what they publish."""
+
+    home: str
+    licence: str
+    ask: str | None  # what to do where a program may not fetch it
+    archives: list[Archive]
+
+
+def load(dataset: str) -> Source | None:
+    """The source of a data set; None for one's own."""
+    path = FOLDER / f"{dataset}.yaml"
+    if not path.is_file():
+        return None
+    return build(Source, yaml.safe_load(path.read_text(encoding="utf-8")))

@@ -1,0 +1,116 @@
+"""Unpacking archives of strangers: nothing lands outside the folder, and nothing without bounds."""
+
+import errno
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from stages.errors import UserError
+
+MOST_FILES = 500_000
+MOST_BYTES = 64 << 30
+HIGHEST_RATIO = 200  # of unpacked to packed bytes; pictures don't shrink by more than a few
+ROOM = 64 << 20  # bytes that even the smallest archive may unpack to
+CHUNK = 1 << 20
+
+
+class _Refused(Exception):
+    """An archive that would do something it mustn't."""
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Unpacks a .zip or .tar (.gz, .bz2, .xz) into ``target``.
+
+    A top folder of the archive that has the name of ``target`` isn't doubled. Hidden files and what
+    macOS adds are left out.
+
+    Raises:
+        UserError: it is no whole archive, leads out of ``target``, holds links or devices, or
+            unpacks to more than it may.
+    """
+    bound = min(MOST_BYTES, max(ROOM, HIGHEST_RATIO * archive.stat().st_size))
+    try:
+        with _members(archive) as members:
+            written = files = 0
+            for name, file in members:
+                files += 1
+                if files > MOST_FILES:
+                    raise _Refused(f"more than {MOST_FILES} files")
+                path = _place(name, target)
+                if path is None:
+                    continue
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("wb") as out:
+                    while chunk := file.read(CHUNK):
+                        written += len(chunk)
+                        if written > bound:
+                            raise _Refused(f"it unpacks to more than {bound >> 20} MiB")
+                        out.write(chunk)
+    except _Refused as error:
+        raise UserError(f"{archive}: {error}; it isn't unpacked") from error
+    except OSError as error:
+        if error.errno in (None, errno.EINVAL):  # of gzip and zipfile, for files that are none
+            raise UserError(f"{archive}: not a whole archive ({error})") from error
+        raise
+    except Exception as error:  # whatever a broken archive makes the libraries raise
+        raise UserError(f"{archive}: not a whole archive ({error})") from error
+
+
+def join(pieces: list[Path], target: Path) -> None:
+    """Writes the pieces of a split file one after the other."""
+    with target.open("wb") as out:
+        for piece in pieces:
+            with piece.open("rb") as file:
+                shutil.copyfileobj(file, out, CHUNK)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is to be unpacked, by its name."""
+    return path.name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
+
+
+@contextmanager
+def _members(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
+    """Names and contents of an archive's files."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened:
+            yield _zip_members(opened)
+    else:
+        with tarfile.open(archive, "r|*") as opened:  # a stream: nothing is read ahead
+            yield _tar_members(opened)
+
+
+def _zip_members(opened: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes]]]:
+    for member in opened.infolist():
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise _Refused(f"'{member.filename}' is a link")
+        if not member.is_dir():
+            with opened.open(member) as file:
+                yield member.filename, file
+
+
+def _tar_members(opened: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+    for member in opened:
+        if not (member.isreg() or member.isdir()):
+            raise _Refused(f"'{member.name}' is a link or a device")
+        file = opened.extractfile(member) if member.isreg() else None
+        if file is not None:
+            yield member.name, file
+
+
+def _place(name: str, target: Path) -> Path | None:
+    """Where a member belongs; None for what nobody needs."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+        raise _Refused(f"'{name}' leads out of the folder")
+    if any(part.startswith(".") or part == "__MACOSX" for part in parts):
+        return None
+    if len(parts) > 1 and parts[0] == target.name:
+        parts = parts[1:]
+    return target / os.path.join(*parts)

@@ -1,0 +1,80 @@
+"""A real HTTP server on this machine, with faults."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+
+class Server(ThreadingHTTPServer):
+    """Serves ``files`` by path; ``faults`` holds, by path, what goes wrong in the next requests.
+
+    A fault is a number (that status), ``("break", n)`` (the connection breaks after n bytes),
+    ``("long", n)`` or ``("short", n)`` (a Content-Length that many bytes off),
+    ``"changed"`` (another version of the file from now on) or ``"no ranges"``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files: dict[str, bytes] = {}
+        self.faults: dict[str, list] = {}
+        self.version = 1
+        self.seen: list[tuple[str, str | None, int]] = []  # path, Range, status
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        waiting = self.server.faults.get(self.path, [])
+        fault = waiting.pop(0) if waiting else None
+        if fault == "changed":
+            self.server.version += 1
+            self.server.files[self.path] = self.server.files[self.path][::-1]
+        if isinstance(fault, int) or self.path not in self.server.files:
+            return self._answer(fault or 404, b"no", {"Retry-After": "1"})
+        content, headers = self.server.files[self.path], {"ETag": f'"{self.server.version}"'}
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        same = self.headers.get("If-Range") == headers["ETag"]
+        if wanted and same and fault != "no ranges":
+            first = int(wanted[1])
+            if first >= len(content):
+                return self._answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
+            headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
+            return self._answer(206, content[first:], headers, fault)
+        return self._answer(200, content, headers, fault)
+
+    def _answer(
+        self, status: int, content: bytes, headers: dict[str, str], fault: object = None
+    ) -> None:
+        self.server.seen.append((self.path, self.headers.get("Range"), status))
+        kind, n = fault if isinstance(fault, tuple) else (None, 0)
+        length = len(content) + {"long": n, "short": -n}.get(kind, 0)
+        self.send_response(status)
+        for name, value in (headers | {"Content-Length": str(length)}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content[:n] if kind == "break" else content[:length])
+        if kind in ("break", "long"):
+            self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    with Server() as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,38 @@
+"""Raw tree to summary for every published data set, by both engines."""
+
+import pandas as pd
+import pytest
+from project import Project
+from trees import WRITERS
+
+SUBSETS = {  # test faces by subset, of trees with 8 test faces
+    "300w": {"full": 16, "common": 8, "challenge": 8},
+    "aflw": {"full": 8, "frontal": 5},
+    "cofw": {"full": 8},
+    "wflw": {"full": 8, "pose": 4, "expression": 4, "illumination": 4},
+}
+ENGINES = {"snakemake": ("snakemake", "--cores", "2"), "dvc": ("dvc", "repro")}
+
+
+@pytest.mark.parametrize("dataset", SUBSETS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_data_set_from_raw_tree_to_summary(project: Project, engine: str, dataset: str) -> None:
+    project.set(
+        datasets=[dataset],
+        **{
+            "runs.cnn6": {"balance": ["pdb"], "loss": ["wing"]},
+            "runs.cnn6_7": {"balance": [], "loss": []},
+            f"recipes.fast.cnn6.samples.{dataset}": 12,
+        },
+    )
+    aflw = project.root / "wingloss/protocols/aflw.yaml"
+    aflw.write_text(aflw.read_text(encoding="utf-8").replace("count: 20000", "count: 30"))
+    WRITERS[dataset](project.root / "data/incoming" / dataset)
+    project.run(*ENGINES[engine])
+    table = pd.read_csv(project.root / f"results/{dataset}/summary.csv")
+    test = table[table.split == "test"]
+    assert dict(zip(test.subset, test.n_faces, strict=True)) == SUBSETS[dataset]
+    assert (table.data_stamp == "partial").all()
+    assert table[f"nme_{table.auc_normaliser[0]}"].between(1, 1000).all()
+    assert table.nme_inter_pupil.isna().all() == (dataset == "aflw")
+    assert not project.left_over()

@@ -1,0 +1,153 @@
+"""docs/own-data.md, block by block."""
+
+import re
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from project import ROOT, Project
+from trees import faces, write_picture
+
+from stages import download, prepare
+from wingloss import protocol
+from wingloss.datasets.ibug import read_pts, write_pts
+
+FIVE = [[*range(36, 42)], [*range(42, 48)], [30], [48], [54]]  # of 68
+BLOCKS = re.findall(
+    r"^```(\w+)\n(.*?)^```$",
+    (ROOT / "docs/own-data.md").read_text(encoding="utf-8"),
+    re.DOTALL | re.MULTILINE,
+)
+PROTOCOL, CHANGES = "# wingloss/protocols/mine.yaml\n", "# in "
+
+
+def blocks(kind: str, beginning: str = "") -> list[str]:
+    found = [text for word, text in BLOCKS if word == kind and text.startswith(beginning)]
+    assert found
+    return found
+
+
+def merge(table: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Sets in nested tables what ``changes`` names."""
+    for key, value in changes.items():
+        assert key in table, f"there is no {key}"
+        if isinstance(value, dict):
+            merge(table[key], value)
+        else:
+            table[key] = value
+
+
+def change(project: Project, text: str) -> None:
+    """Makes the changes of a block that begins with '# in FILE'."""
+    path = project.root / text.splitlines()[0].removeprefix(CHANGES)
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    merge(content, yaml.safe_load(text))
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+@pytest.fixture
+def mine(project: Project) -> Project:
+    """A project with pictures of one's own and the page's protocol for them."""
+    for part, count in (("train", 24), ("test", 4)):
+        points, _ = faces("300w", count, seed=count)
+        for i in range(count):
+            path = project.root / f"data/incoming/mine/{part}/{i + 1:04d}.jpg"
+            write_picture(path, i)
+            five = np.array([points[i, group].mean(axis=0) for group in FIVE])
+            write_pts(path.with_suffix(".pts"), five)
+    (project.root / "data/incoming/mine/train/0001.pts").write_text(*blocks("pts"))
+    (project.root / "wingloss/protocols/mine.yaml").write_text(*blocks("yaml", PROTOCOL))
+    tiny = {"recipes.fast.cnn6.samples.mine": 40, "recipes.fast.cnn7.samples.mine": 8}
+    project.set(**tiny)
+    return project
+
+
+@pytest.mark.parametrize("engine", ["snakemake", "dvc"])
+def test_the_page_from_pictures_to_scores(mine: Project, engine: str) -> None:
+    change(mine, blocks("yaml", "# in params.yaml\ndatasets")[0])
+    (commands,) = blocks("bash")
+    snakemake, cat = commands.splitlines()
+    mine.run(*(snakemake.split() if engine == "snakemake" else ("dvc", "repro")))
+    table = pd.read_csv(mine.root / cat.removeprefix("cat "))
+    assert list(table.network) == ["cnn6_7", "cnn6_7"] and list(table.split) == ["val", "test"]
+    assert list(table.n_faces) == [2, 4]
+    assert (table.data_stamp == "full").all()
+    assert table.nme_inter_pupil.between(1, 1000).all()
+
+
+@pytest.fixture
+def prepared(
+    mine: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], tuple[int, str]]:
+    """Brings in and prepares the data set in this process; the exit status and what was said."""
+    change(mine, blocks("yaml", "# in params.yaml\ndatasets")[0])
+    monkeypatch.setattr(protocol, "FOLDER", mine.root / "wingloss/protocols")
+
+    def run() -> tuple[int, str]:
+        protocol.load.cache_clear()
+        status, said = call(mine, download, dataset="mine")
+        assert status == 0, said
+        return call(mine, prepare, dataset="mine")
+
+    return run
+
+
+def test_csv_and_coco_say_the_same_as_pts(mine: Project, prepared: Callable) -> None:
+    def samples() -> pd.DataFrame:
+        status, said = prepared()
+        assert status == 0, said
+        table = pd.read_csv(mine.root / "data/prepared/mine/samples.csv")
+        return table.drop(columns=["face", "photograph", "split"])
+
+    before = samples()
+    exec(*blocks("python"), {})
+    for text in blocks("yaml", "# in wingloss/protocols/mine.yaml\n"):
+        change(mine, text)
+        pd.testing.assert_frame_equal(samples(), before)
+
+
+def test_the_pages_boxes(mine: Project, prepared: Callable) -> None:
+    table = mine.root / "data/incoming/mine/detector_boxes.csv"
+    table.write_text(*blocks("csv"), encoding="utf-8")
+    change(mine, blocks("yaml", "# in params.yaml\ndataset:")[0])
+    status, said = prepared()
+    assert status == 1  # the page has one box, and there are 28 faces
+    assert "no face box; add it, or set dataset.mine.box.source to landmarks" in said
+    assert "(and 26 more bad faces, all listed above)" in said
+    assert "train/0001.pts" not in said
+
+
+def test_nothing_of_ones_own_is_said_with_what_is_needed(mine: Project, prepared: Callable) -> None:
+    shutil.rmtree(mine.root / "data/incoming")
+    with pytest.raises(
+        AssertionError, match="data/incoming/mine: there is nothing of mine"
+    ) as said:
+        prepared()
+    assert "docs/own-data.md" in str(said.value)
+
+
+def test_a_broken_protocol_stops_both_engines_with_one_line(mine: Project) -> None:
+    change(mine, blocks("yaml", "# in params.yaml\ndatasets")[0])
+    mine.replace("wingloss/protocols/mine.yaml", "[3, 4]", "[3, 5]")
+    message = (
+        "error: wingloss/protocols/mine.yaml: flip_pairs[1]: there is no landmark 5; "
+        "they are 0 to 4"
+    )
+    assert message in mine.snakemake("--dry-run", status=1).splitlines()
+    assert message in mine.dvc("repro", "download@mine", status=255).splitlines()
+
+
+def test_a_data_set_without_protocol_names_the_page(mine: Project) -> None:
+    mine.set(datasets=["ours"])
+    said = mine.snakemake("--dry-run", status=1)
+    assert "datasets: 'ours' has no protocol; there are 300w, aflw, cofw, mine, " in said
+    assert "docs/own-data.md says how to write protocols/ours.yaml" in said
+
+
+def test_the_pages_points_count_from_one(mine: Project) -> None:
+    points = read_pts(mine.root / "data/incoming/mine/train/0001.pts", 5)
+    assert points[0].tolist() == [35.5, 39.25]

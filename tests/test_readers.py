@@ -1,0 +1,451 @@
+"""The raw formats of AFLW, COFW, WFLW and one's own, each read from a tree written here in it."""
+
+import contextlib
+import csv
+import dataclasses
+import json
+import re
+import shutil
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.io import loadmat, savemat
+from trees import HEIGHT, WIDTH, WRITERS, faces, picture
+
+from wingloss import protocol
+from wingloss.datasets import coco, cofw, csvs, ibug, readers
+from wingloss.datasets.record import BadSample, Record
+from wingloss.protocol import Part, Protocol
+
+OFFICIAL = {
+    "aflw": "AFLWinfo_release.mat",
+    "cofw": "COFW_train_color.mat",
+    "wflw": protocol.load("wflw").parts[0].path,
+}
+OWN = ("ibug", "csv", "coco")
+
+
+def rules_of(name: str) -> Protocol:
+    """The data set's protocol, with 30 training faces where the file doesn't part them."""
+    rules = protocol.load(name)
+    parts = tuple(dataclasses.replace(part, count=30) for part in rules.parts)
+    return dataclasses.replace(rules, parts=parts)
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One tree of each format; for all tests, so left as they are."""
+    root = tmp_path_factory.mktemp("trees")
+    for name in OFFICIAL:
+        WRITERS[name](root / name)
+    return root
+
+
+def read(root: Path, rules: Protocol) -> list[Record]:
+    records, bad = readers.read(root, rules)
+    assert not bad
+    return records
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_faces_are_as_they_were_written(trees: Path, name: str) -> None:
+    found = read(trees / name, rules_of(name))
+    assert [record.part.name for record in found] == 30 * ["train"] + 8 * ["test"]
+    assert len({record.face for record in found}) == 38
+    train, test = found[:30], found[30:]
+    if name == "aflw":
+        points, boxes = faces(name, 38)
+        points, boxes = points[::-1], boxes[::-1]  # as `ra` says
+    else:
+        points, boxes = (
+            np.concatenate(both)
+            for both in zip(faces(name, 30, 30), faces(name, 8, 8), strict=True)
+        )
+    np.testing.assert_allclose([r.points for r in (*train, *test)], points, atol=1e-6)
+    whole = 1 if name == "wflw" else 1e-6  # its boxes are whole pixels
+    np.testing.assert_allclose([r.box for r in (*train, *test)], boxes, atol=whole)
+
+
+def test_aflw_frontal_is_all_visible_and_faces_share_photographs(trees: Path) -> None:
+    found = read(trees / "aflw", rules_of("aflw"))
+    assert [r.face for r in found[:2]] == ["2/image00018-38", "0/image00018-37"]
+    assert found[0].image == "data/flickr/2/image00018.jpg"
+    frontal = [r.subsets == "frontal" for r in found]
+    assert not any(frontal[:30])
+    assert frontal[30:] == [bool(r.visible.all()) for r in found[30:]]
+    assert 0 < sum(frontal) < 8
+    assert (trees / "aflw" / found[0].image).is_file()
+
+
+@pytest.mark.parametrize("folder", ["data/flickr", "aflw/data/flickr", "flickr", "images"])
+def test_aflw_pictures_are_found_as_people_unpack_them(
+    trees: Path, tmp_path: Path, folder: str
+) -> None:
+    shutil.copy(trees / "aflw/AFLWinfo_release.mat", tmp_path)
+    (tmp_path / folder).mkdir(parents=True)
+    assert read(tmp_path, rules_of("aflw"))[0].image.startswith(f"{folder}/")
+
+
+def test_wflw_attributes_are_subsets_of_the_test_faces(trees: Path) -> None:
+    found = read(trees / "wflw", rules_of("wflw"))
+    assert {r.subsets for r in found[:30]} == {""}
+    assert [r.subsets for r in found[30:34]] == ["", "pose", "expression", "pose expression"]
+    assert found[1].image == "WFLW_images/train--People 1/0.jpg"
+    assert found[1].face == "train--People 1/0-train2"
+
+
+def test_cofw_pictures_are_written_as_matlab_has_them(trees: Path, tmp_path: Path) -> None:
+    shutil.copytree(trees / "cofw", tmp_path / "cofw")
+    found = read(tmp_path / "cofw", rules_of("cofw"))
+    cofw.extract(tmp_path / "cofw", rules_of("cofw"))
+    assert found[0].image == "COFW_train_color/0001.png"
+    for i in (0, 3):
+        image = cv2.imread(str(tmp_path / "cofw" / found[i].image), cv2.IMREAD_UNCHANGED)
+        expected = picture(i, grey=i == 3)
+        np.testing.assert_array_equal(image, expected if i == 3 else expected[:, :, ::-1])
+    assert image.shape == (HEIGHT, WIDTH)
+    assert [int((~r.visible).argmax()) for r in found[:3]] == [0, 1, 2]
+    assert sum(1 for _ in (tmp_path / "cofw").rglob("*.png")) == 38
+
+
+def test_cofw_pictures_are_not_all_in_memory(tmp_path: Path) -> None:
+    count, side = 40, 500
+    with h5py.File(tmp_path / "COFW_train_color.mat", "w") as file:
+        cells = file.create_dataset("IsTr", (1, count), dtype=h5py.ref_dtype)
+        for i in range(count):
+            data = np.zeros((3, side, side), np.uint8)
+            cells[0, i] = file.create_dataset(f"#refs#/{i}", data=data).ref
+        file["phisTr"], file["bboxesTr"] = np.ones((87, count)), np.ones((4, count))
+    tracemalloc.start()
+    cofw.extract(tmp_path, rules_of("cofw"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6 * 3 * side * side < count * 3 * side * side / 4
+
+
+def edit_mat(path: Path, name: str, value: object) -> None:
+    content = {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
+    content[name] = value
+    savemat(path, {k: v for k, v in content.items() if v is not None})
+
+
+def edit_h5(path: Path, name: str, value: object) -> None:
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        if value is not None:
+            file[name] = value
+
+
+def edit_line(path: Path, number: int, change: Callable[[list[str]], list[str]]) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[number - 1] = " ".join(change(lines[number - 1].split(" ")))
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+NAN = np.full((38, 38), np.nan)
+AFLW_SPOILT = {  # a variable, its new value, and what is said
+    "short permutation": ("ra", np.arange(1, 9)[None], r"ra: its size is \(8,\), not N x 38"),
+    "0-based permutation": ("ra", np.arange(38)[None], "ra is no permutation of 1 to 38"),
+    "twice the same": ("ra", np.ones((1, 38)), "ra is no permutation of 1 to 38"),
+    "no boxes": ("bbox", None, "no variable bbox"),
+    "boxes of three": ("bbox", np.zeros((38, 3)), r"bbox: its size is \(38, 3\), not N x 4"),
+    "a text": ("data", "points", "data: not a matrix of numbers"),
+    "too few masks": ("mask_new", np.ones((37, 19)), "data, bbox, mask_new and nameList differ in"),
+}
+
+
+@pytest.mark.parametrize("case", AFLW_SPOILT)
+def test_a_broken_aflw_file_is_named(trees: Path, tmp_path: Path, case: str) -> None:
+    name, value, message = AFLW_SPOILT[case]
+    path = tmp_path / "AFLWinfo_release.mat"
+    shutil.copy(trees / "aflw" / path.name, path)
+    edit_mat(path, name, value)
+    with pytest.raises(BadSample, match=rf"{path}: {message}"):
+        readers.read(tmp_path, rules_of("aflw"))
+
+
+def test_a_bad_face_of_aflw_is_named_and_the_others_are_read(trees: Path, tmp_path: Path) -> None:
+    path = tmp_path / "AFLWinfo_release.mat"
+    shutil.copy(trees / "aflw" / path.name, path)
+    content = loadmat(path)
+    content["data"][3, 20] = np.nan
+    content["bbox"][5] = [9, 9, 5, 8]  # left, right, top, bottom
+    content["nameList"][7, 0] = np.array(["../../secret.jpg"])
+    for name in ("data", "bbox", "nameList"):
+        edit_mat(path, name, content[name])
+    records, bad = readers.read(tmp_path, rules_of("aflw"))
+    assert len(records) == 35
+    assert sorted(str(error) for error in bad) == [
+        f"{path}: face 4: point 2 is not finite",
+        f"{path}: face 6: the box of 'data/flickr/3/image00002.jpg' is empty or not finite",
+        f"{path}: face 8: 'data/flickr/../../secret.jpg' leads out of the data set's folder",
+    ]
+
+
+COFW_SPOILT = {
+    "no points": ("phisTr", None, "no variables IsTr, phisTr, bboxesTr"),
+    "points not transposed": ("phisTr", np.ones((30, 87)), "phisTr has size .*, not N x 87"),
+    "boxes of text": ("bboxesTr", np.full((4, 30), b"x"), "bboxesTr has size"),
+    "one box less": ("bboxesTr", np.ones((4, 29)), "IsTr, phisTr, bboxesTr differ in length"),
+}
+
+
+@pytest.mark.parametrize("case", COFW_SPOILT)
+def test_a_broken_cofw_file_is_named(trees: Path, tmp_path: Path, case: str) -> None:
+    name, value, message = COFW_SPOILT[case]
+    path = tmp_path / "COFW_train_color.mat"
+    shutil.copy(trees / "cofw" / path.name, path)
+    edit_h5(path, name, value)
+    with pytest.raises(BadSample, match=rf"{path}: {message}"):
+        readers.read(tmp_path, rules_of("cofw"))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.zeros((4, 5, 5), np.uint8), "picture 2: 4 colours, not 3"),
+        (np.zeros((3, 5, 5)), r"picture 2: float64 of size \(3, 5, 5\), not a picture"),
+        (np.zeros((3, 0, 5), np.uint8), "picture 2: uint8 .*, not a picture"),
+        (None, "picture 2: not there"),
+    ],
+)
+def test_a_broken_cofw_picture_is_named(
+    trees: Path, tmp_path: Path, value: object, message: str
+) -> None:
+    path = tmp_path / "COFW_train_color.mat"
+    shutil.copy(trees / "cofw" / path.name, path)
+    with h5py.File(path, "r+") as file:
+        cells = file["IsTr"]
+        cells[0, 1] = file.create_dataset("bad", data=value).ref if value is not None else None
+    with pytest.raises(BadSample, match=rf"{path}: {message}"):
+        cofw.extract(tmp_path, rules_of("cofw"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda words: words[1:], "205 numbers and a path|could not convert"),
+        (lambda words: ["nose", *words[1:]], "could not convert string to float: 'nose'"),
+        (lambda words: ["inf", *words[1:]], "point 1 is not finite"),
+        (lambda words: [*words[:200], "2", *words[201:]], "an attribute is neither 0 nor 1"),
+        (lambda words: [*words[:196], "9", "9", "9", "9", *words[200:]], "the box of .* is empty"),
+        (lambda words: [*words[:206], "../../x.jpg"], "leads out of the data set's folder"),
+        (lambda words: ["1"], "0 numbers and a path, where 206 are expected"),
+    ],
+)
+def test_a_bad_line_of_wflw_is_named_and_the_others_are_read(
+    trees: Path, tmp_path: Path, change: Callable[[list[str]], list[str]], message: str
+) -> None:
+    shutil.copytree(trees / "wflw" / "WFLW_annotations", tmp_path / "WFLW_annotations")
+    path = tmp_path / OFFICIAL["wflw"]
+    edit_line(path, 3, change)
+    records, (error,) = readers.read(tmp_path, rules_of("wflw"))
+    assert len(records) == 37
+    assert str(error).startswith(f"{path}:3: ")
+    assert re.search(message, str(error))
+
+
+# One's own: three formats that say the same.
+
+PARTS = {
+    "ibug": (("train", "train"), ("test", "test")),
+    "csv": (("train", "train.csv"), ("test", "test.csv")),
+    "coco": (("train", "train.json"), ("test", "test.json")),
+}
+
+
+def own_rules(reader: str, n_landmarks: int = 68) -> Protocol:
+    parts = tuple(Part(name, path, name, None, None, False) for name, path in PARTS[reader])
+    rules = protocol.load("synthetic")
+    return dataclasses.replace(rules, reader=reader, parts=parts, n_landmarks=n_landmarks)
+
+
+def write(root: Path, reader: str, records: list[Record]) -> None:
+    """Writes one file a part, or .pts files."""
+    if reader == "ibug":
+        ibug.write(root, records)
+    for part in own_rules(reader).parts:
+        mine = [record for record in records if record.part == part]
+        if reader == "csv":
+            csvs.write(root / part.path, mine)
+        elif reader == "coco":
+            coco.write(root / part.path, mine)
+
+
+def own_records(reader: str) -> list[Record]:
+    points, boxes = faces("300w", 4)
+    parts = own_rules(reader).parts
+    return [
+        Record(
+            face="",
+            image=f"{parts[i > 2].name}/picture, {i}.jpg",
+            photograph="",
+            part=parts[i > 2],
+            subsets="",
+            points=points[i],
+            box=boxes[i] if i != 1 else None,
+            source="",
+        )
+        for i in range(4)
+    ]
+
+
+@pytest.mark.parametrize("reader", OWN)
+def test_what_is_written_is_read(tmp_path: Path, reader: str) -> None:
+    records = own_records(reader)
+    for record in records:
+        (tmp_path / record.image).parent.mkdir(exist_ok=True)
+        (tmp_path / record.image).touch()
+    write(tmp_path, reader, records)
+    found = read(tmp_path, own_rules(reader))
+    assert [(r.image, r.part) for r in found] == [(r.image, r.part) for r in records]
+    for ours, theirs in zip(records, found, strict=True):
+        np.testing.assert_allclose(theirs.points, ours.points, atol=1e-6)
+        assert (ours.box is None) == (theirs.box is None)
+        if ours.box is not None:
+            np.testing.assert_allclose(theirs.box, ours.box, atol=1e-5)
+    assert len({r.photograph for r in found}) == 4
+
+
+def test_a_csv_may_name_photographs_and_subsets(tmp_path: Path) -> None:
+    write(tmp_path, "csv", own_records("csv"))
+    with (tmp_path / "test.csv").open(newline="", encoding="utf-8") as file:
+        header, row = csv.reader(file)
+    row[1:3] = "roll 7", "glasses frontal"
+    with (tmp_path / "test.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, row])
+    last = read(tmp_path, own_rules("csv"))[-1]
+    assert (last.photograph, last.subsets) == ("roll 7", "glasses frontal")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("x67", "x76", r"train\.csv: no column x67"),
+        ("image,photograph", "picture,photograph", r"train\.csv: no column image"),
+        ("\n", "\nshort,", None),
+    ],
+)
+def test_a_csv_with_other_columns_is_named(
+    tmp_path: Path, old: str, new: str, message: str | None
+) -> None:
+    write(tmp_path, "csv", own_records("csv"))
+    path = tmp_path / "train.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    if message:
+        with pytest.raises(BadSample, match=message):
+            readers.read(tmp_path, own_rules("csv"))
+    else:  # a row too long, or columns shifted: no numbers there
+        bad = readers.read(tmp_path, own_rules("csv"))[1]
+        assert str(bad[0]).startswith(f"{path}:2: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda a: a.pop("keypoints"),
+            r"annotations\[1\]: no image_id, bbox and keypoints as COCO",
+        ),
+        (lambda a: a.update(image_id=9), r"annotations\[1\]: there is no image 9"),
+        (lambda a: a["keypoints"].pop(), r"annotations\[1\]: no image_id, bbox and keypoints"),
+        (lambda a: a.update(keypoints=[1, 2, 2]), r"annotations\[1\]: 1 points where 68 are"),
+        (lambda a: a["keypoints"].__setitem__(2, 0), r"annotations\[1\]: landmark 0 is not ann"),
+        (lambda a: a["keypoints"].__setitem__(1, None), r"annotations\[1\]: point 1 is not finite"),
+        (lambda a: a.update(bbox=[1, 2, 3]), r"annotations\[1\]: no image_id, bbox and keypoints"),
+        (lambda a: a.update(bbox=[1, 2, -3, 4]), r"annotations\[1\]: the box of .* is empty"),
+    ],
+)
+def test_a_bad_annotation_of_coco_is_named(
+    tmp_path: Path, change: Callable[[dict], object], message: str
+) -> None:
+    write(tmp_path, "coco", own_records("coco"))
+    path = tmp_path / "train.json"
+    value = json.loads(path.read_text(encoding="utf-8"))
+    change(value["annotations"][1])
+    path.write_text(json.dumps(value), encoding="utf-8")
+    records, (error,) = readers.read(tmp_path, own_rules("coco"))
+    assert len(records) == 3
+    with pytest.raises(BadSample, match=message):
+        raise error
+
+
+def test_two_faces_of_one_name_are_refused(trees: Path) -> None:
+    rules = rules_of("wflw")
+    twice = dataclasses.replace(rules, parts=(rules.parts[0], rules.parts[0]))
+    records, bad = readers.read(trees / "wflw", twice)
+    assert (len(records), len(bad)) == (30, 30)
+    assert "train.txt:1: 'train--People 0/0-train1' is the name of " in str(bad[0])
+
+
+# Whatever stands in a file, each face is read or named, and nothing else happens.
+
+FILES = {name: (name, file) for name, file in OFFICIAL.items()} | {
+    "csv": ("csv", "train.csv"),
+    "coco": ("coco", "train.json"),
+    "ibug": ("ibug", "detector_boxes.csv"),
+    "boxes": ("ibug", "Bounding Boxes/bounding_boxes_train.mat"),
+    "pts": ("ibug", "train/picture.pts"),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The bytes of a whole file of each kind."""
+    root = tmp_path_factory.mktemp("whole")
+    write(root, "csv", own_records("csv"))
+    write(root, "coco", own_records("coco"))
+    (root / "train").mkdir()
+    ibug.write_pts(root / "train/picture.pts", faces("300w", 1)[0][0])
+    (root / "detector_boxes.csv").write_text(
+        "image,x_min,y_min,x_max,y_max\ntrain/picture.jpg,1,2,3,4\n"
+    )
+    boxes = np.empty((1, 1), dtype=object)
+    boxes[0, 0] = {"imgName": "picture.jpg", "bb_detector": [1.0, 2.0, 3.0, 4.0]}
+    (root / "Bounding Boxes").mkdir()
+    savemat(root / FILES["boxes"][1], {"bounding_boxes": boxes})
+    return {
+        kind: ((trees / name if name in OFFICIAL else root) / file).read_bytes()
+        for kind, (name, file) in FILES.items()
+    }
+
+
+@pytest.mark.parametrize("kind", FILES)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_spoilt_file_is_read_or_named(
+    whole: dict[str, bytes], tmp_path: Path, kind: str, data: st.DataObject
+) -> None:
+    content = bytearray(whole[kind])
+    end = data.draw(st.integers(0, len(content)) | st.just(len(content)), label="length")
+    del content[end:]
+    for _ in range(data.draw(st.integers(0, 4), label="changes")):
+        place = data.draw(st.integers(0, len(content)), label="place")
+        content[place : place + 1] = data.draw(st.binary(max_size=3), label="bytes")
+    name, file = FILES[kind]
+    rules = rules_of(name) if name in OFFICIAL else own_rules(name)
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_bytes(content)
+    if name == "ibug":
+        (tmp_path / "train").mkdir(exist_ok=True)
+        (tmp_path / "train/picture.jpg").touch()
+        if kind != "pts":
+            (tmp_path / "train/picture.pts").write_bytes(whole["pts"])
+    before = sorted(tmp_path.rglob("*"))
+    try:
+        records, bad = readers.read(tmp_path, rules)
+    except BadSample as error:
+        records, bad = [], [error]
+    assert all(str(tmp_path) in str(error) for error in bad)
+    assert all(np.isfinite(record.points).all() for record in records)
+    assert sorted(tmp_path.rglob("*")) == before
+    if name == "cofw":
+        with contextlib.suppress(BadSample):
+            cofw.extract(tmp_path, rules)

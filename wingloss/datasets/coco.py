@@ -1,0 +1,108 @@
+"""One's own faces as COCO keypoints: a JSON file a part, a face an annotation.
+
+``keypoints`` is x, y, v a landmark (0-based pixels; v = 2 visible, 1 hidden, 0 not annotated, which
+isn't enough here) and ``bbox`` left, top, width, height. Pictures' ``file_name`` is a path in the
+data set's folder.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wingloss.datasets.record import BadSample, Found, Record, corners, stem
+from wingloss.protocol import Part, Protocol
+
+COLUMNS = ("left", "top", "width", "height")
+
+
+def read(root: Path, protocol: Protocol) -> Iterator[Found]:
+    """All faces, part by part, in the files' order. A part that isn't there has none.
+
+    Raises:
+        BadSample: a file is no JSON, or has no lists of images and annotations.
+    """
+    for part in protocol.parts:
+        path = root / part.path
+        if not path.exists():
+            continue
+        names, annotations = _load(path)
+        for i, annotation in enumerate(annotations):
+            where = f"{path}: annotations[{i}]"
+            try:
+                yield _record(annotation, where, i, part, names)
+            except BadSample as error:
+                yield error
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
+                yield BadSample(
+                    f"{where}: no image_id, bbox and keypoints as COCO has them "
+                    f"({type(error).__name__}: {error})"
+                )
+
+
+def write(path: Path, records: list[Record]) -> None:
+    """Writes faces as one JSON file."""
+    images = {name: i + 1 for i, name in enumerate(dict.fromkeys(r.image for r in records))}
+    annotations = []
+    for i, record in enumerate(records):
+        flags = np.full(len(record.points), 2)
+        if record.visible is not None:
+            flags[~record.visible] = 1
+        annotation: dict[str, Any] = {
+            "id": i + 1,
+            "image_id": images[record.image],
+            "category_id": 1,
+            "num_keypoints": len(flags),
+            "keypoints": np.column_stack([record.points, flags]).ravel().tolist(),
+        }
+        if record.box is not None:
+            left, top, right, bottom = record.box.tolist()
+            annotation["bbox"] = [left, top, right - left, bottom - top]
+        annotations.append(annotation)
+    value = {
+        "images": [{"id": number, "file_name": name} for name, number in images.items()],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "face"}],
+    }
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def _load(path: Path) -> tuple[dict[Any, str], list[Any]]:
+    """The pictures' paths by id, and the annotations."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
+        names = {image["id"]: str(image["file_name"]) for image in data["images"]}
+        annotations = data["annotations"]
+    except (ValueError, RecursionError) as error:
+        raise BadSample(f"{path}: not JSON in UTF-8 ({error})") from error
+    except (KeyError, TypeError) as error:
+        raise BadSample(f"{path}: no COCO file: images need id and file_name ({error})") from error
+    if not isinstance(annotations, list):
+        raise BadSample(f"{path}: no COCO file: annotations should be a list")
+    return names, annotations
+
+
+def _record(
+    annotation: dict[str, Any], where: str, index: int, part: Part, names: dict[Any, str]
+) -> Record:
+    if annotation["image_id"] not in names:
+        raise BadSample(f"{where}: there is no image {annotation['image_id']!r}")
+    image = names[annotation["image_id"]]
+    keypoints = np.array(annotation["keypoints"], dtype=np.float64).reshape(-1, 3)
+    unknown = np.flatnonzero(keypoints[:, 2] == 0)
+    if len(unknown):
+        raise BadSample(f"{where}: landmark {unknown[0]} is not annotated")
+    box = annotation.get("bbox")
+    return Record(
+        face=f"{stem(image)}-{part.name}{index + 1}",
+        image=image,
+        photograph=image,
+        part=part,
+        subsets=part.subset or "",
+        points=keypoints[:, :2],
+        box=None if box is None else corners(box, COLUMNS),
+        source=where,
+        visible=keypoints[:, 2] == 2,
+    )

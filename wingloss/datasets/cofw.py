@@ -1,0 +1,120 @@
+"""COFW: ``COFW_{train,test}_color.mat``, MATLAB 7.3 (HDF5), which hold the pictures too.
+
+``IsTr`` (``IsT`` of the test file) is a cell array of pictures, grey or in colour; ``phisTr`` has a
+row x1..x29, y1..y29, o1..o29 a face (o = 1: occluded) and ``bboxesTr`` a row a face. HDF5 shows
+every array with its axes reversed. Coordinates are MATLAB's, 1-based.
+
+Pictures are written as .png files once (:func:`extract`), one in memory at a time, and are from
+then on like any other data set's.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+
+from wingloss.datasets.record import BadSample, Found, Record, corners, stem
+from wingloss.protocol import Part, Protocol
+
+
+def read(root: Path, protocol: Protocol) -> Iterator[Found]:
+    """All faces, part by part, in the files' order. A part that isn't there has none.
+
+    Raises:
+        BadSample: a file can't be read as what it should be.
+    """
+    n_landmarks = protocol.n_landmarks
+    for part in protocol.parts:
+        path = root / part.path
+        if not path.exists():
+            continue
+        with _opened(path) as file:
+            names = _names(file, path)
+            phis = _matrix(file, names[1], 3 * n_landmarks, path)
+            boxes = _matrix(file, names[2], 4, path)
+            if not len(phis) == len(boxes) == file[names[0]].size:
+                raise BadSample(f"{path}: {', '.join(names)} differ in length")
+        for i, (phi, box) in enumerate(zip(phis, boxes, strict=True)):
+            x, y, occluded = phi.reshape(3, n_landmarks)
+            image = picture_name(part, i)
+            yield Record(
+                face=stem(image),
+                image=image,
+                photograph=image,
+                part=part,
+                subsets="",
+                points=np.column_stack([x, y]) - 1,
+                box=corners(box, protocol.boxes.columns) - 1,
+                source=f"{path}: face {i + 1}",
+                visible=occluded == 0,
+            )
+
+
+def extract(root: Path, protocol: Protocol) -> None:
+    """Writes the pictures of all .mat files under ``root``.
+
+    Raises:
+        BadSample: a file or a picture in it can't be read as what it should be.
+    """
+    for part in protocol.parts:
+        path = root / part.path
+        if not path.exists():
+            continue
+        with _opened(path) as file:
+            cells = file[_names(file, path)[0]]
+            for i, reference in enumerate(np.ravel(cells)):
+                target = root / picture_name(part, i)
+                target.parent.mkdir(exist_ok=True)
+                picture = _picture(file, reference, f"{path}: picture {i + 1}")
+                target.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+
+
+def picture_name(part: Part, index: int) -> str:
+    """The path of a part's picture, counted from 0, in the raw data set."""
+    return f"{stem(part.path)}/{index + 1:04d}.png"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except BadSample:
+        raise
+    except Exception as error:  # whatever a broken file makes h5py raise
+        raise BadSample(f"{path}: not a whole MATLAB 7.3 file ({error})") from error
+
+
+def _names(file: h5py.File, path: Path) -> tuple[str, str, str]:
+    """The names of pictures, points and boxes in this file."""
+    for ending in ("Tr", "T"):
+        names = (f"Is{ending}", f"phis{ending}", f"bboxes{ending}")
+        if all(isinstance(file.get(name), h5py.Dataset) for name in names):
+            return names
+    raise BadSample(f"{path}: no variables IsTr, phisTr, bboxesTr (or IsT, phisT, bboxesT)")
+
+
+def _matrix(file: h5py.File, name: str, columns: int, path: Path) -> np.ndarray:
+    value = file[name]
+    if value.ndim != 2 or value.shape[0] != columns or value.dtype.kind not in "fiu":
+        raise BadSample(f"{path}: {name} has size {value.shape[::-1]}, not N x {columns}")
+    return np.asarray(value[()], dtype=np.float64).T
+
+
+def _picture(file: h5py.File, reference: h5py.Reference, where: str) -> np.ndarray:
+    """A picture ``(H, W)`` or ``(H, W, 3)`` uint8 in OpenCV's order of colours."""
+    try:
+        value = file[reference][()]
+    except Exception as error:  # whatever a dangling reference makes h5py raise
+        raise BadSample(f"{where}: not there ({error})") from error
+    picture = np.asarray(value)
+    if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or not picture.size:
+        raise BadSample(f"{where}: {picture.dtype} of size {picture.shape}, not a picture")
+    if picture.ndim == 2:
+        return np.ascontiguousarray(picture.T)
+    if picture.shape[0] != 3:
+        raise BadSample(f"{where}: {picture.shape[0]} colours, not 3")
+    return np.ascontiguousarray(picture.transpose(2, 1, 0)[:, :, ::-1])
