@@ -17,6 +17,7 @@ from stages.params import Params, load
 from stages.prepare import crop
 from wingloss import duplicates, networks, pose, protocol
 from wingloss.augmentation import Faces, augment
+from wingloss.datasets import ibug
 from wingloss.geometry import (
     Array,
     apply,
@@ -51,6 +52,7 @@ def run(dataset: str, /) -> None:
     sizes = _picture_sizes(root, samples)
     _log_counts(samples, sizes)
     _log_boxes(samples, points, sizes)
+    _log_yaw(root, samples, points, rules)
     _log_duplicates(dataset, samples, points, params, rules)
 
     chosen = _over_all_poses(points, rules)
@@ -124,6 +126,21 @@ def _log_boxes(samples: pd.DataFrame, points: Array, sizes: Array) -> None:
             if beyond[worst] > 0
             else "",
         )
+
+
+def _log_yaw(root: Path, samples: pd.DataFrame, points: Array, rules: Protocol) -> None:
+    """Whether the pose coefficient is the yaw, where the data set knows the yaw."""
+    if not (root / ibug.FACES).is_file():
+        return
+    known = files.read_table(root / ibug.FACES).set_index("image")["yaw"]
+    yaw = known.reindex(samples.image).to_numpy()
+    coefficients = pose.fit(points, rules.pose_mode).coefficients(points)
+    log.info(
+        "yaw: %.0f to %.0f degrees, median of its size %.0f; its correlation with the pose "
+        "coefficient %.3f",
+        *(yaw.min(), yaw.max(), np.median(abs(yaw))),
+        abs(np.corrcoef(yaw, coefficients)[0, 1]),
+    )
 
 
 def _log_duplicates(

@@ -54,6 +54,7 @@ def test_inspect_finds_what_was_planted(finished: Project) -> None:
     said = finished.run("stages.inspect", "synthetic")
     assert f"test/000003 looks like {train} (1.000)" in said
     assert "8 faces in 8 photographs" in said and "160 to 160 px wide" in said
+    assert 0.85 < float(said.partition("pose coefficient ")[2].split()[0]) <= 1
     assert "a landmark outside the picture: 0.0 % of faces" in said
     sheets = {
         path.stem: cv2.imread(str(path)) for path in finished.root.glob("results/*/inspect/*")
