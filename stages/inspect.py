@@ -130,10 +130,10 @@ def _log_boxes(samples: pd.DataFrame, points: Array, sizes: Array) -> None:
 
 def _log_yaw(root: Path, samples: pd.DataFrame, points: Array, rules: Protocol) -> None:
     """Whether the pose coefficient is the yaw, where the data set knows the yaw."""
-    if not (root / ibug.FACES).is_file():
+    known = files.read_table(root / ibug.FACES) if (root / ibug.FACES).is_file() else None
+    if known is None or "yaw" not in known:
         return
-    known = files.read_table(root / ibug.FACES).set_index("image")["yaw"]
-    yaw = known.reindex(samples.image).to_numpy()
+    yaw = known.set_index("image").yaw.reindex(samples.image).to_numpy()
     coefficients = pose.fit(points, rules.pose_mode).coefficients(points)
     log.info(
         "yaw: %.0f to %.0f degrees, median of its size %.0f; its correlation with the pose "
