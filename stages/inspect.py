@@ -12,12 +12,14 @@ from PIL import Image
 
 from stages import files, layout
 from stages.command import log, main
+from stages.errors import UserError
 from stages.faces import context_maps, frames_of, read_crops, read_faces
 from stages.params import Params, load
 from stages.prepare import crop
 from wingloss import duplicates, networks, pose, protocol
 from wingloss.augmentation import Faces, augment
 from wingloss.datasets import ibug
+from wingloss.datasets.record import BadSample
 from wingloss.geometry import (
     Array,
     apply,
@@ -35,6 +37,7 @@ from wingloss.sheet import Picture, Tile, sheet
 FACES, COLUMNS = 48, 8
 TILE = 200  # px
 LARGE = 700  # px, of the picture with numbered landmarks
+YAW_BINS = np.arange(-90, 91, 15)  # degrees
 THUMBNAIL = 24  # px, of the likeness that near-duplicates are found by
 ALIKE = 0.97  # correlation of two thumbnails above which they are shown as near-duplicates
 
@@ -52,7 +55,7 @@ def run(dataset: str, /) -> None:
     sizes = _picture_sizes(root, samples)
     _log_counts(samples, sizes)
     _log_boxes(samples, points, sizes)
-    _log_yaw(root, samples, points, rules)
+    _log_yaw(dataset, samples, points, rules)
     _log_duplicates(dataset, samples, points, params, rules)
 
     chosen = _over_all_poses(points, rules)
@@ -128,8 +131,9 @@ def _log_boxes(samples: pd.DataFrame, points: Array, sizes: Array) -> None:
         )
 
 
-def _log_yaw(root: Path, samples: pd.DataFrame, points: Array, rules: Protocol) -> None:
-    """Whether the pose coefficient is the yaw, where the data set knows the yaw."""
+def _log_yaw(dataset: str, samples: pd.DataFrame, points: Array, rules: Protocol) -> None:
+    """Whether the pose coefficient is the yaw and what balancing does to it, where it is known."""
+    root = Path(layout.RAW.format(dataset=dataset))
     known = files.read_table(root / ibug.FACES) if (root / ibug.FACES).is_file() else None
     if known is None or "yaw" not in known:
         return
@@ -141,6 +145,13 @@ def _log_yaw(root: Path, samples: pd.DataFrame, points: Array, rules: Protocol) 
         *(yaw.min(), yaw.max(), np.median(abs(yaw))),
         abs(np.corrcoef(yaw, coefficients)[0, 1]),
     )
+    for balance in layout.BALANCES:
+        path = Path(layout.REPEATS.format(dataset=dataset, balance=balance))
+        if path.exists():
+            repeats = files.read_table(path, face=str).set_index("face").repeats
+            times = repeats.reindex(samples.face).fillna(0)
+            counts, _ = np.histogram(yaw, YAW_BINS, weights=times)
+            log.info("training faces by yaw, %s: %s", balance, " ".join(f"{n:.0f}" for n in counts))
 
 
 def _log_duplicates(
@@ -199,8 +210,12 @@ def _as_read(root: Path, row: pd.Series, points: Array, size: int = TILE) -> Til
     frame = square_frames(np.concatenate([low, high])[None], 1.25)[0]
     transform = compose(unit_to_pixels(size), to_unit(frame[None])[0])
     corners = box[[[0, 1], [2, 1], [2, 3], [0, 3]]]
+    try:
+        picture = crop(root / row.image, frame, transform, size)
+    except BadSample as error:  # it was good when the samples were prepared
+        raise UserError(f"{error}; run 'snakemake' to see to it") from error
     return Tile(
-        crop(root / row.image, frame, transform, size),
+        picture,
         " ".join([row.face, row.subsets]),
         apply(transform, points),
         [apply(transform, corners)],
