@@ -8,13 +8,13 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from trees import drawn
+from trees import SCHEMES, drawn
 
 from wingloss import protocol
 from wingloss.metrics import NORMALISERS
 from wingloss.synthetic import LANDMARKS
 
-every = pytest.mark.parametrize("name", protocol.available())
+every = pytest.mark.parametrize("name", SCHEMES)
 
 
 def count(split: str, subset: str | None) -> int:
@@ -23,8 +23,8 @@ def count(split: str, subset: str | None) -> int:
 
 
 def test_every_data_set_has_a_protocol():
-    assert protocol.available() == ["300w", "aflw", "cofw", "synthetic", "wflw"]
-    assert all(protocol.path(name).is_file() for name in protocol.available())
+    assert set(SCHEMES) <= set(protocol.available())  # there may be others, of one's own
+    assert all(protocol.path(name).is_file() for name in SCHEMES)
 
 
 @every
@@ -115,7 +115,7 @@ def test_the_other_sets_are_the_fields():
 
 
 def test_an_unknown_data_set_is_refused_and_the_known_ones_named():
-    with pytest.raises(KeyError, match=r"celeba.*300w, aflw, cofw, synthetic, wflw"):
+    with pytest.raises(KeyError, match=r"celeba.*300w, aflw, cofw, "):
         protocol.load("celeba")
 
 
