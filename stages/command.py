@@ -20,6 +20,8 @@ log = logging.getLogger("wingloss")
 def main(stage: Callable[..., None]) -> None:
     """Runs ``stage`` with ``--name value`` for each of its parameters and exits.
 
+    Parameters before a ``/`` in its signature are given by position.
+
     Everything is logged under ``logs/``; the terminal gets the log's lines without tracebacks.
     An error that the user can mend is one line, and exit status 1.
     """
@@ -30,7 +32,10 @@ def main(stage: Callable[..., None]) -> None:
         allow_abbrev=False,
     )
     for parameter in inspect.signature(stage).parameters.values():
-        parser.add_argument(f"--{parameter.name}", type=parameter.annotation, required=True)
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            parser.add_argument(parameter.name, type=parameter.annotation)
+        else:
+            parser.add_argument(f"--{parameter.name}", type=parameter.annotation, required=True)
     arguments = vars(parser.parse_args())
     path = layout.LOGS / name / ("-".join(str(a) for a in arguments.values()) + ".log")
     try:
@@ -73,7 +78,9 @@ class _Plain(logging.Formatter):
 def _status(stage: Callable[..., None], arguments: dict[str, Any], path: str) -> int:
     """Runs the stage; every way to fail becomes one line, its traceback goes to the log alone."""
     try:
-        stage(**arguments)
+        given = inspect.signature(stage).bind_partial()
+        given.arguments.update(arguments)
+        stage(*given.args, **given.kwargs)
         return 0
     except KeyboardInterrupt:
         return 130

@@ -29,6 +29,7 @@ CED = "results/{dataset}/ced/{network}-{balance}-{loss}-seed{seed}.csv"
 
 SUMMARY = "results/{dataset}/summary.csv"
 METRICS = "results/{dataset}/metrics"
+INSPECT = "results/{dataset}/inspect/{name}.jpg"
 
 RUN_STORE = Path(".runs")
 LOGS = Path("logs")

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from wingloss import pose
-from wingloss.synthetic import LANDMARKS, Face, FaceDistribution, contact_sheet, render_face
+from wingloss.synthetic import LANDMARKS, Face, FaceDistribution, render_face
 from wingloss.synthetic.head import BASIS, CENTRE, CONTROLS, angles, head_grid, sample
 
 POPULATION = FaceDistribution(
@@ -196,15 +196,6 @@ def test_the_far_contour_slides_to_the_outline(faces: list[Face]):
         contour, eye = ([14, 15, 16], 45) if face.yaw > 0 else ([0, 1, 2], 36)
         beyond = np.sign(face.yaw) * (face.points[contour, 0] - face.points[eye, 0])
         assert (beyond > -2).all()
-
-
-def test_a_contact_sheet_marks_every_second_face(faces: list[Face]):
-    sheet = contact_sheet(faces[:6], columns=3)
-    assert sheet.shape == (2 * 192, 3 * 192, 3) and sheet.dtype == np.uint8
-    x, y = np.rint((faces[1].points[30] + 0.5) * 2 - 0.5).astype(int)
-    assert (sheet[y, 192 + x] == (60, 230, 60)).all()
-    with pytest.raises(ValueError, match="rows of 4"):
-        contact_sheet(faces[:6], columns=4)
 
 
 def test_points19_follow_aflw():

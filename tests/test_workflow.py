@@ -44,6 +44,20 @@ def test_a_change_trains_what_it_touches_and_back_trains_nothing(
     assert weights(finished.root / WING) == first
 
 
+def test_the_papers_recipe_runs_through_both_stages(finished: Project) -> None:
+    """Section 7.1's, with but the budget cut: what a GPU is for, proven to start anywhere."""
+    budgets = {f"recipes.paper.{network}.samples.synthetic": 40 for network in ("cnn6", "cnn7")}
+    finished.set(recipe="paper", **budgets, **{"runs.cnn6": {"balance": [], "loss": []}})
+    finished.snakemake()
+    stages = finished.root / "results/synthetic/models/cnn6_7/pdb/wing/seed0"
+    for stage, rate in ((1, 3e-5), (2, 1e-5)):
+        manifest = json.loads((stages / f"stage{stage}/manifest.json").read_text())
+        assert manifest["status"] == "trained" and manifest["recipe"] == "paper"
+        assert manifest["steps"] == 5 and manifest["precision"] == "float32"
+        assert manifest["inputs"]["recipe"]["learning_rate"] == rate
+    assert ",paper," in finished.read("results/synthetic/summary.csv").decode()
+
+
 def test_sync_brings_the_engines_level_or_refuses(finished: Project) -> None:
     """After Snakemake (which made the project), after DVC, and where both have work left."""
     assert json.loads(finished.dvc("status", "--json")) == {}

@@ -14,6 +14,5 @@ Picture frame: pixels, 0-based pixel centres.
 from wingloss.synthetic.face import Face, render_face
 from wingloss.synthetic.head import LANDMARKS
 from wingloss.synthetic.population import FaceDistribution
-from wingloss.synthetic.sheet import contact_sheet
 
-__all__ = ["LANDMARKS", "Face", "FaceDistribution", "contact_sheet", "render_face"]
+__all__ = ["LANDMARKS", "Face", "FaceDistribution", "render_face"]

@@ -1,0 +1,71 @@
+"""Contact sheets and what is said of a data set: odd things planted in it are found."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from project import Project
+
+from wingloss import duplicates
+from wingloss.sheet import OUTLINE, POINT, Tile, sheet
+
+RAW, PREPARED = "data/raw/synthetic", "data/prepared/synthetic/samples.csv"
+
+
+def test_a_sheet_shows_points_and_outlines_where_they_are():
+    grey = np.full((100, 100, 3), 90, np.uint8)
+    corners = np.array([[10.0, 10.0], [80.0, 10.0], [80.0, 80.0], [10.0, 80.0]])
+    tiles = [Tile(grey), Tile(grey, points=np.array([[30.0, 40.0]]), outlines=[corners])]
+    drawn = sheet([*tiles, *tiles[:1]], columns=2)
+    assert drawn.shape == (200, 200, 3)
+    assert (drawn[:100, :100] == 90).all() and (grey == 90).all()  # nothing asked, nothing drawn
+    assert tuple(drawn[40, 130]) == POINT
+    assert np.abs(drawn[[10, 50], [150, 180]] - np.array(OUTLINE)).max() < 40  # smoothed
+    assert (drawn[100:, 100:] == 0).all()  # the last row is filled up
+
+
+def test_the_nearest_picture_is_found_whatever_its_exposure():
+    rng = np.random.default_rng(0)
+    others = rng.integers(0, 200, (5000, 8, 8), dtype=np.uint8)
+    faces = np.stack([others[4711] // 2 + 30, rng.integers(0, 200, (8, 8), dtype=np.uint8)])
+    index, alike = duplicates.nearest(duplicates.normalise(faces), duplicates.normalise(others))
+    assert index[0] == 4711 and alike[0] > 0.999
+    assert alike[1] < 0.7
+
+
+def test_a_flat_picture_is_like_nothing():
+    flat = duplicates.normalise(np.full((1, 8, 8), 7, np.uint8))
+    assert duplicates.nearest(flat, flat)[1] == pytest.approx(0)
+
+
+def test_inspect_finds_what_was_planted(finished: Project) -> None:
+    samples = (finished.root / PREPARED).read_text().splitlines()
+    train = next(row.split(",")[0] for row in samples if row.split(",")[2:3] == ["train"])
+    raw = finished.root / RAW
+    for suffix in (".jpg", ".pts"):
+        shutil.copy(raw / f"{train}{suffix}", raw / f"test/000003{suffix}")
+    boxes = (raw / "detector_boxes.csv").read_text().splitlines()
+    known = next(row for row in boxes if row.startswith(f"{train}.jpg")).partition(",")[2]
+    moved = [f"test/000003.jpg,{known}" if "test/000003" in row else row for row in boxes]
+    (raw / "detector_boxes.csv").write_text("\n".join(moved) + "\n")
+    finished.run("stages.prepare", "--dataset", "synthetic")
+
+    said = finished.run("stages.inspect", "synthetic")
+    assert f"test/000003 looks like {train} (1.000)" in said
+    assert "8 faces in 8 photographs" in said and "160 to 160 px wide" in said
+    assert "a landmark outside the picture: 0.0 % of faces" in said
+    sheets = {
+        path.stem: cv2.imread(str(path)) for path in finished.root.glob("results/*/inspect/*")
+    }
+    assert set(sheets) == {"read", "crops", "cnn6", "cnn7", "numbers"}
+    for name, picture in sheets.items():
+        assert picture.std() > 20, f"{name} is empty"
+    # 38 faces in rows of 8
+    assert sheets["read"].shape == (1000, 1600, 3)
+
+
+def test_inspect_before_prepare_says_what_to_run(project: Project) -> None:
+    said = project.run("stages.inspect", "synthetic", status=1)
+    assert said.strip().count("\n") == 0 and "run 'snakemake" in said
+    assert "no protocol 'nowhere'" in project.run("stages.inspect", "nowhere", status=1)
