@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image
+from scipy.stats import spearmanr
 
 from stages import files, layout
 from stages.command import log
@@ -104,9 +105,10 @@ def _yaw(dataset: str, samples: pd.DataFrame, points: Array, rules: Protocol) ->
     coefficients = pose.fit(points, rules.pose_mode).coefficients(points)
     log.info(
         "yaw: %.0f to %.0f degrees, median of its size %.0f; its correlation with the pose "
-        "coefficient %.3f",
+        "coefficient %.3f, of their ranks %.3f",
         *(yaw.min(), yaw.max(), np.median(abs(yaw))),
         abs(np.corrcoef(yaw, coefficients)[0, 1]),
+        abs(spearmanr(yaw, coefficients).statistic),
     )
     for balance in layout.BALANCES:
         path = Path(layout.REPEATS.format(dataset=dataset, balance=balance))

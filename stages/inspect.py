@@ -63,12 +63,12 @@ def run(dataset: str, /) -> None:
 def _over_all_poses(points: Array, rules: Protocol) -> Array:
     """Indices of faces whose pose coefficients are spread evenly, in their order."""
     count = min(FACES, len(points))
-    left = pose.fit(points, rules.pose_mode).coefficients(points)
+    coefficients = pose.fit(points, rules.pose_mode).coefficients(points)
+    left = coefficients.copy()
     wanted, chosen = np.linspace(left.min(), left.max(), count), []
     for value in wanted[np.argsort(-abs(wanted - np.median(left)))]:  # the rare poses first
         chosen.append(int(abs(left - value).argmin()))
         left[chosen[-1]] = np.inf
-    coefficients = pose.fit(points, rules.pose_mode).coefficients(points)
     return np.array(sorted(chosen, key=lambda face: coefficients[face]))
 
 
