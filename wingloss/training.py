@@ -6,7 +6,8 @@ that was broken off goes on as if nothing had happened: a checkpoint needs no ra
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wingloss.augmentation import Augmentation, Faces, Images, augment, plain
+from wingloss.augmentation import Augmentation, Draw, Faces, Images, draw, perturb, plain
 from wingloss.geometry import Array, apply, compose, invert, unit_to_pixels
 from wingloss.losses import LossKind, WingShape, landmark_loss
 from wingloss.metrics import nme
@@ -24,6 +25,7 @@ Precision = Literal["bfloat16", "float32"]
 
 EVALUATION_BATCH = 64
 CURVE_POINTS = 20  # how often a training looks at its validation faces
+DRAWS = 4096  # samples whose augmentation is drawn at once
 
 
 @dataclass(frozen=True)
@@ -152,20 +154,55 @@ def start(network: nn.Sequential, name: str, training: Faces, recipe: Recipe) ->
     return State(0, network, optimiser, [], [])
 
 
-def order(repeats: NDArray[np.int64], seed: int, first: int, count: int) -> NDArray[np.intp]:
-    """The training faces ``(count,)`` at places ``first``, ``first + 1``, ... of the data order.
+class Samples:
+    """What a training sees, one sample after another: which face, and how it is perturbed.
 
-    The order is one shuffle after another of all faces, each face as often as ``repeats`` ``(N,)``
-    says: the balanced training set, epoch after epoch.
+    Both follow from the seed and the sample's place alone, whatever the batches are. The last
+    epoch's shuffle and the last draws are kept, as a batch needs a few of each.
     """
-    balanced = np.repeat(np.arange(len(repeats)), repeats)
-    places = np.arange(first, first + count)
-    chosen = np.empty(count, dtype=np.intp)
-    for epoch in np.unique(places // len(balanced)):
-        shuffled = np.random.default_rng([seed, 0, epoch]).permutation(balanced)
-        inside = places // len(balanced) == epoch
-        chosen[inside] = shuffled[places[inside] % len(balanced)]
-    return chosen
+
+    def __init__(
+        self, repeats: NDArray[np.int64], augmentation: Augmentation, seed: int
+    ) -> None:
+        """``repeats`` ``(N,)`` says how often each face stands in the balanced training set."""
+        self.balanced = np.repeat(np.arange(len(repeats)), repeats)
+        self.augmentation = augmentation
+        self.seed = seed
+        self._shuffled = lru_cache(maxsize=1)(self._shuffle)
+        self._drawn = lru_cache(maxsize=1)(self._draw)
+
+    def order(self, first: int, count: int) -> NDArray[np.intp]:
+        """The faces ``(count,)`` at places ``first``, ``first + 1``, ...
+
+        The order is one shuffle after another of the balanced set, epoch after epoch.
+        """
+        pieces = _pieces(first, count, len(self.balanced))
+        return np.concatenate([self._shuffled(epoch)[part] for epoch, part in pieces])
+
+    def draws(self, first: int, count: int) -> Draw:
+        """How the faces at places ``first``, ``first + 1``, ... are perturbed."""
+        pieces = [(self._drawn(block), part) for block, part in _pieces(first, count, DRAWS)]
+        return Draw(
+            *(
+                np.concatenate([getattr(drawn, field.name)[part] for drawn, part in pieces])
+                for field in fields(Draw)
+            )
+        )
+
+    def _shuffle(self, epoch: int) -> NDArray[np.intp]:
+        return np.random.default_rng([self.seed, 0, epoch]).permutation(self.balanced)
+
+    def _draw(self, block: int) -> Draw:
+        return draw(self.augmentation, DRAWS, np.random.default_rng([self.seed, 1, block]))
+
+
+def _pieces(first: int, count: int, size: int) -> list[tuple[int, slice]]:
+    """Places ``first`` to ``first + count`` as parts of blocks of ``size``: block and part."""
+    blocks = range(first // size, (first + max(count, 1) - 1) // size + 1)
+    return [
+        (block, slice(max(first - block * size, 0), first + count - block * size))
+        for block in blocks
+    ]
 
 
 def train(
@@ -187,13 +224,12 @@ def train(
     training with ``state.diverged``: that is a result, not an error.
     """
     size = ARCHITECTURES[name].input_size
+    samples = Samples(repeats, objective.augmentation, objective.seed)
     every = max(1, steps // CURVE_POINTS)
     while state.step < steps and not state.diverged:
         step = state.step
-        chosen = order(repeats, objective.seed, step * recipe.batch, recipe.batch)
-        rng = np.random.default_rng([objective.seed, 1, step])
-        pictures, points = augment(
-            training, chosen, objective.augmentation, rng, size, flip_permutation
+        pictures, points = batch(
+            training, samples, step * recipe.batch, recipe.batch, size, flip_permutation
         )
         rate = learning_rate(recipe, objective.loss, step, steps)
         for group in state.optimiser.param_groups:
@@ -215,6 +251,25 @@ def train(
             state.losses = []
             state.diverged = state.diverged or not math.isfinite(state.curve[-1].val_nme)
         yield state
+
+
+def batch(
+    training: Faces,
+    samples: Samples,
+    first: int,
+    count: int,
+    size: int,
+    flip_permutation: NDArray[np.intp],
+) -> tuple[Images, Array]:
+    """Pictures and points in their pixels of ``count`` samples, from place ``first`` on."""
+    return perturb(
+        training,
+        samples.order(first, count),
+        samples.draws(first, count),
+        samples.augmentation.blur_sigma,
+        size,
+        flip_permutation,
+    )
 
 
 def predict(
