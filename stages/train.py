@@ -103,7 +103,11 @@ def _train(job: Job, inputs: dict[str, Any], entry: store.Entry) -> None:
             _log_progress(state, job, (state.step - first) / (now - began))
             logged = now
     if state.diverged:
-        log.warning("DIVERGED at step %d: the outputs say so, and the graph goes on", state.step)
+        log.warning(
+            "DIVERGED at step %d, learning rate %.2g: the outputs say so, and the graph goes on",
+            state.step,
+            state.curve[-1].learning_rate,
+        )
     result = entry.folder / "result.new"
     shutil.rmtree(result, ignore_errors=True)
     with files.whole_file(result / "model.safetensors") as partial:
@@ -140,18 +144,20 @@ def _manifest(job: Job, state: training.State, seconds: float) -> dict[str, Any]
         "dataset": job.dataset,
         "recipe": job.recipe_name,
         "steps": state.step,
+        "last_loss": state.curve[-1].loss,
+        "last_learning_rate": state.curve[-1].learning_rate,
         "samples_seen": state.step * job.recipe.batch,
         "train_seconds": round(seconds, 1),
         "precision": job.recipe.precision,
         "threads": torch.get_num_threads(),
-        "hardware": torch.cuda.get_device_name() if cuda else _processor(),
+        "hardware": torch.cuda.get_device_name() if cuda else processor(),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name, where Linux tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -132,6 +132,7 @@ def test_the_budget_is_in_samples(samples: int, steps: int):
 
 # the data order
 
+
 def order(repeats: np.ndarray, seed: int, first: int, count: int) -> np.ndarray:
     return Samples(repeats, OBJECTIVE.augmentation, seed).order(first, count)
 
@@ -325,6 +326,18 @@ def test_too_high_a_rate_ends_the_training(faces: Faces):
     state = beginning(faces, recipe)
     run(state, faces, 50, recipe)
     assert state.diverged and 1 < state.step < 50
+
+
+def test_a_loss_beyond_the_bound_ends_the_training(faces: Faces, monkeypatch: pytest.MonkeyPatch):
+    state = beginning(faces)
+    (first,) = run(state, faces, 50, until=1)
+    assert not state.diverged and np.isfinite(first)
+    monkeypatch.setattr(training, "DIVERGED", 0.01)
+    again = beginning(faces)
+    again.restore(state.checkpoint())  # the bound stays with the training's own first loss
+    assert len(run(again, faces, 50)) == 1
+    assert again.diverged and again.step == 2 and again.first_loss == first
+    assert np.isfinite(again.curve[-1].loss)
 
 
 def test_a_finished_training_takes_no_more_steps(faces: Faces):

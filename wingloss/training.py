@@ -25,6 +25,7 @@ Precision = Literal["bfloat16", "float32"]
 
 EVALUATION_BATCH = 64
 CURVE_POINTS = 20  # how often a training looks at its validation faces
+DIVERGED = 100.0  # times the first step's loss: a training that gets there has failed
 DRAWS = 4096  # samples whose augmentation is drawn at once
 
 
@@ -77,6 +78,7 @@ class State:
     optimiser: torch.optim.Optimizer
     curve: list[CurvePoint]
     losses: list[float]  # of the steps since the curve's last point
+    first_loss: float | None = None
     diverged: bool = False
 
     def checkpoint(self) -> dict:
@@ -87,6 +89,7 @@ class State:
             "optimiser": self.optimiser.state_dict(),
             "curve": [asdict(point) for point in self.curve],
             "losses": self.losses,
+            "first_loss": self.first_loss,
             "diverged": self.diverged,
         }
 
@@ -97,6 +100,7 @@ class State:
         self.optimiser.load_state_dict(checkpoint["optimiser"])
         self.curve = [CurvePoint(**point) for point in checkpoint["curve"]]
         self.losses = checkpoint["losses"]
+        self.first_loss = checkpoint["first_loss"]
         self.diverged = checkpoint["diverged"]
 
 
@@ -161,9 +165,7 @@ class Samples:
     epoch's shuffle and the last draws are kept, as a batch needs a few of each.
     """
 
-    def __init__(
-        self, repeats: NDArray[np.int64], augmentation: Augmentation, seed: int
-    ) -> None:
+    def __init__(self, repeats: NDArray[np.int64], augmentation: Augmentation, seed: int) -> None:
         """``repeats`` ``(N,)`` says how often each face stands in the balanced training set."""
         self.balanced = np.repeat(np.arange(len(repeats)), repeats)
         self.augmentation = augmentation
@@ -220,8 +222,9 @@ def train(
     """Takes ``state`` to step ``steps``, yielding it after every step.
 
     ``training`` are the faces and ``repeats`` ``(N,)`` how often each stands in the balanced set;
-    ``validate`` gives the validation NME in percent. A loss that is no finite number ends the
-    training with ``state.diverged``: that is a result, not an error.
+    ``validate`` gives the validation NME in percent. A loss that is no finite number, or
+    ``DIVERGED`` times the first one, ends the training with ``state.diverged``: that is a result,
+    not an error.
     """
     size = ARCHITECTURES[name].input_size
     samples = Samples(repeats, objective.augmentation, objective.seed)
@@ -243,7 +246,9 @@ def train(
         state.optimiser.step()
         state.losses.append(loss.item())
         state.step += 1
-        state.diverged = not math.isfinite(state.losses[-1])
+        if state.first_loss is None:
+            state.first_loss = state.losses[-1]
+        state.diverged = is_beyond(state.losses[-1], state.first_loss)
         if state.step % every == 0 or state.step == steps or state.diverged:
             seen = state.step * recipe.batch
             mean = sum(state.losses) / len(state.losses)
@@ -251,6 +256,11 @@ def train(
             state.losses = []
             state.diverged = state.diverged or not math.isfinite(state.curve[-1].val_nme)
         yield state
+
+
+def is_beyond(loss: float, first_loss: float) -> bool:
+    """Whether a training with this loss has diverged."""
+    return not (math.isfinite(loss) and loss <= DIVERGED * first_loss)
 
 
 def batch(
@@ -280,16 +290,8 @@ def predict(
     device: torch.device,
 ) -> Array:
     """Landmarks ``(N, L, 2)`` in pixels of the faces' context crops."""
-    size = ARCHITECTURES[name].input_size
-    network.eval()
-    found = []
-    for first in range(0, len(faces), EVALUATION_BATCH):
-        chosen = np.arange(first, min(first + EVALUATION_BATCH, len(faces)))
-        pictures, transform = plain(faces, chosen, size)
-        with torch.inference_mode():
-            vectors = forward(network, to_input(pictures, device), precision)
-        found.append(apply(invert(transform), to_points(vectors).cpu().double().numpy()))
-    return np.concatenate(found) if found else np.empty((0, *faces.points.shape[1:]))
+    inputs = plain(faces, np.arange(len(faces)), ARCHITECTURES[name].input_size)
+    return _predict(network, *inputs, precision, device)
 
 
 def validation(
@@ -301,14 +303,32 @@ def validation(
 ) -> Callable[[nn.Sequential], float]:
     """A function that gives a network's NME on ``faces``, in percent.
 
-    ``normaliser`` ``(N,)`` is in pixels of the context crops.
+    ``normaliser`` ``(N,)`` is in pixels of the context crops. The inputs are made once.
     """
+    inputs = plain(faces, np.arange(len(faces)), ARCHITECTURES[name].input_size)
 
     def validate(network: nn.Sequential) -> float:
-        predicted = predict(network, name, faces, precision, device)
+        predicted = _predict(network, *inputs, precision, device)
         return 100 * float(nme(predicted, faces.points, normaliser).mean())
 
     return validate
+
+
+def _predict(
+    network: nn.Sequential,
+    pictures: Images,
+    transform: Array,
+    precision: Precision,
+    device: torch.device,
+) -> Array:
+    """Landmarks ``(N, L, 2)``, where ``transform`` ``(N, 2, 3)`` maps to the pictures' pixels."""
+    network.eval()
+    with torch.inference_mode():
+        found = [
+            to_points(forward(network, to_input(part, device), precision)).cpu()
+            for part in np.split(pictures, range(EVALUATION_BATCH, len(pictures), EVALUATION_BATCH))
+        ]
+    return apply(invert(transform), torch.cat(found).double().numpy())
 
 
 def to_input(pictures: Images, device: torch.device) -> Tensor:
