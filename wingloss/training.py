@@ -81,6 +81,11 @@ class State:
     first_loss: float | None = None
     diverged: bool = False
 
+    def report(self) -> tuple[float, float | None]:
+        """The last loss, and the last validation NME in percent, once it is known."""
+        loss = self.losses[-1] if self.losses else self.curve[-1].loss
+        return loss, self.curve[-1].val_nme if self.curve else None
+
     def checkpoint(self) -> dict:
         """Tensors, numbers and strings only, so that reading it back never runs code."""
         return {
@@ -133,29 +138,41 @@ def start(network: nn.Sequential, name: str, training: Faces, recipe: Recipe) ->
         mean = torch.as_tensor(apply(inputs, training.points).mean(axis=0, keepdims=True))
         with torch.no_grad():
             network[-1].bias.copy_(to_shape_vectors(mean)[0])  # type: ignore[operator]
-    # Biases aren't decayed: the last layer's hold the mean shape, tens of pixels, and a decay would
-    # pull them to zero faster than AdamW, whose steps are about the learning rate, can push back.
+    optimiser = make_optimiser(
+        [p for p in network.parameters() if p.ndim > 1],
+        [p for p in network.parameters() if p.ndim == 1],
+        recipe,
+    )
+    return State(0, network, optimiser, [], [])
+
+
+def make_optimiser(
+    weights: list[Tensor], biases: list[Tensor], recipe: Recipe
+) -> torch.optim.Optimizer:
+    """The recipe's optimiser.
+
+    Biases aren't decayed: the last layer's hold the mean shape, tens of pixels, and a decay would
+    pull them to zero faster than AdamW, whose steps are about the learning rate, can push back.
+    """
     parameters: list[dict[str, Any]] = [
-        {"params": [p for p in network.parameters() if p.ndim > 1]},
-        {"params": [p for p in network.parameters() if p.ndim == 1], "weight_decay": 0.0},
+        {"params": weights},
+        {"params": biases, "weight_decay": 0.0},
     ]
     if recipe.optimiser == "sgd":
-        optimiser: torch.optim.Optimizer = torch.optim.SGD(
+        return torch.optim.SGD(
             parameters,
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-    else:
-        optimiser = torch.optim.AdamW(
-            parameters,
-            lr=recipe.learning_rate,
-            betas=(recipe.momentum, 0.999),
-            weight_decay=recipe.weight_decay,
-            fused=True,  # one pass over the weights
-        )
-    return State(0, network, optimiser, [], [])
+    return torch.optim.AdamW(
+        parameters,
+        lr=recipe.learning_rate,
+        betas=(recipe.momentum, 0.999),
+        weight_decay=recipe.weight_decay,
+        fused=True,  # one pass over the weights
+    )
 
 
 class Samples:
