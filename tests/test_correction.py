@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wingloss.correction import corrected_frames
+from wingloss.correction import corrected_frames, displaced, frame_errors
 from wingloss.geometry import Array, apply, to_unit
 
 MEAN = np.array([[-3.0, -2.0], [3.0, -2.0], [0.0, 0.5], [-2.0, 2.0], [2.0, 2.0]])  # 6 wide, 4 high
@@ -62,3 +62,36 @@ def test_scale_and_place_of_the_mean_shape_do_not_matter():
     np.testing.assert_allclose(
         corrected_frames(points, 0.01 * MEAN + 5, MARGIN), corrected_frames(points, MEAN, MARGIN)
     )
+
+
+frames = st.tuples(
+    st.floats(-500, 500), st.floats(-500, 500), st.floats(1, 300), st.floats(-3.1, 3.1)
+).map(lambda frame: np.array([frame]))
+
+
+@given(true=frames, found=frames)
+def test_a_frames_error_leads_back_to_it(true: Array, found: Array):
+    again = displaced(true, frame_errors(found, true))
+    np.testing.assert_allclose(again[:, :3], found[:, :3], atol=1e-6)
+    np.testing.assert_allclose(to_unit(again), to_unit(found), atol=1e-6)  # but for whole turns
+
+
+def test_frame_errors_by_hand():
+    true = np.array([[10.0, 20.0, 50.0, np.pi / 2], [0.0, 0.0, 10.0, 3.0]])
+    found = np.array([[10.0, 25.0, 100.0, np.pi / 2], [0.0, 0.0, 10.0, -3.0]])
+    # the turned frame's x axis points down the picture; from 3 to -3 is less than half a turn
+    expected = [[0.1, 0, np.log(2), 0], [0, 0, 0, 2 * np.pi - 6]]
+    np.testing.assert_allclose(frame_errors(found, true), expected, atol=1e-12)
+
+
+@given(true=frames, turn=st.floats(-3, 3), scale=st.floats(0.1, 10))
+def test_errors_do_not_depend_on_how_the_face_is_seen(true: Array, turn: float, scale: float):
+    errors = np.array([[0.03, -0.02, 0.1, -0.05]])
+    cos, sin = np.cos(turn), np.sin(turn)
+
+    def seen(frames: Array) -> Array:
+        centre = scale * frames[:, :2] @ np.array([[cos, sin], [-sin, cos]])
+        return np.column_stack([centre, scale * frames[:, 2], frames[:, 3] + turn])
+
+    found = frame_errors(seen(displaced(true, errors)), seen(true))
+    np.testing.assert_allclose(found, errors, atol=1e-6)
