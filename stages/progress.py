@@ -5,6 +5,7 @@ import time
 
 try:  # a training must start on a machine that has torch and little else
     from rich import progress as bars
+    from rich.console import Console
 except ImportError:
     bars = None  # type: ignore[assignment]
 
@@ -37,13 +38,16 @@ class Progress:
     def tell(self, done: int, loss: float, nme: float | None) -> None:
         """``done`` samples were seen; the last loss, and the last validation NME in percent."""
         now = time.monotonic()
-        if self.bar and now - self.shown > BAR_SECONDS:
-            self.bar.update(self.task, completed=done, about=self._about(done, loss, nme, now))
-            self.shown = now
         if now - self.logged > LOG_SECONDS:
+            self.__exit__()  # a line would be written into the bar
             about = self._about(done, loss, nme, now)
             log.info("%s: %d of %d samples, %s", self.title, done, self.total, about)
+            self.__enter__()
             self.logged = now
+        if self.bar and now - self.shown > BAR_SECONDS:
+            about = self._about(done, loss, nme, now)
+            self.bar.update(self.task, completed=done, about=about, refresh=True)
+            self.shown = now
 
     def _about(self, done: int, loss: float, nme: float | None, now: float) -> str:
         rate = (done - self.first) / (now - self.began)
@@ -56,7 +60,6 @@ class Progress:
 
 
 def _bar() -> "bars.Progress":
-    from rich.console import Console
-
     columns = (bars.TextColumn("{task.description}"), bars.BarColumn(None), "{task.fields[about]}")
-    return bars.Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return bars.Progress(*columns, console=console, transient=True, auto_refresh=False)
