@@ -34,7 +34,7 @@ class DeviceFaces:
     def of(cls, faces: Faces, device: torch.device) -> "DeviceFaces":
         """The same faces on ``device``."""
         return cls(
-            torch.as_tensor(np.asarray(faces.crops), device=device),
+            torch.as_tensor(np.array(faces.crops), device=device),
             torch.as_tensor(faces.points, dtype=torch.float32, device=device),
             torch.as_tensor(faces.to_unit, dtype=torch.float32, device=device),
         )
