@@ -101,9 +101,10 @@ def measure(ways: list[Way]) -> list[dict[str, Measured]]:
             process = context.Process(target=_serve, args=(way, theirs))
             process.start()
             theirs.close()  # so that a process that dies is noticed
-            ours.recv()
             pipes[way.name].append(ours)
             processes.append(process)
+    for pipe in sum(pipes.values(), []):
+        pipe.recv()  # it is warm
     rounds = [{way.name: _call(pipes[way.name]) for way in ways} for _ in range(ROUNDS)]
     for pipe in sum(pipes.values(), []):
         pipe.send(False)
