@@ -31,19 +31,20 @@ def run(dataset: str, target: Path) -> None:
     mirror = os.environ.get("WINGLOSS_MIRROR", "")
     remote = mirror if mirror.startswith(("http://", "https://")) else None
     incoming = Path(layout.INCOMING.format(dataset=dataset))
+    downloads = Path(layout.DOWNLOADS.format(dataset=dataset))
     places = [Path(mirror) / dataset, incoming] if mirror and not remote else [incoming]
     place = next((place for place in places if _holds(place, rules, published)), None)
     if place is None:
         if published is None or (not remote and (mirror or published.ask)):
             raise UserError(_page(places, rules, published))
-        place = Path(layout.DOWNLOADS.format(dataset=dataset))
+        place = downloads
         try:
             for archive in published.archives:
                 _fetch(archive, place, f"{remote.rstrip('/')}/{dataset}" if remote else None)
         except UserError as error:
             raise UserError(f"{error}\n{_page(places, rules, published)}") from error
     with whole_folder(target) as new:
-        _fill(new, place, published)
+        _fill(new, place, published, fetched=place == downloads)
         if not any((new / part.path).exists() for part in rules.parts if part.split == "train"):
             wanted = ", ".join(part.path for part in rules.parts)
             raise UserError(f"{place}: no training part of {dataset} there; expected {wanted}")
@@ -81,27 +82,33 @@ def _fetch(archive: Archive, folder: Path, mirror: str | None) -> None:
         fetch.fetch(urls, folder / piece, None, None)
 
 
-def _fill(new: Path, place: Path, published: Source | None) -> None:
-    """Copies a folder's files and unpacks the published archives in it, after checking them."""
+def _fill(new: Path, place: Path, published: Source | None, fetched: bool) -> None:
+    """Copies a folder's files and unpacks the published archives in it, after checking them.
+
+    What was fetched and is no archive is deleted, so that the next run fetches it again.
+    """
     packed: set[Path] = set()
     for archive in published.archives if published else []:
         pieces = _pieces(place, archive)
         if not pieces:
             continue
         packed.update(pieces)
-        into = new / archive.into
-        if len(pieces) == 1:
-            _deliver(pieces[0], archive, into)
-            continue
-        log.info("joining %d pieces of %s", len(pieces), archive.file)
-        whole = new / f".{archive.file}"
-        join(pieces, whole)
-        _deliver(whole, archive, into)
-        whole.unlink()
+        try:
+            _deliver(pieces, archive, new)
+        except UserError:
+            for piece in pieces if fetched else []:
+                fetch.forget(piece)
+            raise
     _copy(place, new, packed)
 
 
-def _deliver(path: Path, archive: Archive, into: Path) -> None:
+def _deliver(pieces: list[Path], archive: Archive, new: Path) -> None:
+    """Checks a published file and unpacks or copies it; joins its pieces first."""
+    path, into = pieces[0], new / archive.into
+    if len(pieces) > 1:
+        log.info("joining %d pieces of %s", len(pieces), archive.file)
+        path = new / f".{archive.file}"
+        join(pieces, path)
     fetch.check(path, archive.bytes, archive.sha256)
     if is_archive(Path(archive.file)):
         log.info("unpacking %s", path)
@@ -109,6 +116,8 @@ def _deliver(path: Path, archive: Archive, into: Path) -> None:
     else:
         into.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, into / archive.file)
+    if len(pieces) > 1:
+        path.unlink()
 
 
 def _copy(place: Path, new: Path, left_out: set[Path]) -> None:
@@ -140,7 +149,7 @@ def _page(places: list[Path], rules: Protocol, published: Source | None) -> str:
             *(f"  {archive.file}" for archive in published.archives),
         ]
     else:
-        lines += [f"Put there what {rules.name}'s protocol names: (docs/own-data.md)"]
+        lines += [f"Put your pictures under {places[-1]}/ (docs/own-data.md)"]
     lines += [
         "unpacked, these are needed (test parts may come later):",
         *(f"  {part.path}" for part in rules.parts),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from stages import command, files, layout, predicting
 from stages.command import log
-from stages.faces import frames_of, read_frames
+from stages.faces import face_boxes, frames_of, read_frames
 from stages.layout import Run
 from stages.params import load
 from wingloss import metrics, protocol
@@ -33,7 +33,7 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
             predicting.predict(cell, stage, split, rows, frames, params.context, rules)
         )
     points = files.points(samples, rules.n_landmarks)
-    boxes = samples[["box_x0", "box_y0", "box_x1", "box_y1"]].to_numpy(np.float64)
+    boxes = face_boxes(samples)
     lengths = metrics.normalisers(points, boxes, rules)
     found = np.concatenate(predicted)
     with (

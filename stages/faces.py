@@ -41,6 +41,11 @@ def frames_of(samples: pd.DataFrame) -> Array:
     return samples[[f"frame_{name}" for name in FRAME]].to_numpy(np.float64)
 
 
+def face_boxes(samples: pd.DataFrame) -> Array:
+    """The face boxes ``(N, 4)`` in image pixels: x_min, y_min, x_max, y_max."""
+    return samples[["box_x0", "box_y0", "box_x1", "box_y1"]].to_numpy(np.float64)
+
+
 def read_faces(
     dataset: str,
     split: str,

@@ -68,6 +68,12 @@ def fetch(urls: list[str], target: Path, size: int | None, sha256: str | None) -
     raise UserError("; ".join(faults))
 
 
+def forget(target: Path) -> None:
+    """Deletes a downloaded file that has turned out to be of no use, and its recorded hash."""
+    target.unlink(missing_ok=True)
+    _hash_of(target).unlink(missing_ok=True)
+
+
 def recorded(target: Path) -> str | None:
     """The hash that the first download of a file had, if there was one."""
     path = _hash_of(target)
@@ -158,7 +164,7 @@ def _go_on(session: requests.Session, url: str, partial: Path, size: int | None)
             have = 0
             _forget(partial)
             _keep_mark(mark, answer)
-        elif not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        elif not (have and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")):
             _forget(partial)
             return "the server sends another range than asked for"
         length = answer.headers.get("Content-Length", "")
@@ -182,8 +188,10 @@ def _go_on(session: requests.Session, url: str, partial: Path, size: int | None)
 
 def _keep_mark(mark: Path, answer: requests.Response) -> None:
     """Keeps what tells this version of the file from others; without it nothing is resumed."""
-    version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-    if version and not version.startswith("W/"):
+    tag = answer.headers.get("ETag", "")
+    weak = not tag or tag.startswith("W/")  # of no use to a request for a range
+    version = answer.headers.get("Last-Modified") if weak else tag
+    if version:
         mark.write_text(version, encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from stages import files, layout, store
-from stages.faces import context_maps, frames_of, read_faces, read_frames
+from stages.faces import context_maps, face_boxes, frames_of, read_faces, read_frames
 from stages.layout import Run
 from stages.params import Context, Params
 from wingloss import networks, protocol, training
@@ -80,7 +80,7 @@ class Job:
         rows = self.samples(split)
         faces = read_faces(self.dataset, split, rows, self.seen_frames(rows), self.context, rules)
         small = shrink(faces, networks.ARCHITECTURES[self.network].input_size)
-        boxes = rows[["box_x0", "box_y0", "box_x1", "box_y1"]].to_numpy(np.float64)
+        boxes = face_boxes(rows)
         points = files.points(rows, rules.n_landmarks)
         scale = np.sqrt(np.linalg.det(context_maps(rows, self.context)[:, :, :2]))
         scale = scale * small.crops.shape[1] / faces.crops.shape[1]

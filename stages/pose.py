@@ -10,6 +10,8 @@ from stages.faces import frames_of
 from wingloss import pose, protocol
 from wingloss.geometry import apply, to_unit
 
+ASYMMETRIC = 0.5  # of a face's size (the landmarks' root mean square distance from their centre)
+
 
 def run(dataset: str) -> None:
     """Writes data/pose/DATASET: model.json and coefficients.csv."""
@@ -34,6 +36,14 @@ def run(dataset: str) -> None:
             ),
         }
     )
+    apart = pose.asymmetry(model.mean, rules.flip_permutation)
+    if apart.max() > ASYMMETRIC:
+        log.warning(
+            "landmark %d of the mean face lies far from its mirror image: are flip_pairs in %s "
+            "right?",
+            apart.argmax(),
+            protocol.path(dataset).name,
+        )
     files.write_table(Path(layout.COEFFICIENTS.format(dataset=dataset)), table, digits=9)
     files.write_json(
         Path(layout.POSE.format(dataset=dataset)),

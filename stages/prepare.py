@@ -48,6 +48,10 @@ def run(dataset: str) -> None:
         _judge(dataset, bad, params)
         folders = ", ".join(part.path for part in rules.parts if part.split == "train")
         raise UserError(f"{root}: no training pictures; expected some in {folders}")
+    if not any((root / record.image).is_file() for record in records):
+        raise UserError(
+            f"{root}: none of the {len(records)} pictures is there, {records[0].image} say"
+        )
     samples = _table(records, params.dataset[dataset])
     with ExitStack() as outputs:  # all of them or none
         whole = np.ones(len(samples), dtype=bool)
@@ -259,6 +263,8 @@ def _picture(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
+    except FileNotFoundError:
+        raise BadSample(f"{path}: no such picture") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadSample(f"{path}: not a whole picture ({error})") from error
 

@@ -367,6 +367,21 @@ def test_what_was_fetched_is_not_fetched_again(
     assert (project.root / "data/downloads/cofw/COFW_color.zip.sha256").exists()
 
 
+def test_a_log_in_page_in_place_of_an_archive_is_forgotten(
+    project: Project, call: Callable, server: Server, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WRITERS["cofw"](project.root / "work/tree", train=6, test=2)
+    (good,) = pack(project.root / "work/tree", "cofw").values()
+    server.files["/cofw/COFW_color.zip"] = b"<html>log in</html>"
+    monkeypatch.setenv("WINGLOSS_MIRROR", server.address)
+    status, said = call(project, download, dataset="cofw")
+    assert status == 1
+    assert "error: data/downloads/cofw/COFW_color.zip: not a whole archive (" in said
+    assert not left(project.root / "data/downloads/cofw")
+    server.files["/cofw/COFW_color.zip"] = good
+    assert call(project, download, dataset="cofw")[0] == 0
+
+
 @pytest.mark.parametrize("dataset", ["aflw", "wflw"])
 def test_what_must_be_asked_for_stops_with_a_page(
     project: Project, call: Callable, dataset: str

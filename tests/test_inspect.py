@@ -54,6 +54,10 @@ def test_inspect_finds_what_was_planted(finished: Project) -> None:
     said = finished.run("stages.inspect", "synthetic")
     assert f"test/000003 looks like {train} (1.000)" in said
     assert "8 faces in 8 photographs" in said and "160 to 160 px wide" in said
+    assert 0.85 < float(said.partition("pose coefficient ")[2].split()[0]) <= 1
+    counts = [sum(map(int, line.rpartition(": ")[2].split())) for line in said.splitlines()
+              if "training faces by yaw" in line]  # fmt: skip
+    assert len(counts) == 3 and counts[0] == 27 < counts[1]
     assert "a landmark outside the picture: 0.0 % of faces" in said
     sheets = {
         path.stem: cv2.imread(str(path)) for path in finished.root.glob("results/*/inspect/*")

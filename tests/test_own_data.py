@@ -12,7 +12,7 @@ import yaml
 from project import ROOT, Project
 from trees import faces, write_picture
 
-from stages import download, prepare
+from stages import download, pose, prepare
 from wingloss import protocol
 from wingloss.datasets.ibug import read_pts, write_pts
 
@@ -119,6 +119,18 @@ def test_the_pages_boxes(mine: Project, prepared: Callable) -> None:
     assert "no face box; add it, or set dataset.mine.box.source to landmarks" in said
     assert "(and 26 more bad faces, all listed above)" in said
     assert "train/0001.pts" not in said
+
+
+@pytest.mark.parametrize("pairs", ["[[0, 1], [3, 4]]", "[[0, 1]]", "[[0, 1], [2, 4]]"])
+def test_flip_pairs_are_checked_on_the_faces(
+    mine: Project, prepared: Callable, call: Callable, pairs: str
+) -> None:
+    mine.replace("wingloss/protocols/mine.yaml", "[[0, 1], [3, 4]]", pairs)
+    assert prepared()[0] == 0
+    status, said = call(mine, pose, dataset="mine")
+    assert status == 0, said
+    warned = "lies far from its mirror image: are flip_pairs in mine.yaml right?" in said
+    assert warned == (pairs != "[[0, 1], [3, 4]]")
 
 
 def test_nothing_of_ones_own_is_said_with_what_is_needed(mine: Project, prepared: Callable) -> None:

@@ -75,7 +75,7 @@ MEANING = {
     "misspelt data set": (with_value("datasets", ["300-w"]), "small letters and digits only"),
     "no such data set": (
         with_value("datasets", ["celeba"]),
-        "'celeba' has no protocol; there are 300w, aflw, cofw, synthetic, wflw",
+        "'celeba' has no protocol; there are 300w, aflw, cofw, ",
     ),
     "no budget": (
         with_value("recipes.fast.cnn7.samples", {"300w": 9}),

@@ -193,6 +193,11 @@ def nothing_there(raw: Path) -> None:
     raw.mkdir()
 
 
+def no_picture(raw: Path) -> None:
+    (raw / "afw/one_1.jpg").unlink()
+    (raw / "afw/one_1.jpg").symlink_to("nowhere.jpg")
+
+
 def no_training_picture(raw: Path) -> None:
     for folder in ("afw", "helen/trainset", "lfpw/trainset"):
         shutil.rmtree(raw / folder)
@@ -219,6 +224,7 @@ def edit_boxes(raw: Path, old: str, new: str) -> None:
         (one_point, "data/raw/300w/afw/one_1.pts: its points lie on one line or on one another"),
         (box_empty, "data/raw/300w/detector_boxes.csv:2: the box of 'afw/one_1.jpg' is empty"),
         (no_box_column, "data/raw/300w/detector_boxes.csv: no column x_max"),
+        (no_picture, "data/raw/300w/afw/one_1.jpg: no such picture"),
         (nothing_there, "data/raw/300w: no training pictures; expected some in afw, helen"),
         (no_training_picture, "data/raw/300w: no training pictures"),
     ],

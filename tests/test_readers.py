@@ -213,6 +213,7 @@ def test_a_broken_cofw_file_is_named(trees: Path, tmp_path: Path, case: str) -> 
         (np.zeros((4, 5, 5), np.uint8), "picture 2: 4 colours, not 3"),
         (np.zeros((3, 5, 5)), r"picture 2: float64 of size \(3, 5, 5\), not a picture"),
         (np.zeros((3, 0, 5), np.uint8), "picture 2: uint8 .*, not a picture"),
+        ("bomb", r"picture 2: uint8 of size \(3, 50000, 50000\), not a picture"),
         (None, "picture 2: not there"),
     ],
 )
@@ -223,7 +224,11 @@ def test_a_broken_cofw_picture_is_named(
     shutil.copy(trees / "cofw" / path.name, path)
     with h5py.File(path, "r+") as file:
         cells = file["IsTr"]
-        cells[0, 1] = file.create_dataset("bad", data=value).ref if value is not None else None
+        if isinstance(value, str):  # gigabytes of nothing, in a few bytes
+            bad = file.create_dataset(value, (3, 50000, 50000), np.uint8, chunks=(1, 500, 500))
+        elif value is not None:
+            bad = file.create_dataset("bad", data=value)
+        cells[0, 1] = None if value is None else bad.ref
     with pytest.raises(BadSample, match=rf"{path}: {message}"):
         cofw.extract(tmp_path, rules_of("cofw"))
 

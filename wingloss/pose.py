@@ -6,6 +6,7 @@ One coefficient along the shape eigenvector that controls yaw stands for a face'
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
 from sklearn.decomposition import PCA
 
@@ -61,6 +62,17 @@ def align(shapes: Array, reference: Array) -> Array:
     turned = unit @ turn
     scale = np.einsum("nlc,lc->n", turned, reference)
     return turned * scale[:, None, None]
+
+
+def asymmetry(mean: Array, flip_permutation: NDArray[np.intp]) -> Array:
+    """How far each landmark ``(L,)`` lies from its mirror image, in the face's size.
+
+    ``mean`` is ``(L, 2)``, centred and of unit norm; the size is the landmarks' root mean square
+    distance from their centre. Landmarks that are not flipped as they should be lie far apart.
+    """
+    mirrored = mean[flip_permutation] * [-1, 1]
+    apart = np.linalg.norm(align(mirrored[None], mean)[0] - mean, axis=1)
+    return apart * np.sqrt(len(mean))
 
 
 def fit(shapes: Array, mode: int) -> PoseModel:

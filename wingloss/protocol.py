@@ -117,6 +117,10 @@ def _protocol(name: str, data: Any) -> Protocol:
         subsets=_subsets(keys.take("subsets", {})),
     )
     keys.end()
+    eyes = {"pupils": protocol.pupils, "outer_eye_corners": protocol.outer_eye_corners}
+    for key, groups in eyes.items():
+        if groups and {int(protocol.flip_permutation[i]) for i in groups[0]} != set(groups[1]):
+            raise BadProtocol(f"{key}: flip_pairs don't turn the left ones into the right ones")
     lengths = {"inter_pupil": protocol.pupils, "inter_ocular": protocol.outer_eye_corners}
     if lengths.get(protocol.headline, ()) is None:
         raise BadProtocol(f"headline: {protocol.headline} needs the points of both eyes")
@@ -212,8 +216,9 @@ def _boxes(data: Any) -> Boxes:
     columns = keys.take("columns", list(CORNERS))
     if (
         not isinstance(columns, list)
-        or len(columns) != 4
-        or not {"left", "top"} <= set(columns) <= set(COLUMNS)
+        or any(name not in COLUMNS for name in columns)
+        or not len(columns) == len(set(columns)) == 4
+        or not {"left", "top"} < set(columns)
         or len({"right", "width"} & set(columns)) != 1
     ):
         raise BadProtocol(f"boxes.columns: {columns!r} should be four of {', '.join(COLUMNS)}")
@@ -224,6 +229,9 @@ def _boxes(data: Any) -> Boxes:
 
 def _subsets(data: Any) -> dict[str, int | None]:
     keys = _Keys(data, "subsets.")
+    for name in keys.left:
+        if not isinstance(name, str) or " " in name:
+            raise BadProtocol(f"subsets.{name}: a subset's name is a word")
     return {name: keys.count(name) for name in list(keys.left)}
 
 

@@ -19,6 +19,8 @@ import numpy as np
 from wingloss.datasets.record import BadSample, Found, Record, corners, stem
 from wingloss.protocol import Part, Protocol
 
+MOST_BYTES = 300_000_000  # of one picture: a file that claims more is broken
+
 
 def read(root: Path, protocol: Protocol) -> Iterator[Found]:
     """All faces, part by part, in the files' order. A part that isn't there has none.
@@ -107,12 +109,15 @@ def _matrix(file: h5py.File, name: str, columns: int, path: Path) -> np.ndarray:
 def _picture(file: h5py.File, reference: h5py.Reference, where: str) -> np.ndarray:
     """A picture ``(H, W)`` or ``(H, W, 3)`` uint8 in OpenCV's order of colours."""
     try:
-        value = file[reference][()]
+        value = file[reference]
+        dtype, shape = value.dtype, value.shape
+        if dtype != np.uint8 or len(shape) not in (2, 3) or not 0 < value.size < MOST_BYTES:
+            raise BadSample(f"{where}: {dtype} of size {shape}, not a picture")
+        picture = np.asarray(value[()])
+    except BadSample:
+        raise
     except Exception as error:  # whatever a dangling reference makes h5py raise
         raise BadSample(f"{where}: not there ({error})") from error
-    picture = np.asarray(value)
-    if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or not picture.size:
-        raise BadSample(f"{where}: {picture.dtype} of size {picture.shape}, not a picture")
     if picture.ndim == 2:
         return np.ascontiguousarray(picture.T)
     if picture.shape[0] != 3:
