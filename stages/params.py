@@ -105,9 +105,10 @@ class Context:
 
 @dataclass(frozen=True)
 class Correction:
-    """How stage one's landmarks re-box a face."""
+    """How stage one's landmarks re-box a face, and in which boxes stage two is trained."""
 
     margin: float = field(metadata={"minimum_exclusive": 0})
+    training_crops: Literal["in_sample", "matched_jitter"]
 
 
 @dataclass(frozen=True)

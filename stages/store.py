@@ -26,7 +26,8 @@ ROOT = Path(__file__).parent.parent
 # No result depends on how a stage is called, checked, logged or stored: the engines see its
 # parameters and paths for themselves.
 PLUMBING = {"stages", "wingloss", "wingloss.datasets"} | {
-    f"stages.{name}" for name in ("command", "errors", "layout", "params", "store", "typed")
+    f"stages.{name}"
+    for name in ("command", "errors", "layout", "params", "progress", "store", "typed")
 }
 CHECKPOINTS = ("checkpoint.pt", "checkpoint.before.pt")
 
@@ -86,6 +87,10 @@ class Entry:
     def finish(self, result: Path) -> None:
         """Takes the folder ``result`` as the finished training; its checkpoints go."""
         os.replace(result, self.result)
+        self.discard()
+
+    def discard(self) -> None:
+        """Deletes the checkpoints."""
         for name in CHECKPOINTS:
             (self.folder / name).unlink(missing_ok=True)
 

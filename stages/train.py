@@ -9,8 +9,9 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -22,10 +23,22 @@ from stages.errors import UserError
 from stages.job import Job
 from stages.layout import Run
 from stages.params import load
+from stages.progress import Progress
 from wingloss import model, networks, protocol, training
 
 CHECKPOINT_SECONDS = 20.0
-LOG_SECONDS = 30.0
+
+
+class Resumable(Protocol):
+    """One training, or several side by side, that can be broken off and taken up."""
+
+    step: int
+
+    def checkpoint(self) -> dict: ...
+
+    def restore(self, checkpoint: dict) -> None: ...
+
+    def report(self) -> tuple[float, float | None]: ...
 
 
 def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: int) -> None:
@@ -47,7 +60,7 @@ def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: i
 
 def _train(job: Job, inputs: dict[str, Any], entry: store.Entry) -> None:
     """Trains from the newest checkpoint, or from the start, to the finished entry."""
-    commit = _commit()
+    commit = describe_commit()
     rules = protocol.load(job.dataset)
     fitting, _ = job.faces("train")
     validating, lengths = job.faces("val")
@@ -56,11 +69,7 @@ def _train(job: Job, inputs: dict[str, Any], entry: store.Entry) -> None:
     device = training.device()
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = training.start(network, job.network, fitting, job.recipe)
-    before = 0.0
-    if checkpoint := entry.newest():
-        state.restore(checkpoint["state"])
-        before = checkpoint["seconds"]
-        log.info("going on from the checkpoint at step %d of %d", state.step, job.steps)
+    before = resume(state, entry, job)
     log.info(
         "%s: %d faces (%d after balancing), %d steps of %d, %s on %d threads",
         job.network,
@@ -84,55 +93,74 @@ def _train(job: Job, inputs: dict[str, Any], entry: store.Entry) -> None:
         rules.flip_permutation,
         device,
     )
+    seconds = attend(steps, state, entry, job, before, job.network)
+    finish(entry, job, state, {"train_seconds": seconds, "commit": commit, "inputs": inputs})
+
+
+def resume(trained: Resumable, entry: store.Entry, job: Job) -> float:
+    """Takes up the newest checkpoint, if there is one; the seconds that went before it."""
+    checkpoint = entry.newest()
+    if checkpoint is None:
+        return 0.0
+    trained.restore(checkpoint["state"])
+    log.info("going on from the checkpoint at step %d of %d", trained.step, job.steps)
+    return checkpoint["seconds"]
+
+
+def attend(
+    steps: Iterator[Any],
+    trained: Resumable,
+    entry: store.Entry,
+    job: Job,
+    before: float,
+    title: str,
+) -> float:
+    """Has ``trained`` take its steps; the seconds it took in all, ``before`` of them earlier.
+
+    Writes checkpoints, shows progress, and on SIGTERM or SIGINT ends the process.
+    """
     stopping = _Stopping()
-    began = now = saved = logged = time.monotonic()
-    first = state.step
-    for _ in steps:
-        now = time.monotonic()
-        if stopping.asked or now - saved > CHECKPOINT_SECONDS:
-            kept = entry.save({"state": state.checkpoint(), "seconds": before + now - began})
-            saved = now
-        if stopping.asked:
-            log.warning(
-                "stopped at step %d; the next run goes on from %s",
-                state.step,
-                "there" if kept else "the last checkpoint that could be written",
-            )
-            raise SystemExit(128 + stopping.asked)
-        if now - logged > LOG_SECONDS:
-            _log_progress(state, job, (state.step - first) / (now - began))
-            logged = now
+    batch = job.recipe.batch
+    began = now = saved = time.monotonic()
+    with Progress(title, trained.step * batch, job.steps * batch) as progress:
+        for _ in steps:
+            now = time.monotonic()
+            if stopping.asked or now - saved > CHECKPOINT_SECONDS:
+                kept = entry.save({"state": trained.checkpoint(), "seconds": before + now - began})
+                saved = now
+            if stopping.asked:
+                log.warning(
+                    "stopped at step %d; the next run goes on from %s",
+                    trained.step,
+                    "there" if kept else "the last checkpoint that could be written",
+                )
+                raise SystemExit(128 + stopping.asked)
+            progress.tell(trained.step * batch, *trained.report())
+    return round(before + now - began, 1)
+
+
+def finish(entry: store.Entry, job: Job, state: training.State, about: dict[str, Any]) -> None:
+    """Puts a training that has ended into the store; ``about`` goes into its manifest."""
     if state.diverged:
-        log.warning("DIVERGED at step %d: the outputs say so, and the graph goes on", state.step)
+        log.warning(
+            "DIVERGED at step %d, learning rate %.2g: the outputs say so, and the graph goes on",
+            state.step,
+            state.curve[-1].learning_rate,
+        )
     result = entry.folder / "result.new"
     shutil.rmtree(result, ignore_errors=True)
     with files.whole_file(result / "model.safetensors") as partial:
-        model.save(partial, state.network, job.network, rules.n_landmarks)
+        count = protocol.load(job.dataset).n_landmarks
+        model.save(partial, state.network, job.network, count)
     curve = pd.DataFrame([dataclasses.asdict(point) for point in state.curve])
     files.write_table(result / "curve.csv", curve)
-    manifest = _manifest(job, state, before + now - began)
-    manifest |= {"commit": commit, "key": entry.key, "inputs": inputs}
-    files.write_json(result / "manifest.json", manifest)
+    files.write_json(result / "manifest.json", _manifest(job, state) | {"key": entry.key} | about)
     entry.finish(result)
     log.info("validation NME %.2f %%", state.curve[-1].val_nme)
 
 
-def _log_progress(state: training.State, job: Job, rate: float) -> None:
-    left = (job.steps - state.step) / rate
-    log.info(
-        "%d of %d samples, loss %.2f, validation NME %s, %.0f samples/s, %d:%02d left",
-        state.step * job.recipe.batch,
-        job.steps * job.recipe.batch,
-        state.losses[-1] if state.losses else state.curve[-1].loss,
-        f"{state.curve[-1].val_nme:.2f} %" if state.curve else "not yet known",
-        rate * job.recipe.batch,
-        left // 60,
-        left % 60,
-    )
-
-
-def _manifest(job: Job, state: training.State, seconds: float) -> dict[str, Any]:
-    """What was trained, where, and how long it took."""
+def _manifest(job: Job, state: training.State) -> dict[str, Any]:
+    """What was trained, and where."""
     cuda = training.device().type == "cuda"
     return {
         "status": "diverged" if state.diverged else "trained",
@@ -140,18 +168,19 @@ def _manifest(job: Job, state: training.State, seconds: float) -> dict[str, Any]
         "dataset": job.dataset,
         "recipe": job.recipe_name,
         "steps": state.step,
+        "last_loss": state.curve[-1].loss,
+        "last_learning_rate": state.curve[-1].learning_rate,
         "samples_seen": state.step * job.recipe.batch,
-        "train_seconds": round(seconds, 1),
         "precision": job.recipe.precision,
         "threads": torch.get_num_threads(),
-        "hardware": torch.cuda.get_device_name() if cuda else _processor(),
+        "hardware": torch.cuda.get_device_name() if cuda else processor(),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name, where Linux tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -160,7 +189,7 @@ def _processor() -> str:
         return platform.machine()
 
 
-def _commit() -> str:
+def describe_commit() -> str:
     """The commit of the code, with '-dirty' where files differ from it; 'unknown' without git."""
     try:
         shown = subprocess.run(

@@ -1,15 +1,21 @@
 """Stage two's frames hold the face upright and centred, with the margin asked for."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from project import Project
 
-from wingloss.correction import corrected_frames
+from stages.faces import FRAME
+from wingloss.correction import corrected_frames, displaced, frame_errors
 from wingloss.geometry import Array, apply, to_unit
 
 MEAN = np.array([[-3.0, -2.0], [3.0, -2.0], [0.0, 0.5], [-2.0, 2.0], [2.0, 2.0]])  # 6 wide, 4 high
 MARGIN = 1.25
+RUN = ("--balance", "pdb", "--loss", "wing", "--seed", "0")
 
 
 def seen(angle: float, size: float, x: float, y: float, shape: Array = MEAN) -> Array:
@@ -61,4 +67,67 @@ def test_scale_and_place_of_the_mean_shape_do_not_matter():
     points = seen(0.3, 2, 7, 8)[None]
     np.testing.assert_allclose(
         corrected_frames(points, 0.01 * MEAN + 5, MARGIN), corrected_frames(points, MEAN, MARGIN)
+    )
+
+
+frames = st.tuples(
+    st.floats(-500, 500), st.floats(-500, 500), st.floats(1, 300), st.floats(-3.1, 3.1)
+).map(lambda frame: np.array([frame]))
+
+
+@given(true=frames, found=frames)
+def test_a_frames_error_leads_back_to_it(true: Array, found: Array):
+    again = displaced(true, frame_errors(found, true))
+    np.testing.assert_allclose(again[:, :3], found[:, :3], atol=1e-6)
+    np.testing.assert_allclose(to_unit(again), to_unit(found), atol=1e-6)  # but for whole turns
+
+
+def test_frame_errors_by_hand():
+    true = np.array([[10.0, 20.0, 50.0, np.pi / 2], [0.0, 0.0, 10.0, 3.0]])
+    found = np.array([[10.0, 25.0, 100.0, np.pi / 2], [0.0, 0.0, 10.0, -3.0]])
+    # the turned frame's x axis points down the picture; from 3 to -3 is less than half a turn
+    expected = [[0.1, 0, np.log(2), 0], [0, 0, 0, 2 * np.pi - 6]]
+    np.testing.assert_allclose(frame_errors(found, true), expected, atol=1e-12)
+
+
+@given(true=frames, turn=st.floats(-3, 3), scale=st.floats(0.1, 10))
+def test_errors_do_not_depend_on_how_the_face_is_seen(true: Array, turn: float, scale: float):
+    errors = np.array([[0.03, -0.02, 0.1, -0.05]])
+    cos, sin = np.cos(turn), np.sin(turn)
+
+    def seen(frames: Array) -> Array:
+        centre = scale * frames[:, :2] @ np.array([[cos, sin], [-sin, cos]])
+        return np.column_stack([centre, scale * frames[:, 2], frames[:, 3] + turn])
+
+    found = frame_errors(seen(displaced(true, errors)), seen(true))
+    np.testing.assert_allclose(found, errors, atol=1e-6)
+
+
+def test_matched_jitter_is_stage_ones_error_on_validation_faces(finished: Project):
+    """Training frames are off as some validation frame is; the others stay."""
+
+    def frames_by(training_crops: str) -> pd.DataFrame:
+        finished.set(**{"correction.training_crops": training_crops})
+        said = finished.run("stages.correct", "--dataset", "synthetic", "--network", "cnn6_7", *RUN)
+        assert "val: stage one's boxes are off by" in said
+        folder = "results/synthetic/models/cnn6_7/pdb/wing/seed0/frames.csv"
+        return pd.read_csv(finished.root / folder, index_col="face")
+
+    plain, jittered = frames_by("in_sample"), frames_by("matched_jitter")
+    trained = plain.split == "train"
+    pd.testing.assert_frame_equal(plain[~trained], jittered[~trained])
+    samples = pd.read_csv(finished.root / "data/prepared/synthetic/samples.csv", index_col="face")
+    samples = samples.loc[plain.index]
+    count = sum(name[0] == "x" and name[1:].isdigit() for name in samples)
+    points = np.stack(
+        [samples[[f"{axis}{i}" for i in range(count)]].to_numpy() for axis in "xy"], axis=-1
+    )
+    mean = json.loads(finished.read("data/pose/synthetic/model.json"))["mean"]
+    true = corrected_frames(points, np.array(mean), MARGIN)
+    errors = frame_errors(jittered[FRAME].to_numpy(), true)
+    validation = errors[plain.split == "val"]
+    nearest = np.abs(errors[trained][:, None] - validation[None]).max(axis=2).min(axis=1)
+    assert nearest.max() < 1e-5
+    assert (
+        np.abs(frame_errors(plain[FRAME].to_numpy(), true)[trained] - errors[trained]).max() > 0.01
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from kill_again import kill_again
 from project import TRAIN_WING, WING, Project
 from safetensors.numpy import load_file
 
@@ -85,6 +86,10 @@ def test_a_training_killed_alone_fails_its_engine_and_is_taken_up(
     assert "going on from the checkpoint at step" in said
     assert same_weights(untrained, template)
     assert not untrained.left_over()
+
+
+def test_a_training_killed_again_and_again_ends_with_the_same_bits(finished: Project) -> None:
+    assert kill_again(finished, kills=4, seed=0), "no life began from a checkpoint"
 
 
 def test_sigterm_leaves_a_checkpoint_and_no_output(template: Project, untrained: Project) -> None:

@@ -16,7 +16,7 @@ from wingloss import training
 from wingloss.augmentation import Augmentation, Faces
 from wingloss.losses import WingShape
 from wingloss.networks import build
-from wingloss.training import Objective, Recipe, State, learning_rate, order, start, train
+from wingloss.training import Objective, Recipe, Samples, State, learning_rate, start, train
 
 CPU = torch.device("cpu")
 LANDMARKS, CROP = 3, 32
@@ -132,6 +132,11 @@ def test_the_budget_is_in_samples(samples: int, steps: int):
 
 # the data order
 
+
+def order(repeats: np.ndarray, seed: int, first: int, count: int) -> np.ndarray:
+    return Samples(repeats, OBJECTIVE.augmentation, seed).order(first, count)
+
+
 repetitions = st.lists(st.integers(0, 4), min_size=1, max_size=12).filter(any).map(np.array)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -166,6 +171,24 @@ def test_seeds_and_epochs_have_orders_of_their_own():
     orders = [order(ones, seed, epoch * 30, 30) for seed in range(3) for epoch in range(3)]
     assert len({tuple(found) for found in orders}) == 9
     assert all(found.tolist() != list(range(30)) for found in orders)
+
+
+@given(seed=seeds, first=st.integers(0, 5 * training.DRAWS), cut=st.integers(0, 9))
+def test_a_samples_perturbation_depends_on_its_place_alone(seed: int, first: int, cut: int):
+    samples = Samples(REPEATS, OBJECTIVE.augmentation, seed)
+    whole = samples.draws(first, 9)
+    again = Samples(REPEATS, OBJECTIVE.augmentation, seed)
+    parts = [again.draws(first + cut, 9 - cut), again.draws(first, cut)]  # out of order
+    for name, values in vars(whole).items():
+        assert len(values) == 9
+        assert np.array_equal(values[cut:], getattr(parts[0], name))
+        assert np.array_equal(values[:cut], getattr(parts[1], name))
+
+
+def test_samples_seeds_and_epochs_have_perturbations_of_their_own():
+    samples = [Samples(REPEATS, OBJECTIVE.augmentation, seed) for seed in range(3)]
+    angles = np.concatenate([s.draws(place, 9).angle for s in samples for place in (0, 9, 5000)])
+    assert len(np.unique(angles)) == len(angles)
 
 
 # the steps
@@ -237,13 +260,13 @@ def test_trainings_differ_by_their_seed(faces: Faces):
 
 
 def test_the_steps_follow_the_order(faces: Faces, monkeypatch: pytest.MonkeyPatch):
-    recipe, seen, augment = replace(RECIPE, batch=3), [], training.augment
+    recipe, seen, perturb = replace(RECIPE, batch=3), [], training.perturb
 
     def noting(faces: Faces, chosen: np.ndarray, *rest):
         seen.extend(chosen.tolist())
-        return augment(faces, chosen, *rest)
+        return perturb(faces, chosen, *rest)
 
-    monkeypatch.setattr(training, "augment", noting)
+    monkeypatch.setattr(training, "perturb", noting)
     run(beginning(faces, recipe), faces, 6, recipe)
     assert seen == order(REPEATS, OBJECTIVE.seed, 0, 18).tolist()  # two epochs of nine
 
@@ -303,6 +326,18 @@ def test_too_high_a_rate_ends_the_training(faces: Faces):
     state = beginning(faces, recipe)
     run(state, faces, 50, recipe)
     assert state.diverged and 1 < state.step < 50
+
+
+def test_a_loss_beyond_the_bound_ends_the_training(faces: Faces, monkeypatch: pytest.MonkeyPatch):
+    state = beginning(faces)
+    (first,) = run(state, faces, 50, until=1)
+    assert not state.diverged and np.isfinite(first)
+    monkeypatch.setattr(training, "DIVERGED", 0.01)
+    again = beginning(faces)
+    again.restore(state.checkpoint())  # the bound stays with the training's own first loss
+    assert len(run(again, faces, 50)) == 1
+    assert again.diverged and again.step == 2 and again.first_loss == first
+    assert np.isfinite(again.curve[-1].loss)
 
 
 def test_a_finished_training_takes_no_more_steps(faces: Faces):

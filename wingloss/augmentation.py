@@ -78,14 +78,26 @@ def augment(
     ``chosen`` ``(B,)`` are indices of ``faces``; a face that stands there twice gets two draws.
     """
     drawn = draw(augmentation, len(chosen), rng)
-    transform = compose(unit_to_pixels(size), compose(_perturb(drawn), faces.to_unit[chosen]))
+    return perturb(faces, chosen, drawn, augmentation.blur_sigma, size, flip_permutation)
+
+
+def perturb(
+    faces: Faces,
+    chosen: NDArray[np.intp],
+    drawn: Draw,
+    blur_sigma: float,
+    size: int,
+    flip_permutation: NDArray[np.intp],
+) -> tuple[Images, Array]:
+    """What ``augment`` gives for draws ``drawn`` of the faces ``chosen`` ``(B,)``."""
+    transform = compose(unit_to_pixels(size), compose(_perturbation(drawn), faces.to_unit[chosen]))
     points = apply(transform, faces.points[chosen])
+    points[drawn.flipped] = flip(points[drawn.flipped], flip_permutation, size)
+    mirror = np.array([[-1.0, 0.0, size - 1.0], [0.0, 1.0, 0.0]])
+    transform[drawn.flipped] = compose(mirror, transform[drawn.flipped])
     pictures = _warp(faces.crops, chosen, transform, size)
-    for i in np.flatnonzero(drawn.flipped):
-        pictures[i] = pictures[i, :, ::-1].copy()
-        points[i] = flip(points[i], flip_permutation, size)
     for i in np.flatnonzero(drawn.blurred):
-        pictures[i] = cv2.GaussianBlur(pictures[i], (0, 0), augmentation.blur_sigma)
+        cv2.GaussianBlur(pictures[i], (0, 0), blur_sigma, dst=pictures[i])
     return pictures, points
 
 
@@ -118,7 +130,7 @@ def shrink(faces: Faces, size: int) -> Faces:
     return Faces(small, apply(smaller, faces.points), compose(faces.to_unit, larger))
 
 
-def _perturb(drawn: Draw) -> Array:
+def _perturbation(drawn: Draw) -> Array:
     """Maps ``(N, 2, 3)`` from the unit square to that of the turned and jittered box."""
     cos, sin = np.cos(drawn.angle), np.sin(drawn.angle)
     zero = np.zeros_like(cos)

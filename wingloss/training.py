@@ -6,7 +6,8 @@ that was broken off goes on as if nothing had happened: a checkpoint needs no ra
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wingloss.augmentation import Augmentation, Faces, Images, augment, plain
+from wingloss.augmentation import Augmentation, Draw, Faces, Images, draw, perturb, plain
 from wingloss.geometry import Array, apply, compose, invert, unit_to_pixels
 from wingloss.losses import LossKind, WingShape, landmark_loss
 from wingloss.metrics import nme
@@ -24,6 +25,8 @@ Precision = Literal["bfloat16", "float32"]
 
 EVALUATION_BATCH = 64
 CURVE_POINTS = 20  # how often a training looks at its validation faces
+DIVERGED = 100.0  # times the first step's loss: a training that gets there has failed
+DRAWS = 4096  # samples whose augmentation is drawn at once
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,13 @@ class State:
     optimiser: torch.optim.Optimizer
     curve: list[CurvePoint]
     losses: list[float]  # of the steps since the curve's last point
+    first_loss: float | None = None
     diverged: bool = False
+
+    def report(self) -> tuple[float, float | None]:
+        """The last loss, and the last validation NME in percent, once it is known."""
+        loss = self.losses[-1] if self.losses else self.curve[-1].loss
+        return loss, self.curve[-1].val_nme if self.curve else None
 
     def checkpoint(self) -> dict:
         """Tensors, numbers and strings only, so that reading it back never runs code."""
@@ -85,6 +94,7 @@ class State:
             "optimiser": self.optimiser.state_dict(),
             "curve": [asdict(point) for point in self.curve],
             "losses": self.losses,
+            "first_loss": self.first_loss,
             "diverged": self.diverged,
         }
 
@@ -95,6 +105,7 @@ class State:
         self.optimiser.load_state_dict(checkpoint["optimiser"])
         self.curve = [CurvePoint(**point) for point in checkpoint["curve"]]
         self.losses = checkpoint["losses"]
+        self.first_loss = checkpoint["first_loss"]
         self.diverged = checkpoint["diverged"]
 
 
@@ -127,45 +138,90 @@ def start(network: nn.Sequential, name: str, training: Faces, recipe: Recipe) ->
         mean = torch.as_tensor(apply(inputs, training.points).mean(axis=0, keepdims=True))
         with torch.no_grad():
             network[-1].bias.copy_(to_shape_vectors(mean)[0])  # type: ignore[operator]
-    # Biases aren't decayed: the last layer's hold the mean shape, tens of pixels, and a decay would
-    # pull them to zero faster than AdamW, whose steps are about the learning rate, can push back.
+    optimiser = make_optimiser(
+        [p for p in network.parameters() if p.ndim > 1],
+        [p for p in network.parameters() if p.ndim == 1],
+        recipe,
+    )
+    return State(0, network, optimiser, [], [])
+
+
+def make_optimiser(
+    weights: list[Tensor], biases: list[Tensor], recipe: Recipe
+) -> torch.optim.Optimizer:
+    """The recipe's optimiser.
+
+    Biases aren't decayed: the last layer's hold the mean shape, tens of pixels, and a decay would
+    pull them to zero faster than AdamW, whose steps are about the learning rate, can push back.
+    """
     parameters: list[dict[str, Any]] = [
-        {"params": [p for p in network.parameters() if p.ndim > 1]},
-        {"params": [p for p in network.parameters() if p.ndim == 1], "weight_decay": 0.0},
+        {"params": weights},
+        {"params": biases, "weight_decay": 0.0},
     ]
     if recipe.optimiser == "sgd":
-        optimiser: torch.optim.Optimizer = torch.optim.SGD(
+        return torch.optim.SGD(
             parameters,
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-    else:
-        optimiser = torch.optim.AdamW(
-            parameters,
-            lr=recipe.learning_rate,
-            betas=(recipe.momentum, 0.999),
-            weight_decay=recipe.weight_decay,
-            fused=True,  # one pass over the weights
-        )
-    return State(0, network, optimiser, [], [])
+    return torch.optim.AdamW(
+        parameters,
+        lr=recipe.learning_rate,
+        betas=(recipe.momentum, 0.999),
+        weight_decay=recipe.weight_decay,
+        fused=True,  # one pass over the weights
+    )
 
 
-def order(repeats: NDArray[np.int64], seed: int, first: int, count: int) -> NDArray[np.intp]:
-    """The training faces ``(count,)`` at places ``first``, ``first + 1``, ... of the data order.
+class Samples:
+    """What a training sees, one sample after another: which face, and how it is perturbed.
 
-    The order is one shuffle after another of all faces, each face as often as ``repeats`` ``(N,)``
-    says: the balanced training set, epoch after epoch.
+    Both follow from the seed and the sample's place alone, whatever the batches are. The last
+    epoch's shuffle and the last draws are kept, as a batch needs a few of each.
     """
-    balanced = np.repeat(np.arange(len(repeats)), repeats)
-    places = np.arange(first, first + count)
-    chosen = np.empty(count, dtype=np.intp)
-    for epoch in np.unique(places // len(balanced)):
-        shuffled = np.random.default_rng([seed, 0, epoch]).permutation(balanced)
-        inside = places // len(balanced) == epoch
-        chosen[inside] = shuffled[places[inside] % len(balanced)]
-    return chosen
+
+    def __init__(self, repeats: NDArray[np.int64], augmentation: Augmentation, seed: int) -> None:
+        """``repeats`` ``(N,)`` says how often each face stands in the balanced training set."""
+        self.balanced = np.repeat(np.arange(len(repeats)), repeats)
+        self.augmentation = augmentation
+        self.seed = seed
+        self._shuffled = lru_cache(maxsize=1)(self._shuffle)
+        self._drawn = lru_cache(maxsize=1)(self._draw)
+
+    def order(self, first: int, count: int) -> NDArray[np.intp]:
+        """The faces ``(count,)`` at places ``first``, ``first + 1``, ...
+
+        The order is one shuffle after another of the balanced set, epoch after epoch.
+        """
+        pieces = _pieces(first, count, len(self.balanced))
+        return np.concatenate([self._shuffled(epoch)[part] for epoch, part in pieces])
+
+    def draws(self, first: int, count: int) -> Draw:
+        """How the faces at places ``first``, ``first + 1``, ... are perturbed."""
+        pieces = [(self._drawn(block), part) for block, part in _pieces(first, count, DRAWS)]
+        return Draw(
+            *(
+                np.concatenate([getattr(drawn, field.name)[part] for drawn, part in pieces])
+                for field in fields(Draw)
+            )
+        )
+
+    def _shuffle(self, epoch: int) -> NDArray[np.intp]:
+        return np.random.default_rng([self.seed, 0, epoch]).permutation(self.balanced)
+
+    def _draw(self, block: int) -> Draw:
+        return draw(self.augmentation, DRAWS, np.random.default_rng([self.seed, 1, block]))
+
+
+def _pieces(first: int, count: int, size: int) -> list[tuple[int, slice]]:
+    """Places ``first`` to ``first + count`` as parts of blocks of ``size``: block and part."""
+    blocks = range(first // size, (first + max(count, 1) - 1) // size + 1)
+    return [
+        (block, slice(max(first - block * size, 0), first + count - block * size))
+        for block in blocks
+    ]
 
 
 def train(
@@ -183,17 +239,17 @@ def train(
     """Takes ``state`` to step ``steps``, yielding it after every step.
 
     ``training`` are the faces and ``repeats`` ``(N,)`` how often each stands in the balanced set;
-    ``validate`` gives the validation NME in percent. A loss that is no finite number ends the
-    training with ``state.diverged``: that is a result, not an error.
+    ``validate`` gives the validation NME in percent. A loss that is no finite number, or
+    ``DIVERGED`` times the first one, ends the training with ``state.diverged``: that is a result,
+    not an error.
     """
     size = ARCHITECTURES[name].input_size
+    samples = Samples(repeats, objective.augmentation, objective.seed)
     every = max(1, steps // CURVE_POINTS)
     while state.step < steps and not state.diverged:
         step = state.step
-        chosen = order(repeats, objective.seed, step * recipe.batch, recipe.batch)
-        rng = np.random.default_rng([objective.seed, 1, step])
-        pictures, points = augment(
-            training, chosen, objective.augmentation, rng, size, flip_permutation
+        pictures, points = batch(
+            training, samples, step * recipe.batch, recipe.batch, size, flip_permutation
         )
         rate = learning_rate(recipe, objective.loss, step, steps)
         for group in state.optimiser.param_groups:
@@ -207,7 +263,9 @@ def train(
         state.optimiser.step()
         state.losses.append(loss.item())
         state.step += 1
-        state.diverged = not math.isfinite(state.losses[-1])
+        if state.first_loss is None:
+            state.first_loss = state.losses[-1]
+        state.diverged = is_beyond(state.losses[-1], state.first_loss)
         if state.step % every == 0 or state.step == steps or state.diverged:
             seen = state.step * recipe.batch
             mean = sum(state.losses) / len(state.losses)
@@ -215,6 +273,30 @@ def train(
             state.losses = []
             state.diverged = state.diverged or not math.isfinite(state.curve[-1].val_nme)
         yield state
+
+
+def is_beyond(loss: float, first_loss: float) -> bool:
+    """Whether a training with this loss has diverged."""
+    return not (math.isfinite(loss) and loss <= DIVERGED * first_loss)
+
+
+def batch(
+    training: Faces,
+    samples: Samples,
+    first: int,
+    count: int,
+    size: int,
+    flip_permutation: NDArray[np.intp],
+) -> tuple[Images, Array]:
+    """Pictures and points in their pixels of ``count`` samples, from place ``first`` on."""
+    return perturb(
+        training,
+        samples.order(first, count),
+        samples.draws(first, count),
+        samples.augmentation.blur_sigma,
+        size,
+        flip_permutation,
+    )
 
 
 def predict(
@@ -225,16 +307,8 @@ def predict(
     device: torch.device,
 ) -> Array:
     """Landmarks ``(N, L, 2)`` in pixels of the faces' context crops."""
-    size = ARCHITECTURES[name].input_size
-    network.eval()
-    found = []
-    for first in range(0, len(faces), EVALUATION_BATCH):
-        chosen = np.arange(first, min(first + EVALUATION_BATCH, len(faces)))
-        pictures, transform = plain(faces, chosen, size)
-        with torch.inference_mode():
-            vectors = forward(network, to_input(pictures, device), precision)
-        found.append(apply(invert(transform), to_points(vectors).cpu().double().numpy()))
-    return np.concatenate(found) if found else np.empty((0, *faces.points.shape[1:]))
+    inputs = plain(faces, np.arange(len(faces)), ARCHITECTURES[name].input_size)
+    return _predict(network, *inputs, precision, device)
 
 
 def validation(
@@ -246,14 +320,32 @@ def validation(
 ) -> Callable[[nn.Sequential], float]:
     """A function that gives a network's NME on ``faces``, in percent.
 
-    ``normaliser`` ``(N,)`` is in pixels of the context crops.
+    ``normaliser`` ``(N,)`` is in pixels of the context crops. The inputs are made once.
     """
+    inputs = plain(faces, np.arange(len(faces)), ARCHITECTURES[name].input_size)
 
     def validate(network: nn.Sequential) -> float:
-        predicted = predict(network, name, faces, precision, device)
+        predicted = _predict(network, *inputs, precision, device)
         return 100 * float(nme(predicted, faces.points, normaliser).mean())
 
     return validate
+
+
+def _predict(
+    network: nn.Sequential,
+    pictures: Images,
+    transform: Array,
+    precision: Precision,
+    device: torch.device,
+) -> Array:
+    """Landmarks ``(N, L, 2)``, where ``transform`` ``(N, 2, 3)`` maps to the pictures' pixels."""
+    network.eval()
+    with torch.inference_mode():
+        found = [
+            to_points(forward(network, to_input(part, device), precision)).cpu()
+            for part in np.split(pictures, range(EVALUATION_BATCH, len(pictures), EVALUATION_BATCH))
+        ]
+    return apply(invert(transform), torch.cat(found).double().numpy())
 
 
 def to_input(pictures: Images, device: torch.device) -> Tensor:

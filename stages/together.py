@@ -1,0 +1,93 @@
+"""Many trainings in one process, side by side on one GPU, before either engine asks for them."""
+
+from contextlib import ExitStack
+
+import numpy as np
+import torch
+
+from stages import command, files, layout, store
+from stages.command import log
+from stages.errors import UserError
+from stages.job import Job
+from stages.params import load
+from stages.train import attend, describe_commit, finish, resume
+from wingloss import networks, protocol, training
+from wingloss.ensemble import Common, Ensemble, Member, train
+
+
+def run(dataset: str) -> None:
+    """Trains what DATASET's runs begin with, CNN-6 on the face boxes, into the run store.
+
+    Trainings of one kind of loss are one vectorised model, whatever their balances, seeds and Wing
+    parameters. `snakemake` and `dvc repro` then find them there. Needs the data prepared.
+    """
+    torch.set_num_threads(command.threads())
+    params = load()
+    if dataset not in params.datasets:
+        raise UserError(f"'{dataset}' is not among the datasets in params.yaml")
+    jobs: dict[str, Job] = {}
+    for cell in layout.runs(params, dataset):
+        job = Job.of(params, cell, stage=1)
+        jobs[store.Entry(layout.RUN_STORE, job.inputs()).key] = job
+    for kind in sorted({job.objective.loss for job in jobs.values()}):
+        alike = {key: job for key, job in jobs.items() if job.objective.loss == kind}
+        with ExitStack() as stack:  # by key, so that two such processes can't wait for each other
+            entries = [
+                stack.enter_context(store.Entry(layout.RUN_STORE, alike[key].inputs()).locked())
+                for key in sorted(alike)
+            ]
+            missing = [entry for entry in entries if not entry.result.exists()]
+            log.info("%s: %d of %d trainings are to be made", kind, len(missing), len(alike))
+            if missing:
+                _train([alike[entry.key] for entry in missing], missing)
+
+
+def _train(jobs: list[Job], entries: list[store.Entry]) -> None:
+    """Trains all jobs at once. Their checkpoint is one, in an entry that the store has for them."""
+    commit = describe_commit()
+    one = jobs[0]  # the faces, the network and the recipe are the same for all
+    rules = protocol.load(one.dataset)
+    fitting, _ = one.faces("train")
+    validating, lengths = one.faces("val")
+    device = training.device()
+    begun = [
+        networks.build(one.network, rules.n_landmarks, job.objective.seed).to(device)
+        for job in jobs
+    ]
+    for network in begun:
+        training.start(network, one.network, fitting, one.recipe)
+    ensemble = Ensemble(begun, one.recipe.precision, one.recipe)
+    members = [
+        Member(
+            job.objective.wing,
+            job.objective.seed,
+            files.read_table(job.repeats, face=str).repeats.to_numpy(np.int64),
+        )
+        for job in jobs
+    ]
+    common = Common(
+        one.network, one.objective.loss, one.objective.augmentation, one.recipe, one.steps
+    )
+    validate = training.validation(one.network, validating, lengths, one.recipe.precision, device)
+    keys = {
+        "together": [entry.key for entry in entries],
+        "code": store.code_hash("stages.together"),
+    }
+    with store.Entry(layout.RUN_STORE, keys).locked() as shared:
+        before = resume(ensemble, shared, one)
+        steps = train(ensemble, members, common, fitting, validate, rules.flip_permutation, device)
+        title = f"{len(jobs)} × {one.network}, {one.objective.loss}"
+        seconds = attend(steps, ensemble, shared, one, before, title)
+        for index, (job, entry) in enumerate(zip(jobs, entries, strict=True)):
+            about = {
+                "train_seconds": round(seconds / len(jobs), 1),
+                "trained_together": len(jobs),
+                "commit": commit,
+                "inputs": entry.inputs,
+            }
+            finish(entry, job, ensemble.member(index), about)
+        shared.discard()
+
+
+if __name__ == "__main__":
+    command.main(run)

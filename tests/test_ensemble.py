@@ -1,0 +1,197 @@
+"""Trainings side by side: each ends as it would by itself."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_training import CPU, LANDMARKS, OBJECTIVE, RECIPE, SGD, whole_crops
+
+from wingloss import device, training
+from wingloss.augmentation import Augmentation, Faces, draw, perturb
+from wingloss.ensemble import Common, Ensemble, Member, member_losses, train
+from wingloss.geometry import to_unit
+from wingloss.losses import WingShape, landmark_loss
+from wingloss.networks import ARCHITECTURES, Architecture, build, to_shape_vectors
+from wingloss.training import Recipe, Samples
+
+SWAP = np.array([1, 0, 2])
+MEMBERS = [
+    Member(WingShape(10, 2), 0, np.array([1, 2, 1, 3, 1, 1])),
+    Member(WingShape(4, 0.5), 0, np.array([1, 2, 1, 3, 1, 1])),
+    Member(WingShape(10, 2), 5, np.ones(6, np.int64)),
+]
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CNN-6 with few kernels: nothing here depends on their number."""
+    tiny = Architecture(64, (4, 8, 8, 8, 16), 32)
+    monkeypatch.setitem(ARCHITECTURES, "cnn6", tiny)
+
+
+@pytest.fixture(scope="module")
+def faces() -> Faces:
+    """Smooth pictures, as interpolations of noise differ by more than rounding."""
+    rng = np.random.default_rng(0)
+    y, x = np.indices((48, 48)) / 48
+    waves = rng.uniform(1, 9, (6, 3, 2)) @ np.stack([x, y]).reshape(2, -1)
+    pictures = np.rint(127.5 + 127 * np.sin(waves)).astype(np.uint8)
+    pictures = pictures.reshape(6, 3, 48, 48).transpose(0, 2, 3, 1).copy()
+    return whole_crops(pictures, rng.uniform(8, 40, (6, LANDMARKS, 2)))
+
+
+def common(recipe: Recipe = RECIPE, steps: int = 22, **changes) -> Common:
+    return replace(Common("cnn6", "wing", OBJECTIVE.augmentation, recipe, steps), **changes)
+
+
+def beginning(faces: Faces, members: list[Member], recipe: Recipe = RECIPE) -> Ensemble:
+    networks = [build("cnn6", LANDMARKS, member.seed) for member in members]
+    for network in networks:
+        training.start(network, "cnn6", faces, recipe)
+    return Ensemble(networks, recipe.precision, recipe)
+
+
+def together(
+    faces: Faces, members: list[Member], shared: Common, until: int | None = None
+) -> Ensemble:
+    begun = beginning(faces, members, shared.recipe)
+    return go_on(begun, faces, members, shared, until)
+
+
+def go_on(
+    begun: Ensemble, faces: Faces, members: list[Member], shared: Common, until: int | None = None
+) -> Ensemble:
+    for now in train(begun, members, shared, faces, lambda _: 5.0, SWAP, CPU):
+        if now.step == until:
+            break
+    return begun
+
+
+def by_itself(faces: Faces, member: Member, shared: Common) -> tuple[training.State, list[float]]:
+    """The plain loop over one member's steps, with the loss of every step."""
+    recipe = shared.recipe
+    network = build("cnn6", LANDMARKS, member.seed)
+    state = training.start(network, "cnn6", faces, recipe)
+    samples = Samples(member.repeats, shared.augmentation, member.seed)
+    losses = []
+    for step in range(shared.steps):
+        place = (step * recipe.batch, recipe.batch)
+        inputs, points = device.perturb(
+            device.DeviceFaces.of(faces, CPU),
+            torch.from_numpy(samples.order(*place)),
+            torch.from_numpy(device.pack(samples.draws(*place))),
+            shared.augmentation.blur_sigma,
+            64,
+            torch.from_numpy(SWAP),
+        )
+        for group in state.optimiser.param_groups:
+            group["lr"] = training.learning_rate(recipe, shared.loss, step, shared.steps)
+        state.optimiser.zero_grad()
+        predicted = training.forward(network, inputs, recipe.precision)
+        loss = landmark_loss(predicted, to_shape_vectors(points), shared.loss, member.wing)
+        loss.backward()
+        state.optimiser.step()
+        losses.append(loss.item())
+    return state, losses
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, replace(SGD, first_guess="mean_shape")])
+def test_members_end_as_they_would_by_themselves(faces: Faces, recipe: Recipe) -> None:
+    shared = common(recipe, steps=19)  # every step makes a point of the curve
+    all_of_them = together(faces, MEMBERS, shared)
+    for index, member in enumerate(MEMBERS):
+        alone, losses = by_itself(faces, member, shared)
+        now = all_of_them.member(index)
+        assert [point.loss for point in now.curve] == pytest.approx(losses, rel=1e-3)
+        for name, weight in alone.network.state_dict().items():
+            apart = (now.network.state_dict()[name] - weight).norm()
+            assert apart <= 1e-3 * weight.norm()
+
+
+def test_members_train_as_faces_warped_by_opencv_do(faces: Faces) -> None:
+    """The same faces, draws and rates; pictures differ by rounding."""
+    shared = common(SGD, steps=19)
+    member = MEMBERS[0]
+    state = training.start(build("cnn6", LANDMARKS, 0), "cnn6", faces, SGD)
+    objective = replace(OBJECTIVE, wing=member.wing, seed=member.seed)
+    for _ in training.train(
+        state, "cnn6", faces, member.repeats, lambda _: 5.0, objective, SGD, 19, SWAP, CPU
+    ):
+        pass
+    curve = together(faces, [member], shared).member(0).curve
+    assert [p.samples for p in curve] == [p.samples for p in state.curve]
+    assert [p.learning_rate for p in curve] == [p.learning_rate for p in state.curve]
+    assert [p.loss for p in curve] == pytest.approx([p.loss for p in state.curve], rel=0.02)
+
+
+def test_members_train_in_bfloat16(faces: Faces) -> None:
+    half = common(replace(RECIPE, precision="bfloat16"), steps=3)
+    full = common(steps=3)
+    found = [together(faces, MEMBERS, shared).member(1).curve[-1].loss for shared in (half, full)]
+    assert found[0] != found[1] and found[0] == pytest.approx(found[1], rel=0.05)
+
+
+def test_a_broken_off_ensemble_goes_on_bit_by_bit(faces: Faces) -> None:
+    shared = common(steps=42)  # two steps make a point of the curve, and so a block
+    whole = together(faces, MEMBERS[:2], shared)
+    first = together(faces, MEMBERS[:2], shared, until=22)
+    second = beginning(faces, MEMBERS[:2])
+    second.restore(first.checkpoint())
+    assert second.step == 22
+    go_on(second, faces, MEMBERS[:2], shared)
+    assert second.step == whole.step == 42 and second.curves == whole.curves
+    for name, values in whole.parameters.items():
+        assert torch.equal(second.parameters[name], values)
+
+
+def test_a_member_that_diverges_leaves_the_others_alone(faces: Faces) -> None:
+    shared = common(steps=12)
+    begun = beginning(faces, MEMBERS)
+    with torch.no_grad():
+        begun.parameters["network.0.bias"][1] = torch.nan
+    go_on(begun, faces, MEMBERS, shared)
+    healthy = together(faces, MEMBERS, shared)
+    assert begun.diverged == [None, 1, None] and begun.step == 12
+    lost = begun.member(1)
+    assert lost.diverged and lost.step == 1 and [p.samples for p in lost.curve] == [4]
+    for index in (0, 2):
+        losses = [[p.loss for p in e.member(index).curve] for e in (begun, healthy)]
+        assert losses[0] == pytest.approx(losses[1])
+
+
+@pytest.mark.parametrize("kind", ["l2", "l1", "smooth_l1", "wing"])
+def test_losses_are_the_members_own(kind) -> None:
+    predicted, target = torch.randn(2, 3, 5, 8) * 9
+    shapes = [WingShape(10, 2), WingShape(3, 0.5), WingShape(5, 1)]
+    w, epsilon = torch.tensor([(s.w, s.epsilon) for s in shapes]).T
+    found = member_losses(predicted, target, kind, w, epsilon)
+    for index, shape in enumerate(shapes):
+        expected = landmark_loss(
+            predicted[index], target[index], kind, shape if kind == "wing" else None
+        )
+        torch.testing.assert_close(found[index], expected)
+
+
+FULL = Augmentation(rotation=30, flip=0.5, box_shift=0.05, blur=0.5, blur_sigma=1)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 0.6, 2.0])
+def test_batches_on_the_device_are_opencvs(faces: Faces, sigma: float) -> None:
+    """Within OpenCV's rounding: half a grey level twice, and 32nds of a pixel on these waves."""
+    frames = np.array([[20 + i, 24, 30, 0.1 * i] for i in range(6)])
+    faces = replace(faces, to_unit=to_unit(frames))  # some look beyond their crops' edges
+    chosen = np.arange(60) % 6
+    drawn = draw(FULL, 60, np.random.default_rng(1))
+    pictures, points = perturb(faces, chosen, drawn, sigma, 64, SWAP)
+    inputs, found = device.perturb(
+        device.DeviceFaces.of(faces, CPU),
+        torch.from_numpy(chosen),
+        torch.from_numpy(device.pack(drawn)),
+        sigma,
+        64,
+        torch.from_numpy(SWAP),
+    )
+    np.testing.assert_allclose(found, points, atol=1e-3)
+    difference = 255 * inputs.permute(0, 2, 3, 1).numpy() - pictures
+    assert np.abs(difference).max() < 3 and np.abs(difference).mean() < 0.5

@@ -1,0 +1,49 @@
+"""Trainings made side by side fill the run store, and both engines take them from there."""
+
+import json
+import shutil
+import signal
+
+from project import L2, TRAIN_WING, WING, Project
+from test_kills import wait_for
+
+
+def forget(project: Project) -> None:
+    """Deletes the project's CNN-6 and all that the store knows."""
+    shutil.rmtree(project.root / ".runs")
+    for model in (WING, L2):
+        shutil.rmtree((project.root / model).parent)
+
+
+def test_trainings_made_together_are_taken_from_the_store(finished: Project) -> None:
+    forget(finished)
+    said = finished.run("stages.together", "--dataset", "synthetic")
+    assert "wing: 2 of 2 trainings are to be made" in said  # none and pdb, one of them stage one's
+    assert "l2: 1 of 1 trainings are to be made" in said
+    made = finished.trainings()
+    assert len(made) == 3
+    assert "taking it from the run store" in finished.run(*TRAIN_WING)
+    assert finished.trainings() == made
+    manifest = json.loads(finished.read(WING.replace("model.safetensors", "manifest.json")))
+    assert (manifest["status"], manifest["trained_together"]) == ("trained", 2)
+    assert manifest["steps"] == 120 and manifest["inputs"]["objective"]["loss"] == "wing"
+    said = finished.run("stages.together", "--dataset", "synthetic")
+    assert "wing: 0 of 2 trainings are to be made" in said and finished.trainings() == made
+
+
+def test_broken_off_trainings_go_on_together(finished: Project) -> None:
+    finished.set(**{"recipes.fast.cnn6.samples.synthetic": 4000})
+    forget(finished)
+    running = finished.start("stages.together", "--dataset", "synthetic")
+    wait_for(finished.checkpoints, 60)
+    running.send_signal(signal.SIGTERM)
+    said, _ = running.communicate()
+    assert running.returncode == 128 + signal.SIGTERM, said
+    said = finished.run("stages.together", "--dataset", "synthetic")
+    assert "going on from the checkpoint at step" in said
+    assert len(finished.trainings()) == 3 and not finished.checkpoints()
+
+
+def test_an_unknown_data_set_is_refused(finished: Project) -> None:
+    said = finished.run("stages.together", "--dataset", "300w", status=1)
+    assert said == "error: '300w' is not among the datasets in params.yaml\n"

@@ -1,0 +1,313 @@
+"""Many trainings of one network at once: one model whose weights have a dimension for members.
+
+Members share the network, the faces, the recipe and the kind of loss; each has its own weights,
+seed, balance, Wing parameters and learning curve, and ends as it would by itself, but for the order
+in which a processor adds. All that a step needs lies on the device, and what the host decides (data
+order, draws, learning rates) is copied there for a block of steps at once; so on a GPU a step is
+one replay of a CUDA graph, and small batches aren't bound by launches.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
+
+from wingloss import device
+from wingloss.augmentation import Augmentation, Faces
+from wingloss.losses import LossKind, WingShape, l1, l2, smooth_l1
+from wingloss.networks import ARCHITECTURES, to_shape_vectors
+from wingloss.training import (
+    CURVE_POINTS,
+    CurvePoint,
+    Precision,
+    Recipe,
+    Samples,
+    State,
+    forward,
+    is_beyond,
+    learning_rate,
+    make_optimiser,
+)
+
+BLOCK = 64  # steps for which the host decides at once, at most
+EAGER = 3  # steps before a CUDA graph is captured: libraries set themselves up in them
+
+
+@dataclass(frozen=True)
+class Member:
+    """What one training has for itself, besides its first weights."""
+
+    wing: WingShape | None
+    seed: int
+    repeats: NDArray[np.int64]  # (N,) how often each face stands in the balanced set
+
+
+@dataclass(frozen=True)
+class Common:
+    """What all members share."""
+
+    network: str
+    loss: LossKind
+    augmentation: Augmentation
+    recipe: Recipe
+    steps: int
+
+
+class Ensemble:
+    """Trainings side by side, all at the same step."""
+
+    def __init__(self, networks: list[nn.Sequential], precision: Precision, recipe: Recipe) -> None:
+        """``networks`` are the members before their first step, on the device to train on."""
+        whole = [_Whole(network, precision) for network in networks]
+        self.step = 0
+        self.whole = whole[0]  # its weights are only those of the last member looked at
+        # (M, ...) each; a layer's weights have two dimensions or more by themselves, its biases one
+        self.parameters: dict[str, Tensor] = stack_module_state(whole)[0]  # type: ignore[arg-type]
+        stacked = list(self.parameters.values())
+        self.optimiser = make_optimiser(
+            [p for p in stacked if p.ndim > 2], [p for p in stacked if p.ndim == 2], recipe
+        )
+        self.curves: list[list[CurvePoint]] = [[] for _ in networks]
+        self.losses: list[list[float]] = [[] for _ in networks]  # since each curve's last point
+        self.first_losses: list[float] = []
+        self.diverged: list[int | None] = [None] * len(networks)  # the step at which
+
+    def member(self, index: int) -> State:
+        """One member as a training by itself, until the next call.
+
+        The weights of one that has diverged are those of now, not of the step at which it did.
+        """
+        weights = {name: values[index] for name, values in self.parameters.items()}
+        self.whole.load_state_dict(weights)
+        end = self.diverged[index]
+        return State(
+            step=end or self.step,
+            network=self.whole.network,
+            optimiser=self.optimiser,
+            curve=self.curves[index],
+            losses=self.losses[index],
+            first_loss=self.first_losses[index] if self.first_losses else None,
+            diverged=end is not None,
+        )
+
+    def report(self) -> tuple[float, float | None]:
+        """Medians over the members of the last loss and the last validation NME in percent."""
+        pairs = list(zip(self.losses, self.curves, strict=True))
+        losses = [own[-1] if own else curve[-1].loss for own, curve in pairs]
+        errors = [curve[-1].val_nme for curve in self.curves if curve]
+        return float(np.median(losses)), float(np.median(errors)) if errors else None
+
+    def checkpoint(self) -> dict:
+        """Tensors, numbers and strings only, so that reading it back never runs code."""
+        return {
+            "step": self.step,
+            "parameters": self.parameters,
+            "optimiser": self.optimiser.state_dict(),
+            "curves": [[asdict(point) for point in curve] for curve in self.curves],
+            "losses": self.losses,
+            "first_losses": self.first_losses,
+            "diverged": self.diverged,
+        }
+
+    def restore(self, checkpoint: dict) -> None:
+        """Takes up ``checkpoint`` in place."""
+        self.step = checkpoint["step"]
+        with torch.no_grad():
+            for name, values in checkpoint["parameters"].items():
+                self.parameters[name].copy_(values)
+        self.optimiser.load_state_dict(checkpoint["optimiser"])
+        self.curves = [[CurvePoint(**p) for p in curve] for curve in checkpoint["curves"]]
+        self.losses = checkpoint["losses"]
+        self.first_losses = checkpoint["first_losses"]
+        self.diverged = checkpoint["diverged"]
+
+
+def train(
+    ensemble: Ensemble,
+    members: list[Member],
+    common: Common,
+    training: Faces,
+    validate: Callable[[nn.Sequential], float],
+    flip_permutation: NDArray[np.intp],
+    on: torch.device,
+) -> Iterator[Ensemble]:
+    """Takes all members to the last step, yielding after every block of steps.
+
+    ``validate`` gives a network's validation NME in percent. A member that diverges goes on without
+    being looked at; the training ends when all have.
+    """
+    every = max(1, common.steps // CURVE_POINTS)
+    samples = [Samples(m.repeats, common.augmentation, m.seed) for m in members]
+    stepper = _Stepper(ensemble, members, common, training, flip_permutation, on)
+    while ensemble.step < common.steps and None in ensemble.diverged:
+        first = ensemble.step
+        count = min(BLOCK, every - first % every, common.steps - first)
+        rates = [
+            learning_rate(common.recipe, common.loss, step, common.steps)
+            for step in range(first, first + count)
+        ]
+        losses = stepper.take(samples, first, rates)
+        ensemble.step += count
+        for index, own in enumerate(losses.T.tolist()):
+            if ensemble.diverged[index] is None:
+                _note(ensemble, index, first, own)
+        at_point = ensemble.step % every == 0 or ensemble.step == common.steps
+        for index, own in enumerate(ensemble.losses):
+            if own and (at_point or ensemble.diverged[index] is not None):
+                _add_point(ensemble, index, rates, validate, common.recipe.batch)
+        yield ensemble
+
+
+def member_losses(
+    predicted: Tensor, target: Tensor, kind: LossKind, w: Tensor, epsilon: Tensor
+) -> Tensor:
+    """Eq. 3 for each member ``(M,)``: ``landmark_loss`` of ``(M, B, 2L)`` vectors.
+
+    ``w`` and ``epsilon`` are ``(M,)``, and count for Wing (Eq. 5) alone. Nothing is asked of the
+    device, so targets that are no pixels aren't refused.
+    """
+    error = predicted - target
+    if kind == "wing":
+        size, w, epsilon = error.abs(), w[:, None, None], epsilon[:, None, None]
+        constant = w - w * torch.log1p(w / epsilon)
+        each = torch.where(size < w, w * torch.log1p(size / epsilon), size - constant)
+    else:
+        each = {"l2": l2, "l1": l1, "smooth_l1": smooth_l1}[kind](error)
+    return each.sum(dim=2).mean(dim=1)
+
+
+def _note(ensemble: Ensemble, index: int, first: int, losses: list[float]) -> None:
+    """Takes down a member's losses of the steps from ``first`` on, as far as it got."""
+    if len(ensemble.first_losses) <= index:
+        ensemble.first_losses.append(losses[0])
+    for step, loss in enumerate(losses, start=first + 1):
+        ensemble.losses[index].append(loss)
+        if is_beyond(loss, ensemble.first_losses[index]):
+            ensemble.diverged[index] = step
+            return
+
+
+def _add_point(
+    ensemble: Ensemble,
+    index: int,
+    rates: list[float],
+    validate: Callable[[nn.Sequential], float],
+    batch: int,
+) -> None:
+    """Adds a point to a member's curve; ``rates`` are those of the last block's steps."""
+    member = ensemble.member(index)
+    rate = rates[member.step - ensemble.step - 1]
+    mean = sum(member.losses) / len(member.losses)
+    nme = validate(member.network)
+    member.curve.append(CurvePoint(member.step * batch, rate, mean, nme))
+    ensemble.losses[index] = []
+    if not np.isfinite(nme):
+        ensemble.diverged[index] = member.step
+
+
+class _Whole(nn.Module):
+    """A network in its precision, as one module to be called."""
+
+    def __init__(self, network: nn.Sequential, precision: Precision) -> None:
+        super().__init__()
+        self.network = network
+        self.precision = precision
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return forward(self.network, inputs, self.precision)
+
+
+class _Stepper:
+    """Takes steps on the device, with a block's inputs and losses in tables there."""
+
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        members: list[Member],
+        common: Common,
+        training: Faces,
+        flip_permutation: NDArray[np.intp],
+        on: torch.device,
+    ) -> None:
+        self.ensemble, self.common, self.on = ensemble, common, on
+        self.shape = (len(members), common.recipe.batch)
+        self.size = ARCHITECTURES[common.network].input_size
+        self.faces = device.DeviceFaces.of(training, on)
+        self.flip_permutation = torch.as_tensor(flip_permutation, device=on)
+        wings = [(m.wing.w, m.wing.epsilon) if m.wing else (1.0, 1.0) for m in members]
+        self.w, self.epsilon = torch.tensor(wings, device=on).T
+        # one row a step of a block, and the row that the next step reads
+        each = len(members) * common.recipe.batch
+        self.chosen = torch.zeros(BLOCK, each, dtype=torch.int64, device=on)
+        self.drawn = torch.zeros(BLOCK, each, device.COLUMNS, device=on)
+        self.rates = torch.zeros(BLOCK, device=on)
+        self.losses = torch.zeros(BLOCK, len(members), device=on)
+        self.row = torch.zeros(1, dtype=torch.int64, device=on)
+        self.rate = torch.zeros((), device=on)
+        for group in ensemble.optimiser.param_groups:
+            group["lr"] = self.rate
+            group["capturable"] = on.type == "cuda"
+        self.taken = 0
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def take(self, samples: list[Samples], first: int, rates: list[float]) -> NDArray[np.float32]:
+        """Takes ``len(rates)`` steps from step ``first`` on; the losses ``(steps, M)``."""
+        count, batch = len(rates), self.shape[1]
+        chosen = [s.order(first * batch, count * batch).reshape(count, batch) for s in samples]
+        drawn = [
+            device.pack(s.draws(first * batch, count * batch)).reshape(count, batch, -1)
+            for s in samples
+        ]
+        self.chosen[:count].copy_(torch.from_numpy(np.concatenate(chosen, axis=1)))
+        self.drawn[:count].copy_(torch.from_numpy(np.concatenate(drawn, axis=1)))
+        self.rates[:count].copy_(torch.tensor(rates))
+        self.row.zero_()
+        for _ in rates:
+            self._advance()
+        return self.losses[:count].cpu().numpy()
+
+    def _advance(self) -> None:
+        """One step: on a GPU, after the first few, by replaying the graph of one."""
+        if self.on.type == "cuda" and self.taken >= EAGER:
+            if self.graph is None:
+                self.graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(self.graph):  # records the step, doesn't take it
+                    self._step()
+            self.graph.replay()
+        elif self.on.type == "cuda":  # a graph wants its first steps on a stream of their own
+            beside = torch.cuda.Stream()
+            beside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(beside):
+                self._step()
+            torch.cuda.current_stream().wait_stream(beside)
+        else:
+            self._step()
+        self.taken += 1
+
+    def _step(self) -> None:
+        """The step whose inputs stand in the tables' row ``self.row``."""
+        ensemble, common = self.ensemble, self.common
+        inputs, points = device.perturb(
+            self.faces,
+            self.chosen[self.row][0],
+            self.drawn[self.row][0],
+            common.augmentation.blur_sigma,
+            self.size,
+            self.flip_permutation,
+        )
+        self.rate.copy_(self.rates[self.row][0])
+        ensemble.optimiser.zero_grad(set_to_none=True)
+        predicted = torch.vmap(self._forward)(ensemble.parameters, inputs.unflatten(0, self.shape))
+        target = to_shape_vectors(points).unflatten(0, self.shape)
+        losses = member_losses(predicted, target, common.loss, self.w, self.epsilon)
+        losses.sum().backward()
+        ensemble.optimiser.step()
+        self.losses.index_copy_(0, self.row, losses.detach()[None])
+        self.row.add_(1)
+
+    def _forward(self, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        return functional_call(self.ensemble.whole, parameters, (inputs,))
