@@ -24,6 +24,7 @@ SOURCES = (
     "Snakefile",
     "dvc.yaml",
     "params.yaml",
+    "paper",
     "profiles",
     "stages",
     "wingloss",

@@ -63,12 +63,6 @@ def test_a_clear_difference_is_seen_and_none_is_not() -> None:
     assert (same.mean, same.low, same.high, same.p_below, same.p_above) == (0, 0, 0, 1, 1)
 
 
-def test_other_faces_share_the_seeds_that_are_drawn() -> None:
-    by_seed = np.array([[1.0], [2.0], [5.0]])
-    three, seven = (bootstrap(np.tile(by_seed, faces)) for faces in (3, 7))
-    assert three == pytest.approx(seven)
-
-
 @given(TABLES)
 def test_replicates_lie_between_the_extremes_and_repeat(table: np.ndarray) -> None:
     replicates = bootstrap(table, replicates=50)

@@ -30,8 +30,7 @@ def bootstrap(differences: Array, seed: int = 0, replicates: int = REPLICATES) -
     """Bootstrap replicates ``(R,)`` of the mean of ``differences`` ``(S, N)``: S seeds, N faces.
 
     Each replicate draws S seeds and N faces with replacement (both, because both are samples of
-    what could have been), and is the mean over the drawn pairs. With one seed only faces vary. The
-    seeds drawn depend on ``seed`` and S alone, so tables of other faces share them.
+    what could have been), and is the mean over the drawn pairs. With one seed only faces vary.
 
     Raises:
         ValueError: there is no face, or a difference is not finite (a training that diverged).
