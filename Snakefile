@@ -39,4 +39,5 @@ rule all:
         expand(layout.TABLE, dataset=PARAMS.datasets, table=paper.tables()),
         expand(layout.FIGURE, dataset=PARAMS.datasets, figure=paper.FIGURES),
         expand(layout.CLAIMS, dataset=PARAMS.datasets),
+        expand(layout.REPORT, dataset=PARAMS.datasets),
         [file for run in RUNS for file in layout.outputs(run)],

@@ -113,15 +113,8 @@ def _estimate(claim: Claim, pair: tuple[Cell, Cell], results: Results) -> Estima
     ours, theirs = (_measured(claim, one, results)[:, inside] for one in (first, second))
     if claim.gains_on is None:
         return statistics.compare(ours, claim.factor * theirs + claim.margin)
-    # Each face's weight makes the mean over all faces the relative gain on the subset, less the
-    # relative gain on the others.
-    on = first.inside(claim.gains_on)[inside]
-    weights = np.where(
-        on,
-        on.size / (on.sum() * theirs[:, on].mean()),
-        -on.size / ((~on).sum() * theirs[:, ~on].mean()),
-    )
-    return statistics.compare(100 * weights * ours, 100 * weights * theirs)
+    table = 100 * statistics.gain_contrast(ours, theirs, first.inside(claim.gains_on)[inside])
+    return statistics.compare(table, np.zeros_like(table))
 
 
 def _measured(claim: Claim, one: Scored, results: Results) -> Array:

@@ -38,7 +38,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A method: its published figures, one a column, and what stands beside them here, if anything."""
+    """A method: its published figures, one a column, and the runs that stand beside them."""
 
     method: str
     published: list[float | None]

@@ -59,7 +59,9 @@ class Loss:
 
     def __post_init__(self) -> None:
         if (self.kind == "wing") != (self.cnn6 is not None) or (self.cnn7 and not self.cnn6):
-            raise ValueError("wing needs w and epsilon under cnn6 (and cnn7); other kinds have none")
+            raise ValueError(
+                "wing needs w and epsilon under cnn6 (and cnn7); other kinds have none"
+            )
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,9 @@ class Params:
         _among("runs.cnn6_7.loss", self.runs.cnn6_7.loss, self.loss)
         for name in self.runs.cnn6_7.loss if self.runs.cnn6_7.balance else ():
             if self.loss[name].kind == "wing" and self.loss[name].cnn7 is None:
-                raise ValueError(f"loss.{name}: wing needs w and epsilon under cnn7 for cnn6_7's runs")
+                raise ValueError(
+                    f"loss.{name}: wing needs w and epsilon under cnn7 for cnn6_7's runs"
+                )
         _among("stage_one.loss", [self.stage_one.loss], ["same", *self.loss])
         for name in (*self.loss, *self.recipes):  # losses become parts of paths
             if not re.fullmatch("[a-z0-9_]+", name) or name == "same":

@@ -21,7 +21,11 @@ TEMPLATE = Path("stages/report.html.j2")
 DEVIATIONS = Path("docs/deviations.md")
 SHOWN = 10  # of the best, the median and the worst faces each
 # Whose faces are shown: the first of these that has run, else the first run.
-PREFERRED = [Cell("cnn6_7", "pdb", "wing"), Cell("cnn6", "pdb", "wing"), Cell("cnn6", "none", "wing")]
+PREFERRED = [
+    Cell("cnn6_7", "pdb", "wing"),
+    Cell("cnn6", "pdb", "wing"),
+    Cell("cnn6", "none", "wing"),
+]
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
@@ -97,7 +101,9 @@ def _figure(name: str, caption: str, dataset: str) -> dict[str, str]:
 
 def _faces(dataset: str, cell: Cell, one: Scored) -> list[dict[str, Any]]:
     """Groups of faces of the first seed, by their error: points on a blank ground."""
-    path = Run(dataset, cell.network, cell.balance, cell.loss, one.seeds[0]).path(layout.PREDICTIONS)
+    path = Run(dataset, cell.network, cell.balance, cell.loss, one.seeds[0]).path(
+        layout.PREDICTIONS
+    )
     with np.load(files.existing(path), allow_pickle=False) as data:
         chosen = data["split"] == one.split
         names = data["face"][chosen]
@@ -114,7 +120,11 @@ def _faces(dataset: str, cell: Cell, one: Scored) -> list[dict[str, Any]]:
         {
             "title": title,
             "faces": [
-                {"name": names[i], "error": one.errors[0, i], "points": _drawn(predicted[i], true[i])}
+                {
+                    "name": names[i],
+                    "error": one.errors[0, i],
+                    "points": _drawn(predicted[i], true[i]),
+                }
                 for i in chosen_faces
             ],
         }

@@ -96,7 +96,7 @@ def read(params: Params, dataset: str) -> Results:
 
 
 def how_to_run(cells: list[Cell], results: Results) -> list[str]:
-    """What to set in params.yaml so that the cells run, and how long that takes by measured rates."""
+    """What to set in params.yaml so that the cells run, and how long that takes, if known."""
     said = []
     for network in dict.fromkeys(cell.network for cell in cells):
         own = [cell for cell in cells if cell.network == network]
@@ -109,15 +109,13 @@ def how_to_run(cells: list[Cell], results: Results) -> list[str]:
             for key in ("balance", "loss")
         )
         each, seeds = results.minutes(network), len(results.any.seeds)
-        time = (
-            f"; about {max(1, round(each * len(own) * seeds))} minutes of one thread more, projected"
-            " from the runs that are there"
-            if each
-            else "; nothing has been run yet that tells how long it takes"
-        )
+        time = "nothing has been run yet that tells how long it takes"
+        if each:
+            total = max(1, round(each * len(own) * seeds))
+            time = f"about {total} minutes more, projected from what the runs here took each"
         said.append(
-            f"Not run: {len(own)} cells of {network}. Set `runs.{network}: {{balance: [{balances}], "
-            f"loss: [{losses}]}}` in params.yaml and run `snakemake --cores all`{time}."
+            f"Not run: {len(own)} cells of {network}. Set `runs.{network}: {{balance: [{balances}],"
+            f" loss: [{losses}]}}` in params.yaml and run `snakemake --cores all`; {time}."
         )
     return said
 

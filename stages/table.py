@@ -33,15 +33,24 @@ def run(dataset: str, table: str) -> None:
 
 
 def compare(table: Table, results: Results) -> pd.DataFrame:
-    """A row a cell: the published figure, the mean and deviation over seeds here, the difference."""
+    """A row a cell: the published figure, mean and deviation over seeds here, the difference."""
     rows = []
     for row in table.rows:
         for i, column in enumerate(table.columns):
             here, std, seeds, status = _here(row, i, column, table, results)
-            published = row.published[i]
-            paper_figure = np.nan if published is None else published
+            figure = row.published[i]
+            published = np.nan if figure is None else figure
             rows.append(
-                [row.method, column.name, paper_figure, here, std, here - paper_figure, seeds, status]
+                [
+                    row.method,
+                    column.name,
+                    published,
+                    here,
+                    std,
+                    here - published,
+                    seeds,
+                    status,
+                ]
             )
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -22,6 +22,7 @@ SOURCES = (
     ".dvcignore",
     ".gitignore",
     "Snakefile",
+    "docs/deviations.md",
     "dvc.yaml",
     "params.yaml",
     "paper",

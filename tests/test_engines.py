@@ -17,11 +17,12 @@ RULES = {
     **dict.fromkeys(("cnn6", "cnn6_7_stage1", "cnn6_7_stage2"), "workflow/rules/train.smk"),
     "correct": "workflow/rules/train.smk",
     **dict.fromkeys(("evaluate_cnn6", "evaluate_cnn6_7", "summary"), "workflow/rules/evaluate.smk"),
-    **dict.fromkeys(("table", "claims", "figure"), "workflow/rules/paper.smk"),
+    **dict.fromkeys(("table", "claims", "figure", "report_page"), "workflow/rules/paper.smk"),
 }  # fmt: skip
 MODULES = {"cnn6": "train", "cnn6_7_stage1": "train", "cnn6_7_stage2": "train"} | {
     "evaluate_cnn6": "evaluate",
     "evaluate_cnn6_7": "evaluate",
+    "report_page": "report",
 }
 
 # Parameters to lay the graphs out for, by name; the committed ones are the first.
@@ -86,7 +87,7 @@ def test_both_engines_have_the_same_graph(graphs: dict[str, dict], variant: str)
 def test_the_graph_is_what_the_parameters_ask_for(graphs: dict[str, dict]) -> None:
     """Counted by hand, so that equal graphs can't be equally empty."""
     data, cnn6, cnn6_7 = 4, 2, 4  # stages a data set, and a run of each network
-    results = 1 + 7 + 1 + 6  # a data set: summary, tables, claims, figures
+    results = 1 + 7 + 1 + 6 + 1  # a data set: summary, tables, claims, figures, report
     counts = {variant: len(graph["snakemake"]) for variant, graph in graphs.items()}
     assert counts == {
         "as committed": data + 8 * cnn6 + cnn6_7 + results,

@@ -2,7 +2,11 @@
 
 import io
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
+from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
@@ -10,7 +14,7 @@ import pytest
 import yaml
 from project import ROOT, Project
 
-from stages import claims, layout, paper, table
+from stages import claims, figure, layout, paper, table
 from stages.errors import UserError
 from stages.layout import Run
 from stages.params import load
@@ -223,3 +227,72 @@ def test_a_bad_entry_is_one_line(tmp_path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(paper, "TABLES", path)
     with pytest.raises(UserError, match=r"table1: CCL \(CVPR 2016\): one published figure"):
         paper.tables()
+
+
+def test_the_figures_are_drawn_whole(finished: Project, call: Callable) -> None:
+    """All six, from the tiny project's runs; and twice the same to the byte."""
+    for name in paper.FIGURES:
+        files = [f"results/synthetic/figures/{name}.{kind}" for kind in ("svg", "png")]
+        before = [finished.read(file) for file in files]
+        status, said = call(finished, figure, dataset="synthetic", figure=name)
+        assert status == 0, said
+        assert [finished.read(file) for file in files] == before
+    drawn = finished.read("results/synthetic/figures/figure4.svg").decode()
+    assert "not run" not in drawn
+
+
+class Page(HTMLParser):
+    """What a page refers to, and whether its tags are closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.references += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "link", "img", "br", "path", "circle", "hr"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("path", "circle"):
+            assert self.open.pop() == tag
+
+
+def test_the_report_needs_nothing_but_itself(finished: Project) -> None:
+    html = finished.read("results/synthetic/report.html").decode()
+    page = Page()
+    page.feed(html)
+    assert not page.open
+    assert page.references and all(one.startswith("data:") for one in page.references)
+    assert "http" not in re.sub(r"data:[^\"]*", "", html).replace("http://www.w3.org", "")
+    for words in ("Table 7.", "Figure 6.", "faces</h3>", "SHA-256 of", 'class="verdict', "not run"):
+        assert words in html
+    assert html.count("<svg") == 3 * 8  # best, median and worst of eight test faces
+
+
+def test_a_browser_shows_the_report_without_complaint(finished: Project) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium here: its console could not be watched")
+    done = subprocess.run(
+        [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+            f"--user-data-dir={finished.root / 'browser'}", "--dump-dom",
+            (finished.root / "results/synthetic/report.html").as_uri(),
+        ],
+        text=True, capture_output=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "CONSOLE" not in done.stderr
+    assert "Where it comes from" in done.stdout
+
+
+def test_a_deleted_table_comes_back_without_training(finished: Project) -> None:
+    made = finished.trainings()
+    path = finished.root / "results/synthetic/tables/table3.csv"
+    before = path.read_bytes()
+    path.unlink()
+    said = finished.snakemake("table3")
+    assert path.read_bytes() == before and finished.trainings() == made
+    assert "1 of 1 job" in said

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wingloss.statistics import bootstrap, compare, estimate, holm
+from wingloss.statistics import bootstrap, compare, estimate, gain_contrast, holm
 
 TABLES = arrays(
     np.float64,
@@ -77,6 +77,21 @@ def test_a_diverged_training_is_refused(bad: float) -> None:
         bootstrap(np.array([[1.0, bad]]))
     with pytest.raises(ValueError, match="at least one"):
         bootstrap(np.empty((2, 0)))
+
+
+def test_a_gain_on_some_faces_against_the_others() -> None:
+    """From 4 to 2 on two faces (-50 %) and from 4 to 3 on the other four (-25 %), by hand."""
+    on = np.array([True, True, False, False, False, False])
+    second = np.array([[3.0, 5.0, 2.0, 6.0, 4.0, 4.0]])
+    first = np.where(on, second / 2, 0.75 * second)
+    table = gain_contrast(first, second, on)
+    assert table.mean() == pytest.approx(-0.25)
+    # every face gains its group's share exactly, so nothing is left to vary
+    assert bootstrap(table) == pytest.approx(-0.25)
+    first[0, 0] += 1
+    varied = gain_contrast(first, second, on)
+    assert varied.mean() == pytest.approx(-3 / 8 + 1 / 4)
+    assert bootstrap(varied).std() > 0.05
 
 
 def test_holm_by_hand() -> None:

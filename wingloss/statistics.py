@@ -7,7 +7,7 @@ the table of their differences.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from wingloss.geometry import Array
 
@@ -71,6 +71,26 @@ def compare(first: Array, second: Array, seed: int = 0) -> Estimate:
     """
     differences = first - second
     return estimate(float(differences.mean()), bootstrap(differences, seed))
+
+
+def gain_contrast(first: Array, second: Array, on: NDArray[np.bool_]) -> Array:
+    """A table ``(S, N)`` to bootstrap: does ``first`` gain more over ``second`` on some faces?
+
+    Its mean is the relative change of the error, from ``second`` to ``first``, on the faces where
+    ``on`` ``(N,)`` is true less that on the others; negative where the gain is larger on them. Both
+    ratios are linearised about their values (delta method), so that a resampled mean has their
+    variance and not that of the groups' sizes.
+    """
+    table = np.zeros_like(first)
+    contrast = 0.0
+    for group, sign in ((on, 1), (~on, -1)):
+        ours, theirs = first[:, group], second[:, group]
+        base = theirs.mean()
+        change = float((ours - theirs).mean() / base)
+        contrast += sign * change
+        rest = ours - theirs - change * theirs
+        table[:, group] = sign * rest / base * (group.size / group.sum())
+    return contrast + table
 
 
 def holm(p_values: ArrayLike) -> Array:

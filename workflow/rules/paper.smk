@@ -1,4 +1,4 @@
-# The paper's tables, claims and figures, from the predictions of all runs.
+# The paper's tables, claims and figures, and the page on all of them, from the predictions of all runs.
 
 
 def all_predictions(wildcards):
@@ -71,6 +71,32 @@ rule figure:
         science=science("runs", "seeds"),
     shell:
         "python -m stages.figure --dataset {wildcards.dataset} --figure {wildcards.figure}"
+
+
+rule report_page:
+    input:
+        code_files("stages.report"),
+        protocol_file,
+        "stages/report.html.j2",
+        "docs/deviations.md",
+        paper.TABLES,
+        expand(layout.TABLE, table=paper.tables(), allow_missing=True),
+        expand(layout.FIGURE, figure=paper.FIGURES, allow_missing=True),
+        layout.CLAIMS,
+        layout.VERDICTS,
+        all_predictions,
+    output:
+        report(layout.REPORT, caption="../report/report.rst", category="Report"),
+    log:
+        "logs/report/{dataset}.log",
+    conda:
+        "../environment.yaml"
+    resources:
+        work=4,
+    params:
+        science=science("runs", "seeds"),
+    shell:
+        "python -m stages.report --dataset {wildcards.dataset}"
 
 
 # `snakemake --cores all table3 figure4` makes these, of every data set.
