@@ -121,7 +121,8 @@ def _measured(claim: Claim, one: Scored, results: Results) -> Array:
     """The claim's measure of each face ``(S, N)``, in percent."""
     if claim.measure == "nme":
         return one.errors
-    return 100.0 * (one.errors > 100 * LARGE * protocol.load(results.dataset).threshold)
+    limit = 100 * LARGE * protocol.load(results.dataset).threshold
+    return np.where(one.errors > limit, 100.0, 0.0)
 
 
 def _formula(claim: Claim, first: Cell, second: Cell) -> str:
