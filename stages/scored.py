@@ -105,17 +105,19 @@ def how_to_run(cells: list[Cell], results: Results) -> list[str]:
             continue
         asked = [cell for cell in results.cells if cell.network == network]
         balances, losses = (
-            ", ".join(dict.fromkeys(getattr(cell, key) for cell in [*asked, *own]))
+            list(dict.fromkeys(getattr(cell, key) for cell in [*asked, *own]))
             for key in ("balance", "loss")
         )
+        new = len(balances) * len(losses) - len(asked)  # a grid may hold more than what is missing
         each, seeds = results.minutes(network), len(results.any.seeds)
         time = "nothing has been run yet that tells how long it takes"
         if each:
-            total = max(1, round(each * len(own) * seeds))
+            total = max(1, round(each * new * seeds))
             time = f"about {total} minutes more, projected from what the runs here took each"
+        grid = f"{{balance: [{', '.join(balances)}], loss: [{', '.join(losses)}]}}"
         said.append(
-            f"Not run: {len(own)} cells of {network}. Set `runs.{network}: {{balance: [{balances}],"
-            f" loss: [{losses}]}}` in params.yaml and run `snakemake --cores all`; {time}."
+            f"Not run: {len(own)} cells of {network}. Set `runs.{network}: {grid}` in params.yaml"
+            f" and run `snakemake --cores all`: {new * seeds} runs, {time}."
         )
     return said
 

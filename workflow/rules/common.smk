@@ -63,6 +63,12 @@ def science(*keys):
     return values
 
 
+def all_predictions(wildcards):
+    """Those of every run of the data set."""
+    own = [run for run in RUNS if run.dataset == wildcards.dataset]
+    return [run.path(layout.PREDICTIONS) for run in own]
+
+
 def of(network, pattern, stage=""):
     """A pattern of layout.py for one network and, where it has one, one stage."""
     return pattern.replace("{network}", network).replace("{stage}", str(stage))

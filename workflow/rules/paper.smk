@@ -1,12 +1,6 @@
 # The paper's tables, claims and figures, and the page on all of them, from the predictions of all runs.
 
 
-def all_predictions(wildcards):
-    """Those of every run of the data set."""
-    own = [run for run in RUNS if run.dataset == wildcards.dataset]
-    return [run.path(layout.PREDICTIONS) for run in own]
-
-
 rule table:
     input:
         code_files("stages.table"),
