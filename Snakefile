@@ -19,6 +19,7 @@ configfile: "params.yaml"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/paper.smk"
 
 
 refuse_overrides(config)
@@ -35,4 +36,8 @@ rule all:
         expand(layout.SUMMARY, dataset=PARAMS.datasets),
         expand(layout.METRICS, dataset=PARAMS.datasets),
         expand(layout.HISTOGRAM, dataset=PARAMS.datasets),
+        expand(layout.TABLE, dataset=PARAMS.datasets, table=paper.tables()),
+        expand(layout.FIGURE, dataset=PARAMS.datasets, figure=paper.FIGURES),
+        expand(layout.CLAIMS, dataset=PARAMS.datasets),
+        expand(layout.REPORT, dataset=PARAMS.datasets),
         [file for run in RUNS for file in layout.outputs(run)],

@@ -71,6 +71,9 @@ def _about(cell: Run) -> dict:
         "train_seconds": round(sum(m["train_seconds"] for m in made), 1),
         "samples_seen": sum(m["samples_seen"] for m in made),
         "commit": last["commit"],
+        "hardware": last["hardware"],
+        "versions": {"Python": last["python"], "torch": last["torch"]},
+        "data": last["inputs"]["data"],
     }
 
 

@@ -27,6 +27,13 @@ PREDICTIONS_FOLDER = "results/{dataset}/predictions"
 PREDICTIONS = PREDICTIONS_FOLDER + "/{network}/{balance}/{loss}/seed{seed}.npz"
 CED = "results/{dataset}/ced/{network}-{balance}-{loss}-seed{seed}.csv"
 
+TABLE = "results/{dataset}/tables/{table}.csv"
+TABLE_TEXT = "results/{dataset}/tables/{table}.md"
+FIGURE = "results/{dataset}/figures/{figure}.svg"
+FIGURE_PIXELS = "results/{dataset}/figures/{figure}.png"
+CLAIMS = "results/{dataset}/claims.json"
+VERDICTS = "results/{dataset}/verdicts.json"
+REPORT = "results/{dataset}/report.html"
 SUMMARY = "results/{dataset}/summary.csv"
 METRICS = "results/{dataset}/metrics"
 INSPECT = "results/{dataset}/inspect/{name}.jpg"
@@ -41,6 +48,23 @@ STAGES = {"cnn6": ("cnn6",), "cnn6_7": ("cnn6", "cnn7")}
 
 
 @dataclass(frozen=True)
+class Cell:
+    """What the paper's tables compare: a network, what balances its data, and its loss."""
+
+    network: str
+    balance: str
+    loss: str
+
+    @classmethod
+    def of(cls, name: str) -> "Cell":
+        """From ``network/balance/loss``."""
+        return cls(*name.split("/"))
+
+    def __str__(self) -> str:
+        return f"{self.network}/{self.balance}/{self.loss}"
+
+
+@dataclass(frozen=True)
 class Run:
     """One cell of the paper's tables with one seed."""
 
@@ -49,6 +73,11 @@ class Run:
     balance: str
     loss: str
     seed: int
+
+    @property
+    def cell(self) -> Cell:
+        """The run without data set and seed."""
+        return Cell(self.network, self.balance, self.loss)
 
     def path(self, pattern: str, **more: object) -> Path:
         """The pattern's path for this run."""

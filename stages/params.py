@@ -48,16 +48,20 @@ class StageOne:
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss by name; Wing has its parameters for each network, in that network's input pixels."""
+    """A loss by name; Wing has its parameters for each network, in that network's input pixels.
+
+    One without parameters for CNN-7 is for CNN-6 alone.
+    """
 
     kind: LossKind
     cnn6: WingShape | None = None
     cnn7: WingShape | None = None
 
     def __post_init__(self) -> None:
-        has_shapes = self.cnn6 is not None and self.cnn7 is not None
-        if (self.kind == "wing") != has_shapes or (self.cnn6 is None) != (self.cnn7 is None):
-            raise ValueError("wing needs w and epsilon under cnn6 and cnn7; other kinds have none")
+        if (self.kind == "wing") != (self.cnn6 is not None) or (self.cnn7 and not self.cnn6):
+            raise ValueError(
+                "wing needs w and epsilon under cnn6 (and cnn7); other kinds have none"
+            )
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,11 @@ class Params:
         _among("recipe", [self.recipe], self.recipes)
         _among("runs.cnn6.loss", self.runs.cnn6.loss, self.loss)
         _among("runs.cnn6_7.loss", self.runs.cnn6_7.loss, self.loss)
+        for name in self.runs.cnn6_7.loss if self.runs.cnn6_7.balance else ():
+            if self.loss[name].kind == "wing" and self.loss[name].cnn7 is None:
+                raise ValueError(
+                    f"loss.{name}: wing needs w and epsilon under cnn7 for cnn6_7's runs"
+                )
         _among("stage_one.loss", [self.stage_one.loss], ["same", *self.loss])
         for name in (*self.loss, *self.recipes):  # losses become parts of paths
             if not re.fullmatch("[a-z0-9_]+", name) or name == "same":

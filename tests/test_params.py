@@ -92,6 +92,10 @@ MEANING = {
     ),
     "twice the same loss": (with_value("runs.cnn6.loss", ["l2", "l2"]), "stands there twice"),
     "wing without shapes": (with_value("loss.wing", {"kind": "wing"}), "loss.wing: wing needs w"),
+    "wing without shapes for stage two": (
+        with_value("runs.cnn6_7.loss", ["wing_8_1"]),
+        "loss.wing_8_1: wing needs w and epsilon under cnn7 for cnn6_7's runs",
+    ),
     "shapes without wing": (
         with_value("loss.l2", {**COMMITTED["loss"]["wing"], "kind": "l2"}),
         "loss.l2: wing needs w",

@@ -7,7 +7,7 @@ import yaml
 
 sys.path.insert(0, workflow.basedir)
 
-from stages import layout
+from stages import layout, paper
 from stages.errors import UserError
 from stages.params import load
 from stages.store import code_files
@@ -30,6 +30,8 @@ wildcard_constraints:
     balance="[a-z0-9_]+",
     loss="[a-z0-9_]+",
     seed="[0-9]+",
+    table="|".join(paper.tables()),
+    figure="|".join(paper.FIGURES),
 
 
 def refuse_overrides(config):
@@ -59,6 +61,12 @@ def science(*keys):
         }
 
     return values
+
+
+def all_predictions(wildcards):
+    """Those of every run of the data set."""
+    own = [run for run in RUNS if run.dataset == wildcards.dataset]
+    return [run.path(layout.PREDICTIONS) for run in own]
 
 
 def of(network, pattern, stage=""):

@@ -61,11 +61,7 @@ rule summary:
     input:
         code_files("stages.summary"),
         protocol_file,
-        lambda wildcards: [
-            run.path(layout.PREDICTIONS)
-            for run in RUNS
-            if run.dataset == wildcards.dataset
-        ],
+        all_predictions,
     output:
         report(layout.SUMMARY, caption="../report/summary.rst", category="Scores"),
         directory(layout.METRICS),

@@ -1,0 +1,138 @@
+"""A verdict on each of the paper's claims, from predictions alone."""
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages import command, files, layout, paper, scored
+from stages.command import log
+from stages.layout import Cell
+from stages.paper import Claim
+from stages.params import load
+from stages.scored import Results, Scored
+from wingloss import protocol, statistics
+from wingloss.geometry import Array
+from wingloss.statistics import Estimate
+
+LEVEL = 0.05
+SEEDS = 3  # fewer can't tell a better network from a luckier start
+LARGE = 2  # errors beyond this many of the protocol's thresholds are large
+VERDICTS = ("reproduced", "contradicted", "undecided", "not run")
+
+
+def run(dataset: str) -> None:
+    """Writes the claims with what was found and their verdicts, and how many there are of each."""
+    results = scored.read(load(), dataset)
+    found = judge(paper.claims(), results)
+    files.write_json(Path(layout.CLAIMS.format(dataset=dataset)), found)
+    counts = Counter(one["verdict"] for one in found)
+    numbers = {verdict.replace(" ", "_"): counts[verdict] for verdict in VERDICTS}
+    files.write_json(Path(layout.VERDICTS.format(dataset=dataset)), numbers)
+    log.info(", ".join(f"{number} {name}" for name, number in numbers.items()))
+
+
+def judge(claims: list[Claim], results: Results) -> list[dict[str, Any]]:
+    """Each claim with its verdict, why, and the comparisons behind it.
+
+    All pairs of a claim must hold, so for it counts the largest of their p-values, and against it
+    the smallest, times their number. The claim's p-value is twice the smaller of both, because it
+    may go either way; Holm's correction is over all claims that have one.
+    """
+    found = [_look(claim, results) for claim in claims]
+    tested = [one for one in found if one["p"] is not None]
+    adjusted = statistics.holm([one["p"] for one in tested])
+    for one, p in zip(tested, adjusted, strict=True):
+        one["p_adjusted"] = float(p)
+        if p <= LEVEL:
+            one["verdict"] = "reproduced" if one["holds"] else "contradicted"
+            one["why"] = f"p = {p:.2g} after Holm's correction"
+        else:
+            one["verdict"] = "undecided"
+            one["why"] = f"p = {p:.2g} after Holm's correction is above {LEVEL}"
+    return found
+
+
+def _look(claim: Claim, results: Results) -> dict[str, Any]:
+    """What the runs say of one claim; verdicts that need a p-value are still to come."""
+    title = claim.claim
+    if claim.data != results.dataset:
+        title += f" (claimed of {claim.data}, tested on {results.dataset})"
+    found: dict[str, Any] = {
+        "claim": title,
+        "place": claim.place,
+        "verdict": "not run",
+        "why": "",
+        "p": None,
+        "p_adjusted": None,
+        "holds": None,
+        "comparisons": [],
+    }
+    missing = [cell for cell in claim.cells if cell not in results.cells]
+    if missing:
+        return found | {"why": " ".join(scored.how_to_run(missing, results))}
+    runs = [results.cells[cell] for cell in claim.cells]
+    for subset in (claim.subset, claim.gains_on or "full"):
+        if not runs[0].inside(subset).any():
+            return found | {"why": f"{results.dataset} has no {subset} faces in {runs[0].split}."}
+    if claim.diverges:
+        return found | _divergence(runs)
+    diverged = [str(c) for c, r in zip(claim.cells, runs, strict=True) if r.diverged]
+    if diverged:
+        return found | {"verdict": "undecided", "why": f"Diverged: {', '.join(diverged)}."}
+    estimates = [_estimate(claim, pair, results) for pair in claim.pairs]
+    found["comparisons"] = [
+        {"of": _formula(claim, *pair)} | dataclasses.asdict(estimate)
+        for pair, estimate in zip(claim.pairs, estimates, strict=True)
+    ]
+    seeds = len(runs[0].seeds)
+    if seeds < SEEDS:
+        why = f"{seeds} of at least {SEEDS} seeds; set `seeds: [0, 1, 2]` in params.yaml."
+        return found | {"verdict": "undecided", "why": why}
+    holds = max(one.p_below for one in estimates)
+    fails = min(one.p_above for one in estimates) * len(estimates)
+    return found | {"p": min(1.0, 2 * min(holds, fails)), "holds": holds < fails}
+
+
+def _divergence(runs: list[Scored]) -> dict[str, str]:
+    """No statistics: every training of at least SEEDS diverged, or none did, or it is undecided."""
+    diverged = sum(len(one.diverged) for one in runs)
+    count = sum(len(one.seeds) for one in runs)
+    verdict = {0: "contradicted", count: "reproduced"}.get(diverged, "undecided")
+    if any(len(one.seeds) < SEEDS for one in runs):
+        verdict = "undecided"
+    return {"verdict": verdict, "why": f"{diverged} of {count} trainings diverged."}
+
+
+def _estimate(claim: Claim, pair: tuple[Cell, Cell], results: Results) -> Estimate:
+    """What must be below zero for the claim to hold of a pair of cells."""
+    first, second = (results.cells[cell] for cell in pair)
+    inside = first.inside(claim.subset)
+    ours, theirs = (_measured(claim, one, results)[:, inside] for one in (first, second))
+    if claim.gains_on is None:
+        return statistics.compare(ours, claim.factor * theirs + claim.margin)
+    table = 100 * statistics.gain_contrast(ours, theirs, first.inside(claim.gains_on)[inside])
+    return statistics.compare(table, np.zeros_like(table))
+
+
+def _measured(claim: Claim, one: Scored, results: Results) -> Array:
+    """The claim's measure of each face ``(S, N)``, in percent."""
+    if claim.measure == "nme":
+        return one.errors
+    limit = 100 * LARGE * protocol.load(results.dataset).threshold
+    return np.where(one.errors > limit, 100.0, 0.0)
+
+
+def _formula(claim: Claim, first: Cell, second: Cell) -> str:
+    """What is below zero if the claim holds, for the reader."""
+    if claim.gains_on:
+        return f"gain of {first} over {second}: {claim.gains_on} less the others, relative"
+    factor = "" if claim.factor == 1 else f"{claim.factor:g} × "
+    margin = "" if claim.margin == 0 else f" − {claim.margin:g}"
+    return f"{first} − {factor}{second}{margin}"
+
+
+if __name__ == "__main__":
+    command.main(run)

@@ -1,0 +1,125 @@
+"""One of the paper's figures, as vectors and as pixels."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from stages import command, files, layout, scored
+from stages.errors import UserError
+from stages.faces import frames_of
+from stages.layout import Cell
+from stages.params import load
+from stages.scored import Results
+from wingloss import baselines, figures, metrics, pose, protocol
+from wingloss.geometry import Array
+from wingloss.networks import ARCHITECTURES
+
+LOSSES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}  # as the paper says
+CED_UP_TO = 2.5  # thresholds of the protocol
+
+
+def run(dataset: str, figure: str) -> None:
+    """Writes the figure as SVG and PNG."""
+    if figure not in FIGURES:
+        raise UserError(f"--figure {figure}: there are {', '.join(FIGURES)}")
+    drawn = FIGURES[figure](dataset)
+    # the same figure has the same bytes, whenever it is drawn
+    with matplotlib.rc_context({"svg.hashsalt": figure}):
+        for pattern, kind in ((layout.FIGURE, "svg"), (layout.FIGURE_PIXELS, "png")):
+            metadata = {"Date": None} if kind == "svg" else {"Software": None}
+            path = Path(pattern.format(dataset=dataset, figure=figure))
+            with files.whole_file(path) as partial:
+                drawn.savefig(partial, format=kind, dpi=150, metadata=metadata)
+
+
+def _loss_shapes(_: str) -> Figure:
+    return figures.simple_losses()
+
+
+def _wing(_: str) -> Figure:
+    return figures.wing_settings()
+
+
+def _network(dataset: str) -> Figure:
+    rules = protocol.load(dataset)
+    return figures.architecture("cnn6", ARCHITECTURES["cnn6"], rules.n_landmarks)
+
+
+def _losses(dataset: str) -> Figure:
+    """Fig. 4: CNN-6 without balancing, a curve a loss."""
+    results = scored.read(load(), dataset)
+    chosen = {name: Cell("cnn6", "none", loss) for loss, name in LOSSES.items()}
+    return _ced(results, {f"CNN-6 ({name})": cell for name, cell in chosen.items()}, {})
+
+
+def _pose(dataset: str) -> Figure:
+    """Fig. 5: the training faces' pose, before and after balancing."""
+    rules = protocol.load(dataset)
+    histogram = files.read_table(_path(layout.HISTOGRAM, dataset))
+    bins = histogram[histogram.balance == "pdb"]
+    edges = np.append(bins.low.to_numpy(), bins.high.to_numpy()[-1])
+    samples = files.read_samples(_path(layout.SAMPLES, dataset))
+    samples = samples[samples.split == "train"]
+    model = files.read_json(_path(layout.POSE, dataset))
+    aligned = pose.align(files.points(samples, rules.n_landmarks), np.array(model["mean"]))
+    table = files.read_table(_path(layout.COEFFICIENTS, dataset), face=str).set_index("face")
+    own = table.coefficient[samples.face].to_numpy()
+    number = np.clip(np.searchsorted(edges, own, side="right") - 1, 0, len(bins) - 1)
+    shapes = [
+        aligned[number == k].mean(axis=0) if (number == k).any() else None for k in range(len(bins))
+    ]
+    before, after = bins.before.to_numpy(), bins.after.to_numpy()
+    return figures.pose_bins(figures.Bins(edges, before, after, shapes))
+
+
+def _methods(dataset: str) -> Figure:
+    """Fig. 6: CNN-6/7 with balancing and every loss, and what else really runs here."""
+    results = scored.read(load(), dataset)
+    chosen = {f"CNN-6/7 + PDB ({n})": Cell("cnn6_7", "pdb", loss) for loss, n in LOSSES.items()}
+    chosen["CNN-6 + PDB (Wing)"] = Cell("cnn6", "pdb", "wing")
+    floor = {"mean shape in the face box": _mean_shape_errors(dataset, results)}
+    return _ced(results, chosen, floor)
+
+
+def _ced(results: Results, chosen: dict[str, Cell], others: dict[str, Array]) -> Figure:
+    curves = {
+        name: results.cells[cell].errors for name, cell in chosen.items() if cell in results.cells
+    }
+    if not curves:
+        names = ", ".join(str(cell) for cell in chosen.values())
+        return figures.nothing(f"not run: {names}")
+    up_to = 100 * CED_UP_TO * protocol.load(results.dataset).threshold
+    return figures.ced(curves | others, results.any.normaliser.replace("_", "-"), up_to)
+
+
+def _mean_shape_errors(dataset: str, results: Results) -> Array:
+    """The errors ``(1, N)`` in percent of the mean shape on the faces that are scored."""
+    rules = protocol.load(dataset)
+    samples = files.read_samples(_path(layout.SAMPLES, dataset))
+    points, frames = files.points(samples, rules.n_landmarks), frames_of(samples)
+    boxes = samples[["box_x0", "box_y0", "box_x1", "box_y1"]].to_numpy(np.float64)
+    train, own = (samples.split == "train").to_numpy(), (samples.split == results.any.split)
+    own = own.to_numpy()
+    placed = baselines.mean_shape(points[train], frames[train], frames[own])
+    lengths = metrics.normalisers(points[own], boxes[own], rules)[rules.headline]
+    return 100 * metrics.nme(placed, points[own], lengths)[None]
+
+
+def _path(pattern: str, dataset: str) -> Path:
+    return Path(pattern.format(dataset=dataset))
+
+
+FIGURES: dict[str, Callable[[str], Figure]] = {
+    "figure1": _wing,
+    "figure2": _network,
+    "figure3": _loss_shapes,
+    "figure4": _losses,
+    "figure5": _pose,
+    "figure6": _methods,
+}
+
+if __name__ == "__main__":
+    command.main(run)

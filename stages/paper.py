@@ -1,0 +1,124 @@
+"""The paper as data: its tables with the runs they name, and its claims (``paper/*.yaml``)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from stages.errors import UserError
+from stages.layout import Cell
+from stages.typed import Refused, build
+
+TABLES = Path("paper/tables.yaml")
+CLAIMS = Path("paper/claims.yaml")
+
+# The captions of the figures, said of what is drawn here.
+FIGURES = {
+    "figure1": "Wing loss (Eq. 5) for several w and ε.",
+    "figure2": "The layers of CNN-6; blocks are feature maps after pooling.",
+    "figure3": "The L1, L2 and smooth L1 losses.",
+    "figure4": "Cumulative error distributions of CNN-6 by loss, pooled over seeds.",
+    "figure5": "Pose coefficients of the training faces before and after pose-based data balancing;"
+    " above each bin the mean of its aligned faces.",
+    "figure6": "Cumulative error distributions of CNN-6/7 with balancing by loss, and of the other"
+    " methods that run here: CNN-6, and the mean shape, which looks at no picture.",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column of a table measures, and on which data the paper did."""
+
+    name: str
+    data: str
+    subset: str = "full"
+    measure: Literal["nme", "parameters", "size", "gpu_speed", "cpu_speed"] = "nme"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method: its published figures, one a column, and the runs that stand beside them."""
+
+    method: str
+    published: list[float | None]
+    network: str | None = None
+    balance: str | None = None
+    loss: list[str] = field(default_factory=list)  # one a column, or one for all
+
+    def cell(self, column: int) -> Cell | None:
+        """The run of this row that belongs to column number ``column``."""
+        if self.network is None or self.balance is None:
+            return None
+        return Cell(self.network, self.balance, self.loss[column if len(self.loss) > 1 else 0])
+
+
+@dataclass(frozen=True)
+class Table:
+    """One of the paper's tables."""
+
+    title: str
+    place: str
+    columns: list[Column]
+    rows: list[Row]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row.published) != len(self.columns):
+                raise ValueError(f"{row.method}: one published figure (or null) a column")
+            if row.balance is not None and len(row.loss) not in (1, len(self.columns)):
+                raise ValueError(f"{row.method}: one loss a column, or one for all")
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The runs that the table needs, each once."""
+        every = [row.cell(i) for row in self.rows for i in range(len(self.columns))]
+        return list(dict.fromkeys(cell for cell in every if cell is not None))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One of the paper's claims and its test; ``paper/claims.yaml`` says what the keys mean."""
+
+    claim: str
+    place: str
+    data: str
+    lower: list[list[str]] = field(default_factory=list)
+    diverges: list[str] = field(default_factory=list)
+    factor: float = 1.0
+    margin: float = 0.0
+    measure: Literal["nme", "large_errors"] = "nme"
+    subset: str = "full"
+    gains_on: str | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.lower) == bool(self.diverges) or any(len(pair) != 2 for pair in self.lower):
+            raise ValueError(f"{self.claim}: pairs of runs under lower, or runs under diverges")
+
+    @property
+    def pairs(self) -> list[tuple[Cell, Cell]]:
+        """The runs compared, that with the lower error first."""
+        return [(Cell.of(first), Cell.of(second)) for first, second in self.lower]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The runs that the claim needs, each once."""
+        named = [*self.diverges, *(name for pair in self.lower for name in pair)]
+        return [Cell.of(name) for name in dict.fromkeys(named)]
+
+
+def claims() -> list[Claim]:
+    """The paper's claims, in the order of the paper."""
+    return _load(CLAIMS, list[Claim])
+
+
+def tables() -> dict[str, Table]:
+    """The paper's tables by name, table1 to table7."""
+    return _load(TABLES, dict[str, Table])
+
+
+def _load(path: Path, kind: Any) -> Any:
+    try:
+        return build(kind, yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, Refused) as error:
+        raise UserError(f"{path}: {' '.join(str(error).split())}") from error

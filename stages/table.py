@@ -1,0 +1,155 @@
+"""One of the paper's tables: published figures beside this pipeline's, from predictions alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages import command, files, layout, paper, scored
+from stages.command import log
+from stages.errors import UserError
+from stages.paper import Column, Row, Table
+from stages.params import load
+from stages.scored import Results
+from wingloss import networks, protocol
+
+COLUMNS = ["method", "column", "paper", "here", "std", "difference", "seeds", "status"]
+NOT_RUN = "not run"
+
+
+def run(dataset: str, table: str) -> None:
+    """Writes the table as CSV, a row a cell, and as Markdown."""
+    params = load()
+    known = paper.tables()
+    if table not in known:
+        raise UserError(f"--table {table}: there are {', '.join(known)}")
+    chosen = known[table]
+    results = scored.read(params, dataset)
+    cells = compare(chosen, results)
+    files.write_table(_path(layout.TABLE, dataset, table), cells)
+    with files.whole_file(_path(layout.TABLE_TEXT, dataset, table)) as partial:
+        partial.write_text(_markdown(chosen, cells, results), encoding="utf-8")
+    log.info("%s: %d cells, %d not run", table, len(cells), (cells.status == NOT_RUN).sum())
+
+
+def compare(table: Table, results: Results) -> pd.DataFrame:
+    """A row a cell: the published figure, mean and deviation over seeds here, the difference."""
+    rows = []
+    for row in table.rows:
+        for i, column in enumerate(table.columns):
+            here, std, seeds, status = _here(row, i, column, table, results)
+            figure = row.published[i]
+            published = np.nan if figure is None else figure
+            rows.append(
+                [
+                    row.method,
+                    column.name,
+                    published,
+                    here,
+                    std,
+                    here - published,
+                    seeds,
+                    status,
+                ]
+            )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _here(
+    row: Row, index: int, column: Column, table: Table, results: Results
+) -> tuple[float, float, int, str]:
+    """Mean, deviation, seeds and status of one cell here."""
+    nothing = (np.nan, np.nan, 0)
+    if row.network is None:
+        return *nothing, "published only"
+    if column.measure != "nme":
+        size = _size(row.network, column.measure, protocol.load(results.dataset).n_landmarks)
+        return (*nothing, NOT_RUN) if size is None else (size, np.nan, 0, "computed")
+    own = results.dataset in {other.data for other in table.columns}
+    if own and column.data != results.dataset:
+        return *nothing, f"other data: see {column.data}"
+    cell = row.cell(index)
+    if cell not in results.cells:
+        return *nothing, NOT_RUN
+    found = results.cells[cell]
+    inside = found.inside(column.subset)
+    if not inside.any():
+        return *nothing, f"no {column.subset} faces in {found.split}"
+    errors = found.errors[:, inside].mean(axis=1)
+    if found.diverged:
+        return *nothing[:2], len(errors), "diverged"
+    std = float(errors.std(ddof=1)) if len(errors) > 1 else np.nan
+    return float(errors.mean()), std, len(errors), "run"
+
+
+def _size(network: str, measure: str, n_landmarks: int) -> float | None:
+    """Millions of parameters, or MiB as float32, of all stages; speeds nobody has measured."""
+    if network not in layout.STAGES or measure not in ("parameters", "size"):
+        return None
+    stages = [networks.build(name, n_landmarks, seed=0) for name in layout.STAGES[network]]
+    count = sum(tensor.numel() for stage in stages for tensor in stage.parameters())
+    return count / 1e6 if measure == "parameters" else 4 * count / 2**20
+
+
+def wide(table: Table, cells: pd.DataFrame) -> list[list[str]]:
+    """The table's lines as text: for each method the paper's, and where it could run here, ours."""
+    lines = [["method", "", *(column.name for column in table.columns)]]
+    for row in table.rows:
+        own = cells[cells.method == row.method]
+        digits = 1 if table.columns[0].measure != "nme" else 2
+        lines.append([row.method, "paper", *(_number(value, digits) for value in own.paper)])
+        if row.network is not None:
+            lines.append(["", "here", *(_text(one, digits) for one in own.itertuples())])
+            if own.here.notna().any():
+                differences = [_number(value, digits, "+") for value in own.difference]
+                lines.append(["", "difference", *differences])
+    return lines
+
+
+def _text(one, digits: int) -> str:
+    """What stands in a cell of the row 'here'."""
+    if np.isnan(one.here):
+        return one.status
+    spread = f" ± {one.std:.{digits}f}" if np.isfinite(one.std) else ""
+    return f"{one.here:.{digits}f}{spread}"
+
+
+def _number(value: float, digits: int, sign: str = "") -> str:
+    return "–" if np.isnan(value) else f"{value:{sign}.{digits}f}"
+
+
+def title(table: Table, results: Results) -> str:
+    """The table's title, which says where its data are not the paper's."""
+    theirs = sorted({column.data for column in table.columns})
+    if results.dataset in theirs or table.columns[0].measure != "nme":
+        return table.title
+    return f"{table.title} (the paper: {' and '.join(theirs)}; here: {results.dataset})"
+
+
+def notes(table: Table, cells: pd.DataFrame, results: Results) -> list[str]:
+    """Sentences that belong beneath the table."""
+    if table.columns[0].measure != "nme":
+        return ["Sizes are counted from the networks as built. Speeds are not measured yet."]
+    said = [f"Here: {results.said}; mean ± standard deviation over seeds."]
+    if results.dataset not in {column.data for column in table.columns}:
+        said.append(
+            "Other data than the paper's: the order of the methods can be compared, levels can't."
+        )
+    missing = [cell for cell in table.cells if cell not in results.cells]
+    return [*said, *scored.how_to_run(missing, results)]
+
+
+def _markdown(table: Table, cells: pd.DataFrame, results: Results) -> str:
+    head, *lines = wide(table, cells)
+    rows = [head, ["---"] * 2 + ["--:"] * len(table.columns), *lines]
+    body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    beneath = "\n\n".join(notes(table, cells, results))
+    return f"### {title(table, results)}\n\n{table.place}\n\n{body}\n\n{beneath}\n"
+
+
+def _path(pattern: str, dataset: str, table: str) -> Path:
+    return Path(pattern.format(dataset=dataset, table=table))
+
+
+if __name__ == "__main__":
+    command.main(run)

@@ -1,0 +1,160 @@
+"""The paper's six figures, drawn as it draws them: arrays in, Matplotlib figures out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
+
+from wingloss import losses, metrics
+from wingloss.geometry import Array
+from wingloss.networks import Architecture
+
+# Told apart by colour-blind readers too, and on paper by their dashes (Okabe and Ito's colours).
+LINES = [
+    ("#000000", "-"), ("#D55E00", "-"), ("#0072B2", "--"), ("#CC79A7", "-."),
+    ("#009E73", ":"), ("#E69F00", "--"), ("#56B4E9", "-."), ("#999999", ":"),
+]  # fmt: skip
+SETTINGS = [(w, epsilon) for w in (5, 10) for epsilon in (0.5, 1, 2, 3)]  # of Fig. 1
+
+
+def wing_settings() -> Figure:
+    """Fig. 1: Wing loss (Eq. 5) for several w and epsilon, over errors in pixels."""
+    figure, axes = _figure("error x (pixels of the input crop)", "wing(x)")
+    x = torch.linspace(-15, 15, 1201, dtype=torch.float64)
+    for (w, epsilon), (colour, dashes) in zip(SETTINGS, LINES, strict=True):
+        y = losses.wing(x, w, epsilon)
+        axes.plot(x, y, dashes, color=colour, label=f"$w$ = {w}, $\\epsilon$ = {epsilon}")
+    axes.set(xlim=(-15, 15), ylim=(0, None))
+    axes.legend(ncols=2, loc="upper center", fontsize=8)
+    return figure
+
+
+def simple_losses() -> Figure:
+    """Fig. 3: L1, L2 and smooth L1."""
+    figure, axes = _figure("error x (pixels of the input crop)", "loss(x)")
+    x = torch.linspace(-3, 3, 601, dtype=torch.float64)
+    curves = {"L1": losses.l1, "L2": losses.l2, "smooth L1": losses.smooth_l1}
+    for (name, loss), (colour, dashes) in zip(curves.items(), LINES, strict=False):
+        axes.plot(x, loss(x), dashes, color=colour, label=name)
+    axes.set(xlim=(-3, 3), ylim=(0, 4.5))
+    axes.legend()
+    return figure
+
+
+def architecture(name: str, network: Architecture, n_landmarks: int) -> Figure:
+    """Fig. 2: a network's layers, each a block as high as its map and labelled with its size."""
+    figure = Figure(figsize=(8, 2.9), layout="constrained")
+    axes = figure.add_subplot()
+    size, left = network.input_size, 0.0
+    blocks = [(size, 3, f"input\n{size}×{size}×3", "#dddddd")]
+    for width in network.widths:
+        size //= 2
+        blocks.append((size, width, f"{size}×{size}\n×{width}", "#9ec9e2"))
+    top = 0.0
+    for side, depth, label, colour in blocks:
+        height, thick = 0.35 + 2.2 * side / network.input_size, 0.16 + 0.1 * np.log2(depth)
+        _block(axes, left, height, thick, colour)
+        axes.text(left + thick / 2, -height / 2 - 0.22, label, ha="center", va="top", fontsize=8)
+        top = max(top, height)
+        left += thick + 0.95
+    for units, label in ((network.hidden, "fully\nconnected"), (2 * n_landmarks, "output\n2L =")):
+        height = 0.5 + 0.0014 * units
+        axes.add_patch(Rectangle((left, -height / 2), 0.16, height, fc="#f3c47b", ec="black"))
+        text = f"{label}\n{units}" if label.startswith("fully") else f"{label} {units}"
+        axes.text(left + 0.08, -height / 2 - 0.22, text, ha="center", va="top", fontsize=8)
+        left += 1.1
+    axes.add_patch(
+        FancyArrowPatch((0, top / 2 + 0.75), (left - 0.9, top / 2 + 0.75), arrowstyle="->",
+                        mutation_scale=12, color="#555555")
+    )  # fmt: skip
+    axes.text(
+        left / 2 - 0.4, top / 2 + 0.85, ha="center", fontsize=8,
+        s=f"{name.upper().replace('CNN', 'CNN-')}: {len(network.widths)} × (3×3 convolution, ReLU,"
+        " 2×2 max-pooling), ReLU after the fully connected layer",
+    )  # fmt: skip
+    axes.set(xlim=(-0.6, left), ylim=(-top / 2 - 0.95, top / 2 + 1.25))
+    axes.set_axis_off()
+    return figure
+
+
+def ced(curves: Mapping[str, Array], normaliser: str, up_to: float) -> Figure:
+    """Fig. 4 and 6: the share of faces below each error, a curve a method.
+
+    ``curves`` are errors ``(S, N)`` in percent of ``normaliser``, pooled over seeds; NaN, of a
+    training that diverged, is no success. ``up_to`` ends the horizontal axis, in percent.
+    """
+    figure, axes = _figure(f"NME (% of {normaliser})", "share of faces (%)")
+    x = np.linspace(0, up_to, 301)
+    for i, (name, errors) in enumerate(curves.items()):
+        colour, dashes = LINES[i % len(LINES)]
+        every = np.nan_to_num(errors, nan=np.inf).ravel()
+        mean = f"{errors.mean():.2f} %" if np.isfinite(errors).all() else "diverged"
+        label = f"{name} ({mean})"
+        axes.plot(x, 100 * metrics.ced(every, x), dashes, color=colour, label=label)
+    axes.set(xlim=(0, up_to), ylim=(0, 100))
+    figure.set_size_inches(6, 4.6)
+    figure.legend(loc="outside lower center", fontsize=8, ncols=2, title="method (mean error)")
+    return figure
+
+
+@dataclass(frozen=True)
+class Bins:
+    """The pose histogram: K bins, and the mean of the aligned training shapes in each."""
+
+    edges: Array  # (K + 1,)
+    before: Array  # faces a bin
+    after: Array  # with repetitions
+    shapes: Sequence[Array | None]  # (L, 2) each; None for an empty bin
+
+
+def pose_bins(bins: Bins) -> Figure:
+    """Fig. 5: pose coefficients of the training faces before and after balancing."""
+    figure = Figure(figsize=(7, 4.4), layout="constrained")
+    faces, axes = figure.subplots(2, 1, height_ratios=(1, 3.4))
+    centres, widths = (bins.edges[:-1] + bins.edges[1:]) / 2, np.diff(bins.edges)
+    axes.bar(centres, bins.after, 0.92 * widths, color="#9ec9e2", label="after balancing")
+    axes.bar(centres, bins.before, 0.6 * widths, color="#D55E00", label="before")
+    axes.set(xlabel="pose coefficient", ylabel="training faces", xlim=bins.edges[[0, -1]])
+    axes.legend(fontsize=8, ncols=2, loc="lower right", bbox_to_anchor=(1, 1.0), frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    half = max(np.ptp(shape, axis=0).max() for shape in bins.shapes if shape is not None) / 1.9
+    span = np.ptp(bins.edges)
+    for low, width, shape in zip(bins.edges, widths, bins.shapes, strict=False):
+        if shape is not None:
+            own = faces.inset_axes(((low - bins.edges[0]) / span, 0, width / span, 1))
+            middle = (shape.min(axis=0) + shape.max(axis=0)) / 2
+            own.plot(*(shape - middle).T, ".", color="black", markersize=1.5)
+            own.set(xlim=(-half, half), ylim=(half, -half), aspect="equal")
+            own.set_axis_off()
+    faces.set_axis_off()
+    return figure
+
+
+def nothing(reason: str) -> Figure:
+    """In place of a figure whose runs are missing."""
+    figure = Figure(figsize=(6, 1.2))
+    figure.text(0.5, 0.5, reason, ha="center", va="center", fontsize=9, wrap=True)
+    return figure
+
+
+def _figure(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel=xlabel, ylabel=ylabel)
+    axes.grid(color="#e5e5e5", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _block(axes: Axes, left: float, height: float, thick: float, colour: str) -> None:
+    """A box in oblique projection: its front is ``thick`` wide and ``height`` high."""
+    low, high, lean = -height / 2, height / 2, 0.22 * height
+    right = left + thick
+    axes.add_patch(Rectangle((left, low), thick, height, fc=colour, ec="black", lw=0.7))
+    top = [(left, high), (left + lean, high + lean), (right + lean, high + lean), (right, high)]
+    side = [(right, low), (right + lean, low + lean), (right + lean, high + lean), (right, high)]
+    for corners in (top, side):
+        axes.add_patch(Polygon(corners, fc=colour, ec="black", lw=0.7, alpha=0.6))

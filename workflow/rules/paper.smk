@@ -1,0 +1,112 @@
+# The paper's tables, claims and figures, and the page on all of them, from the predictions of all runs.
+
+
+rule table:
+    input:
+        code_files("stages.table"),
+        protocol_file,
+        paper.TABLES,
+        all_predictions,
+    output:
+        report(layout.TABLE, caption="../report/table.rst", category="Tables"),
+        layout.TABLE_TEXT,
+    log:
+        "logs/table/{dataset}-{table}.log",
+    conda:
+        "../environment.yaml"
+    resources:
+        work=4,
+    params:
+        science=science("runs", "seeds"),
+    shell:
+        "python -m stages.table --dataset {wildcards.dataset} --table {wildcards.table}"
+
+
+rule claims:
+    input:
+        code_files("stages.claims"),
+        protocol_file,
+        paper.CLAIMS,
+        all_predictions,
+    output:
+        report(layout.CLAIMS, caption="../report/claims.rst", category="Verdicts"),
+        layout.VERDICTS,
+    log:
+        "logs/claims/{dataset}.log",
+    conda:
+        "../environment.yaml"
+    resources:
+        work=6,
+    params:
+        science=science("runs", "seeds"),
+    shell:
+        "python -m stages.claims --dataset {wildcards.dataset}"
+
+
+rule figure:
+    input:
+        code_files("stages.figure"),
+        protocol_file,
+        layout.SAMPLES,
+        layout.POSE,
+        layout.COEFFICIENTS,
+        layout.HISTOGRAM,
+        all_predictions,
+    output:
+        report(layout.FIGURE, caption="../report/figure.rst", category="Figures"),
+        layout.FIGURE_PIXELS,
+    log:
+        "logs/figure/{dataset}-{figure}.log",
+    conda:
+        "../environment.yaml"
+    resources:
+        work=5,
+    params:
+        science=science("runs", "seeds"),
+    shell:
+        "python -m stages.figure --dataset {wildcards.dataset} --figure {wildcards.figure}"
+
+
+rule report_page:
+    input:
+        code_files("stages.report"),
+        protocol_file,
+        "stages/report.html.j2",
+        "docs/deviations.md",
+        paper.TABLES,
+        expand(layout.TABLE, table=paper.tables(), allow_missing=True),
+        expand(layout.FIGURE, figure=paper.FIGURES, allow_missing=True),
+        layout.CLAIMS,
+        layout.VERDICTS,
+        all_predictions,
+    output:
+        report(layout.REPORT, caption="../report/report.rst", category="Report"),
+    log:
+        "logs/report/{dataset}.log",
+    conda:
+        "../environment.yaml"
+    resources:
+        work=4,
+    params:
+        science=science("runs", "seeds"),
+    shell:
+        "python -m stages.report --dataset {wildcards.dataset}"
+
+
+# `snakemake --cores all table3 figure4` makes these, of every data set.
+for name in paper.tables():
+
+    rule:
+        name:
+            name
+        input:
+            expand(layout.TABLE, dataset=PARAMS.datasets, table=name),
+
+
+for name in paper.FIGURES:
+
+    rule:
+        name:
+            name
+        input:
+            expand(layout.FIGURE, dataset=PARAMS.datasets, figure=name),
