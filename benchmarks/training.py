@@ -181,7 +181,7 @@ class PlainFaces(Dataset):
         one = np.array([index])
         pictures, points = perturb(self.faces, one, drawn, sigma, self.size, FLIP_PERMUTATION)
         target = to_shape_vectors(torch.as_tensor(points, dtype=torch.float32))
-        return torch.from_numpy(pictures[0]).permute(2, 0, 1).float() / 255, target[0]
+        return torch.from_numpy(pictures[0]).permute(2, 0, 1).float() / 127.5 - 1, target[0]
 
 
 def matmul_steps(precision: Precision) -> Steps:

@@ -193,5 +193,5 @@ def test_batches_on_the_device_are_opencvs(faces: Faces, sigma: float) -> None:
         torch.from_numpy(SWAP),
     )
     np.testing.assert_allclose(found, points, atol=1e-3)
-    difference = 255 * inputs.permute(0, 2, 3, 1).numpy() - pictures
+    difference = 127.5 * (inputs.permute(0, 2, 3, 1).numpy() + 1) - pictures
     assert np.abs(difference).max() < 3 and np.abs(difference).mean() < 0.5

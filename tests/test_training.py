@@ -352,12 +352,12 @@ def test_a_finished_training_takes_no_more_steps(faces: Faces):
 
 
 class Brightness(nn.Module):
-    """Finds its one landmark at x = the mean of the input's red, y = 31.5, input pixels."""
+    """Finds its one landmark at x = 31.5 (1 + the mean of the input's red), y = 31.5, input pixels."""
 
     def forward(self, pictures: Tensor) -> Tensor:
         assert not self.training
         red = pictures[:, 0].mean(dim=(1, 2))
-        return torch.stack([63 * red, torch.full_like(red, 31.5)], dim=1)
+        return torch.stack([31.5 * (red + 1), torch.full_like(red, 31.5)], dim=1)
 
 
 def brightness() -> nn.Sequential:
@@ -397,13 +397,13 @@ def test_validation_is_the_mean_error_in_percent(greys: Faces):
     assert validate(brightness()) == pytest.approx(10, abs=1e-4)
 
 
-def test_inputs_are_rgb_from_nought_to_one():
+def test_inputs_are_rgb_from_minus_one_to_one():
     pictures = np.zeros((2, 4, 5, 3), dtype=np.uint8)
     pictures[1, 2, 3] = (255, 51, 0)
     tensor = training.to_input(pictures, CPU)
     assert tensor.shape == (2, 3, 4, 5) and tensor.dtype == torch.float32
-    assert tensor[1, :, 2, 3].tolist() == pytest.approx([1, 0.2, 0])
-    assert tensor.sum().item() == pytest.approx(1.2)
+    assert tensor[1, :, 2, 3].tolist() == pytest.approx([1, -0.6, -1])
+    assert tensor[0].eq(-1).all()
     assert tensor.is_contiguous(memory_format=torch.channels_last)
 
 

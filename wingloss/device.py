@@ -54,7 +54,7 @@ def perturb(
     size: int,
     flip_permutation: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Inputs ``(B, 3, size, size)`` in [0, 1] and points ``(B, L, 2)`` in their pixels.
+    """Inputs ``(B, 3, size, size)`` in [-1, 1] and points ``(B, L, 2)`` in their pixels.
 
     ``chosen`` ``(B,)`` are indices of ``faces``, ``drawn`` ``(B, COLUMNS)`` their packed draws. No
     value comes back to the host on the way.
@@ -109,7 +109,7 @@ def _invert(transform: Tensor) -> Tensor:
 
 
 def _warp(crops: Tensor, to_crop: Tensor, size: int) -> Tensor:
-    """Bilinear samples ``(B, 3, size, size)`` in [0, 1] of ``(B, P, P, 3)``; the edge is repeated.
+    """Bilinear samples ``(B, 3, size, size)`` in [-1, 1] of ``(B, P, P, 3)``; the edge is repeated.
 
     ``to_crop`` ``(B, 2, 3)`` maps pixels of the result to pixels of the crops.
     """
@@ -118,7 +118,7 @@ def _warp(crops: Tensor, to_crop: Tensor, size: int) -> Tensor:
     at = torch.stack([x, y, torch.ones_like(x)], -1).flatten(0, 1)  # (size * size, 3)
     grid = (at @ to_crop.mT).unflatten(1, (size, size))
     grid = (2 * grid + 1) / crops.shape[1] - 1  # grid_sample's [-1, 1] spans the whole picture
-    source = crops.permute(0, 3, 1, 2).float().div_(255)
+    source = crops.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
     return grid_sample(source, grid, padding_mode="border", align_corners=False)
 
 

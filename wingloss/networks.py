@@ -1,6 +1,6 @@
 """CNN-6 and CNN-7 (Fig. 2 and Section 6): 3x3 convolutions, ReLU, max-pooling, two linear layers.
 
-Inputs are RGB in [0, 1] without mean subtraction; outputs are the shape vector
+Inputs are RGB in [-1, 1], the same for every channel; outputs are the shape vector
 ``[x1..xL, y1..yL]`` in pixels of the input crop.
 """
 

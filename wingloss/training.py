@@ -349,8 +349,12 @@ def _predict(
 
 
 def to_input(pictures: Images, device: torch.device) -> Tensor:
-    """uint8 RGB ``(N, S, S, 3)`` to ``(N, 3, S, S)`` in [0, 1], channels last in memory."""
-    return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float().div_(255)
+    """uint8 RGB ``(N, S, S, 3)`` to ``(N, 3, S, S)`` in [-1, 1], channels last in memory.
+
+    Centred, because the first layer's weights are drawn evenly about zero: with inputs in [0, 1]
+    most of what it answers is the picture's mean brightness.
+    """
+    return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def forward(network: nn.Sequential, inputs: Tensor, precision: Precision) -> Tensor:
