@@ -13,7 +13,8 @@ from stages.command import log
 from stages.files import whole_folder
 from stages.params import Rendered, load
 from wingloss.datasets import ibug
-from wingloss.synthetic import FaceDistribution, render_face
+from wingloss.synthetic.face import render_face
+from wingloss.synthetic.population import FaceDistribution
 
 JPEG_QUALITY = 92
 STREAM = 1_000_000_000  # where the next part's faces begin

@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 
 from stages import PARENT, command, files, layout, store
+from stages.code import code_hash
 from stages.command import log
 from stages.errors import UserError
 from stages.job import Job
@@ -53,7 +54,7 @@ def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: i
             log.info("this training was made before: taking it from the run store")
         else:
             _train(job, inputs, entry)
-        if store.code_hash("stages.job") != inputs["code"]:
+        if code_hash("stages.job") != inputs["code"]:
             raise UserError("the code was changed while the training ran; run again")
         entry.deliver(cell.path(layout.TRAINED, stage=stage))
 
