@@ -9,7 +9,10 @@ ROOT = Path(__file__).parent.parent
 # parameters and paths for themselves.
 PLUMBING = {"stages", "wingloss", "wingloss.datasets"} | {
     f"stages.{name}"
-    for name in ("code", "command", "errors", "layout", "params", "progress", "store", "typed")
+    for name in (
+        *("code", "command", "errors", "layout", "lock"),
+        *("params", "progress", "store", "typed"),
+    )
 }
 
 

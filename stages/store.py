@@ -6,7 +6,6 @@ parameters is never taken up. Both engines delete declared outputs as they pleas
 this store but its user.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ import torch
 
 from stages import files
 from stages.command import log
+from stages.lock import locked
 
 CHECKPOINTS = ("checkpoint.pt", "checkpoint.before.pt")
 
@@ -38,13 +38,7 @@ class Entry:
     @contextmanager
     def locked(self) -> Iterator["Entry"]:
         """Keeps every other process out of the folder; waits for the one that is in it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.info("the same training is running in another process: waiting for it")
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with locked(self.folder / "lock", "the same training is running"):
             files.write_json(self.folder / "inputs.json", self.inputs)
             yield self
 

@@ -123,7 +123,7 @@ def attend(
     stopping = _Stopping()
     batch = job.recipe.batch
     began = now = saved = time.monotonic()
-    with Progress(title, trained.step * batch, job.steps * batch) as progress:
+    with Progress(title, job.steps * batch, "samples", trained.step * batch) as progress:
         for _ in steps:
             now = time.monotonic()
             if stopping.asked or now - saved > CHECKPOINT_SECONDS:
@@ -136,8 +136,13 @@ def attend(
                     "there" if kept else "the last checkpoint that could be written",
                 )
                 raise SystemExit(128 + stopping.asked)
-            progress.tell(trained.step * batch, *trained.report())
+            progress.tell(trained.step * batch, _described(*trained.report()))
     return round(before + now - began, 1)
+
+
+def _described(loss: float, nme: float | None) -> str:
+    """The last loss, and the last validation NME (percent), in words."""
+    return f"loss {loss:.2f}, validation NME {'not yet known' if nme is None else f'{nme:.2f} %'}"
 
 
 def finish(entry: store.Entry, job: Job, state: training.State, about: dict[str, Any]) -> None:
