@@ -2,12 +2,11 @@
 
 ``python -m benchmarks.preparing SIDE COUNT...`` renders a few faces of SIDE x SIDE pixels, repeats
 them under new names (hard links) to each COUNT in a temporary folder, and prints what preparing
-them takes. COUNTs should grow: the memory is the most that any run so far has used.
+them takes. COUNTs must grow: faces are only ever added.
 """
 
 import csv
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -33,17 +32,20 @@ def main() -> None:
         root = Path(folder)
         (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
-        def stage(verb: str) -> float:
+        def stage(verb: str) -> tuple[float, int]:
+            """Seconds and the most memory (MiB) that a stage takes; what it says is shown."""
             began = time.perf_counter()
             words = [sys.executable, "-m", f"stages.{verb}", "--dataset", "synthetic"]
-            subprocess.run(words, cwd=root, env=environment, check=True, capture_output=True)
-            return time.perf_counter() - began
+            process = subprocess.Popen(words, cwd=root, env=environment)
+            _, status, usage = os.wait4(process.pid, 0)  # of this process alone
+            if status:
+                sys.exit(f"error: stages.{verb} failed")
+            return time.perf_counter() - began, usage.ru_maxrss // 1024
 
         stage("download")
         for count in counts:
             repeat(root / RAW, count)
-            seconds = stage("prepare")
-            memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+            seconds, memory = stage("prepare")
             print(count, f"{seconds:.1f}", f"{count / seconds:.0f}", memory, sep=",", flush=True)
 
 

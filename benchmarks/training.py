@@ -31,7 +31,8 @@ from wingloss.augmentation import Faces, draw, perturb, shrink
 from wingloss.geometry import to_unit
 from wingloss.losses import landmark_loss
 from wingloss.networks import ARCHITECTURES, build, to_shape_vectors
-from wingloss.training import Objective, Precision, Recipe
+from wingloss.recipe import Precision, Recipe
+from wingloss.training import Objective
 
 NETWORKS = ("cnn6", "cnn7")
 ROUNDS, SECONDS, WARM_UP = 5, 2.0, 3  # SECONDS of each way in a round, after WARM_UP steps

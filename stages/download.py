@@ -11,9 +11,12 @@ from threadpoolctl import threadpool_limits
 from stages import bring_in, command, layout
 from stages.command import log
 from stages.files import whole_folder
+from stages.lock import locked
 from stages.params import Rendered, load
+from stages.progress import tracked
 from wingloss.datasets import ibug
-from wingloss.synthetic import FaceDistribution, render_face
+from wingloss.synthetic.face import render_face
+from wingloss.synthetic.population import FaceDistribution
 
 JPEG_QUALITY = 92
 STREAM = 1_000_000_000  # where the next part's faces begin
@@ -24,10 +27,11 @@ def run(dataset: str) -> None:
     """Writes data/raw/DATASET, the raw data as their publishers lay them out."""
     target = Path(layout.RAW.format(dataset=dataset))
     rendered = load().raw[dataset]
-    if rendered is None:
-        bring_in.run(dataset, target)
-    else:
-        _render(rendered, target)
+    with locked(Path(layout.RAW_LOCK.format(dataset=dataset)), f"{dataset} is being made"):
+        if rendered is None:
+            bring_in.run(dataset, target)
+        else:
+            _render(rendered, target)
 
 
 def _render(rendered: Rendered, target: Path) -> None:
@@ -57,11 +61,11 @@ def _render(rendered: Rendered, target: Path) -> None:
         for part in counts:
             (new / part).mkdir()
         make = partial(_render_one, new, rendered.faces, rendered.seed)
-        for done, (image, *rows) in enumerate(pool.map(make, jobs, chunksize=25), start=1):
+        made = pool.map(make, jobs, chunksize=25)
+        for image, *rows in tracked(made, "rendering", len(jobs), "faces"):
             for table, row in zip(tables, rows, strict=True):
                 table.writerow((image, *row))
-            if done % 1000 == 0 or done == len(jobs):
-                log.info("%d of %d faces rendered", done, len(jobs))
+        log.info("%d faces rendered", len(jobs))
 
 
 def _one_thread() -> None:

@@ -16,13 +16,14 @@ from urllib3.util import Retry
 from stages.command import log
 from stages.errors import UserError
 from stages.files import whole_file
+from stages.progress import Progress
 
 TRIES = 5  # without a byte of progress
 BACKOFF = 1.0  # s, doubled from try to try
 LONGEST_WAIT = 120  # s that a server may ask for
 TIMEOUT = (10, 60)  # s to connect, and between two pieces of an answer
-CHUNK = 1 << 20
-REPORT = 10.0  # s between two lines of progress
+CHUNK = 1 << 16  # bytes; what is in the middle of one is lost when the connection breaks
+MB = 1e6  # bytes
 LARGEST = 64 << 30  # bytes, where nobody says how many there are
 
 
@@ -170,14 +171,14 @@ def _go_on(session: requests.Session, url: str, partial: Path, size: int | None)
         length = answer.headers.get("Content-Length", "")
         expected = size or (have + int(length) if length.isdigit() else None)
         try:
-            with partial.open("ab") as file:
-                said = time.monotonic()
+            with (
+                partial.open("ab") as file,
+                Progress(url, expected and expected / MB, "MB", have / MB) as progress,
+            ):
                 for chunk in answer.iter_content(CHUNK):
                     file.write(chunk)
                     have += len(chunk)
-                    if time.monotonic() - said > REPORT:
-                        said = time.monotonic()
-                        log.info("%d of %s MB", have >> 20, expected >> 20 if expected else "?")
+                    progress.tell(have / MB)
                     if have > (size or LARGEST):
                         _forget(partial)
                         raise Unavailable(f"it sends more than {size or LARGEST} bytes")

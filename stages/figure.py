@@ -15,7 +15,6 @@ from stages.params import load
 from stages.scored import Results
 from wingloss import baselines, figures, metrics, pose, protocol
 from wingloss.geometry import Array
-from wingloss.networks import ARCHITECTURES
 
 LOSSES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}  # as the paper says
 CED_UP_TO = 2.5  # thresholds of the protocol
@@ -44,6 +43,8 @@ def _wing(_: str) -> Figure:
 
 
 def _network(dataset: str) -> Figure:
+    from wingloss.networks import ARCHITECTURES  # with torch, which the other figures do without
+
     rules = protocol.load(dataset)
     return figures.architecture("cnn6", ARCHITECTURES["cnn6"], rules.n_landmarks)
 

@@ -12,6 +12,7 @@ from stages import files, layout
 from stages.command import log
 from stages.faces import context_maps, face_boxes, frames_of, read_crops
 from stages.params import Params
+from stages.progress import tracked
 from wingloss import duplicates, pose
 from wingloss.datasets import ibug
 from wingloss.geometry import Array, apply, landmark_boxes, square_frames
@@ -37,7 +38,8 @@ def tell(
 def _picture_sizes(root: Path, samples: pd.DataFrame) -> Array:
     """Width and height (N, 2) of each face's picture, px."""
     sizes = {}
-    for name in samples.image.unique():
+    names = samples.image.unique()
+    for name in tracked(names, "measuring pictures", len(names), "pictures"):
         with Image.open(files.existing(root / name)) as image:  # reads the header only
             sizes[name] = image.size
     return np.array([sizes[name] for name in samples.image], float)
@@ -131,7 +133,10 @@ def _duplicates(
         crops = read_crops(Path(layout.CROPS.format(dataset=dataset, split=split)))
         at = samples.index.get_indexer(rows.index)
         places = apply(maps[at], points[at])
-        thumbnails = [_thumbnail(*pair, canonical) for pair in zip(crops, places, strict=True)]
+        pairs = tracked(
+            zip(crops, places, strict=True), f"comparing faces of {split}", len(rows), "faces"
+        )
+        thumbnails = [_thumbnail(*pair, canonical) for pair in pairs]
         likeness[split] = duplicates.normalise(np.stack(thumbnails)), rows.face.to_numpy()
     for split in sorted(set(likeness) - {"train"}):
         index, alike = duplicates.nearest(likeness[split][0], likeness["train"][0])

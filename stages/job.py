@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from stages import files, layout, store
+from stages.code import code_hash
 from stages.faces import context_maps, face_boxes, frames_of, read_faces, read_frames
 from stages.layout import Run
 from stages.params import Context, Params
@@ -18,6 +19,7 @@ from wingloss import networks, protocol, training
 from wingloss.augmentation import Faces, shrink
 from wingloss.geometry import Array
 from wingloss.metrics import normalisers
+from wingloss.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Job:
     dataset: str
     objective: training.Objective
     recipe_name: str
-    recipe: training.Recipe
+    recipe: Recipe
     steps: int
     context: Context
     repeats: Path
@@ -116,7 +118,7 @@ class Job:
                 "normalising_box": rules.normalising_box,
             },
             "data": data,
-            "code": store.code_hash("stages.job"),
+            "code": code_hash("stages.job"),
             "machine": [training.device().type, torch.__version__, platform.machine()],
         }
 

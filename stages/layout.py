@@ -10,6 +10,7 @@ from stages.params import Balance, Grid, Params
 INCOMING = "data/incoming/{dataset}"  # the user's: only read, never an output
 DOWNLOADS = "data/downloads/{dataset}"  # published files as fetched, no output either
 RAW = "data/raw/{dataset}"
+RAW_LOCK = "data/raw/.{dataset}.lock"
 SAMPLES = "data/prepared/{dataset}/samples.csv"
 STAMP = "data/prepared/{dataset}/stamp.json"
 CROPS = "data/prepared/{dataset}/crops_{split}.npy"

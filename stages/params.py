@@ -12,9 +12,8 @@ from stages.typed import Refused, build
 from wingloss import protocol
 from wingloss.augmentation import Augmentation
 from wingloss.balancing import Balance
-from wingloss.losses import LossKind, WingShape
-from wingloss.synthetic import FaceDistribution
-from wingloss.training import Recipe
+from wingloss.recipe import LossKind, Recipe, WingShape
+from wingloss.synthetic.population import FaceDistribution
 
 PARAMS = Path("params.yaml")
 

@@ -16,6 +16,7 @@ from stages import command, files, layout
 from stages.command import log
 from stages.errors import UserError
 from stages.params import Context, Dataset, Params, Validation, load
+from stages.progress import tracked
 from wingloss import protocol
 from wingloss.datasets import readers
 from wingloss.datasets.record import BadSample, Record
@@ -190,7 +191,8 @@ def _write_crops(
     whole = np.zeros(len(samples), dtype=bool)
     with path.open("wb") as file:
         _write_header(file, (0, context.size, context.size, 3))
-        for i, crop in enumerate(_crops(samples, root, context)):
+        crops = tracked(_crops(samples, root, context), "cropping", len(samples), "faces")
+        for i, crop in enumerate(crops):
             if isinstance(crop, BadSample):
                 bad.append(crop)
             else:

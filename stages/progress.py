@@ -1,30 +1,31 @@
-"""How far a training is: a bar on a terminal, and a line in the log every half minute."""
+"""How far long work is: a bar on a terminal, and a line in the log every half minute."""
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
-try:  # a training must start on a machine that has torch and little else
-    from rich import progress as bars
-    from rich.console import Console
-except ImportError:
-    bars = None  # type: ignore[assignment]
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 from stages.command import log
 
 LOG_SECONDS = 30.0
 BAR_SECONDS = 0.2
 
+T = TypeVar("T")
+
 
 class Progress:
-    """The progress of one training, told as often as one likes."""
+    """The progress of one piece of work, told as often as one likes."""
 
-    def __init__(self, title: str, done: int, total: int) -> None:
-        """``done`` of ``total`` samples were seen before this process began."""
-        self.title, self.first, self.total = title, done, total
+    def __init__(self, title: str, total: float | None, unit: str, done: float = 0) -> None:
+        """``done`` of ``total`` (None where nobody knows) ``unit`` were done before this began."""
+        self.title, self.total, self.unit, self.first = title, total, unit, done
         self.began = self.logged = self.shown = time.monotonic()
-        self.bar = _bar() if bars and sys.stderr.isatty() else None
+        self.bar = _bar() if sys.stderr.isatty() else None
         if self.bar:
-            self.task = self.bar.add_task(title, total=total, completed=done, about="")
+            self.task = self.bar.add_task(title, total=total, completed=int(done), about="")
 
     def __enter__(self) -> "Progress":
         if self.bar:
@@ -35,31 +36,45 @@ class Progress:
         if self.bar:
             self.bar.stop()
 
-    def tell(self, done: int, loss: float, nme: float | None) -> None:
-        """``done`` samples were seen; the last loss, and the last validation NME in percent."""
+    def tell(self, done: float, about: str = "") -> None:
+        """``done`` units are done; ``about`` is what else to say of them."""
         now = time.monotonic()
         if now - self.logged > LOG_SECONDS:
             self.__exit__()  # a line would be written into the bar
-            about = self._about(done, loss, nme, now)
-            log.info("%s: %d of %d samples, %s", self.title, done, self.total, about)
+            of = "?" if self.total is None else f"{self.total:.0f}"
+            known = self._about(done, about, now)
+            log.info("%s: %.0f of %s %s, %s", self.title, done, of, self.unit, known)
             self.__enter__()
             self.logged = now
         if self.bar and now - self.shown > BAR_SECONDS:
-            about = self._about(done, loss, nme, now)
-            self.bar.update(self.task, completed=done, about=about, refresh=True)
+            known = self._about(done, about, now)
+            self.bar.update(self.task, completed=done, about=known, refresh=True)
             self.shown = now
 
-    def _about(self, done: int, loss: float, nme: float | None, now: float) -> str:
+    def _about(self, done: float, about: str, now: float) -> str:
         rate = (done - self.first) / (now - self.began)
-        minutes, seconds = divmod(int((self.total - done) / rate), 60)
-        known = "not yet known" if nme is None else f"{nme:.2f} %"
-        return (
-            f"loss {loss:.2f}, validation NME {known}, {rate:.0f} samples/s, "
-            f"{minutes}:{seconds:02d} left"
-        )
+        said = [about] if about else []
+        said.append(f"{rate:.{0 if rate >= 10 else 1}f} {self.unit}/s")
+        if self.total is not None and rate:
+            minutes, seconds = divmod(int(max(0, self.total - done) / rate), 60)
+            said.append(f"{minutes}:{seconds:02d} left")
+        return ", ".join(said)
 
 
-def _bar() -> "bars.Progress":
+def tracked(items: Iterable[T], title: str, total: int | None, unit: str) -> Iterator[T]:
+    """The items, with their progress."""
+    with Progress(title, total, unit) as progress:
+        for done, item in enumerate(items, start=1):
+            yield item
+            progress.tell(done)
+
+
+def _bar() -> "Bar | None":
+    try:  # a training must start on a machine that has torch and little else
+        from rich import progress as bars
+        from rich.console import Console
+    except ImportError:
+        return None
     columns = (bars.TextColumn("{task.description}"), bars.BarColumn(None), "{task.fields[about]}")
     console = Console(stderr=True)
     return bars.Progress(*columns, console=console, transient=True, auto_refresh=False)

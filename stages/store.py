@@ -6,8 +6,6 @@ parameters is never taken up. Both engines delete declared outputs as they pleas
 this store but its user.
 """
 
-import ast
-import fcntl
 import hashlib
 import json
 import os
@@ -21,14 +19,8 @@ import torch
 
 from stages import files
 from stages.command import log
+from stages.lock import locked
 
-ROOT = Path(__file__).parent.parent
-# No result depends on how a stage is called, checked, logged or stored: the engines see its
-# parameters and paths for themselves.
-PLUMBING = {"stages", "wingloss", "wingloss.datasets"} | {
-    f"stages.{name}"
-    for name in ("command", "errors", "layout", "params", "progress", "store", "typed")
-}
 CHECKPOINTS = ("checkpoint.pt", "checkpoint.before.pt")
 
 
@@ -46,13 +38,7 @@ class Entry:
     @contextmanager
     def locked(self) -> Iterator["Entry"]:
         """Keeps every other process out of the folder; waits for the one that is in it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.info("the same training is running in another process: waiting for it")
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with locked(self.folder / "lock", "the same training is running"):
             files.write_json(self.folder / "inputs.json", self.inputs)
             yield self
 
@@ -105,53 +91,3 @@ def file_hash(path: Path) -> str:
     """The SHA-256 of a file."""
     with files.existing(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def code_hash(module: str) -> str:
-    """A hash of ``module`` and all of the project's modules that it imports.
-
-    Comments and docstrings don't count: a better explanation retrains nothing.
-    """
-    digest = hashlib.sha256()
-    for path in code_files(module):
-        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
-                node, clean=False
-            ):
-                node.body = node.body[1:]
-        digest.update(ast.dump(tree).encode())
-    return digest.hexdigest()
-
-
-def code_files(module: str) -> list[str]:
-    """The project's files that the results of ``module`` depend on: all that it imports.
-
-    Paths are relative to the project's root. Both engines take a stage's code from here.
-    """
-    found: set[str] = set()
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        path = _file_of(name)
-        if path is None or path in found:
-            continue
-        found.add(path)
-        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                waiting += [
-                    node.module,
-                    *(f"{node.module}.{alias.name}" for alias in node.names),
-                ]
-    return sorted(found)
-
-
-def _file_of(module: str) -> str | None:
-    """The project's file of ``module``; None for what isn't a module of it, and for plumbing."""
-    if module in PLUMBING:
-        return None
-    stem = module.replace(".", "/")
-    files = (f"{stem}.py", f"{stem}/__init__.py")
-    return next((file for file in files if (ROOT / file).is_file()), None)

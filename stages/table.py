@@ -11,7 +11,7 @@ from stages.errors import UserError
 from stages.paper import Column, Row, Table
 from stages.params import load
 from stages.scored import Results
-from wingloss import networks, protocol
+from wingloss import protocol
 
 COLUMNS = ["method", "column", "paper", "here", "std", "difference", "seeds", "status"]
 NOT_RUN = "not run"
@@ -86,6 +86,8 @@ def _size(network: str, measure: str, n_landmarks: int) -> float | None:
     """Millions of parameters, or MiB as float32, of all stages; speeds nobody has measured."""
     if network not in layout.STAGES or measure not in ("parameters", "size"):
         return None
+    from wingloss import networks  # with torch, which takes longer than all else here
+
     stages = [networks.build(name, n_landmarks, seed=0) for name in layout.STAGES[network]]
     count = sum(tensor.numel() for stage in stages for tensor in stage.parameters())
     return count / 1e6 if measure == "parameters" else 4 * count / 2**20

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from stages import command, files, layout, store
+from stages.code import code_hash
 from stages.command import log
 from stages.errors import UserError
 from stages.job import Job
@@ -71,7 +72,7 @@ def _train(jobs: list[Job], entries: list[store.Entry]) -> None:
     validate = training.validation(one.network, validating, lengths, one.recipe.precision, device)
     keys = {
         "together": [entry.key for entry in entries],
-        "code": store.code_hash("stages.together"),
+        "code": code_hash("stages.together"),
     }
     with store.Entry(layout.RUN_STORE, keys).locked() as shared:
         before = resume(ensemble, shared, one)

@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 
 from stages import PARENT, command, files, layout, store
+from stages.code import code_hash
 from stages.command import log
 from stages.errors import UserError
 from stages.job import Job
@@ -53,7 +54,7 @@ def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: i
             log.info("this training was made before: taking it from the run store")
         else:
             _train(job, inputs, entry)
-        if store.code_hash("stages.job") != inputs["code"]:
+        if code_hash("stages.job") != inputs["code"]:
             raise UserError("the code was changed while the training ran; run again")
         entry.deliver(cell.path(layout.TRAINED, stage=stage))
 
@@ -122,7 +123,7 @@ def attend(
     stopping = _Stopping()
     batch = job.recipe.batch
     began = now = saved = time.monotonic()
-    with Progress(title, trained.step * batch, job.steps * batch) as progress:
+    with Progress(title, job.steps * batch, "samples", trained.step * batch) as progress:
         for _ in steps:
             now = time.monotonic()
             if stopping.asked or now - saved > CHECKPOINT_SECONDS:
@@ -135,8 +136,13 @@ def attend(
                     "there" if kept else "the last checkpoint that could be written",
                 )
                 raise SystemExit(128 + stopping.asked)
-            progress.tell(trained.step * batch, *trained.report())
+            progress.tell(trained.step * batch, _described(*trained.report()))
     return round(before + now - began, 1)
+
+
+def _described(loss: float, nme: float | None) -> str:
+    """The last loss, and the last validation NME (percent), in words."""
+    return f"loss {loss:.2f}, validation NME {'not yet known' if nme is None else f'{nme:.2f} %'}"
 
 
 def finish(entry: store.Entry, job: Job, state: training.State, about: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from stages.errors import UserError
+from stages.progress import Progress
 
 MOST_FILES = 500_000
 MOST_BYTES = 64 << 30
@@ -36,7 +37,8 @@ def unpack(archive: Path, target: Path) -> None:
     """
     bound = min(MOST_BYTES, max(ROOM, HIGHEST_RATIO * archive.stat().st_size))
     try:
-        with _members(archive) as members:
+        title = f"unpacking {archive.name}"
+        with _members(archive) as members, Progress(title, None, "MB") as progress:
             written = files = 0
             for name, file in members:
                 files += 1
@@ -52,6 +54,7 @@ def unpack(archive: Path, target: Path) -> None:
                         if written > bound:
                             raise _Refused(f"it unpacks to more than {bound >> 20} MiB")
                         out.write(chunk)
+                        progress.tell(written / 1e6)
     except _Refused as error:
         raise UserError(f"{archive}: {error}; it isn't unpacked") from error
     except OSError as error:

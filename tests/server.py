@@ -1,16 +1,19 @@
 """A real HTTP server on this machine, with faults."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 
 class Server(ThreadingHTTPServer):
     """Serves ``files`` by path; ``faults`` holds, by path, what goes wrong in the next requests.
 
     A fault is a number (that status), ``("break", n)`` (the connection breaks after n bytes),
+    ``("silent", n)`` (nothing more after n bytes until ``speaking`` is set), ``"mute"`` (the same
+    before the answer begins),
     ``("long", n)`` or ``("short", n)`` (a Content-Length that many bytes off),
     ``"changed"`` (another version of the file from now on) or ``"no ranges"``.
     """
@@ -20,6 +23,7 @@ class Server(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.faults: dict[str, list] = {}
         self.version = 1
+        self.speaking = Event()
         self.seen: list[tuple[str, str | None, int]] = []  # path, Range, status
 
     @property
@@ -34,6 +38,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         waiting = self.server.faults.get(self.path, [])
         fault = waiting.pop(0) if waiting else None
+        if fault == "mute":
+            self.server.seen.append((self.path, self.headers.get("Range"), 0))
+            self.server.speaking.wait()
+            self.close_connection = True
+            return None
         if fault == "changed":
             self.server.version += 1
             self.server.files[self.path] = self.server.files[self.path][::-1]
@@ -60,7 +69,12 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in (headers | {"Content-Length": str(length)}).items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content[:n] if kind == "break" else content[:length])
+        sent = n if kind in ("break", "silent") else length
+        self.wfile.write(content[:sent])
+        if kind == "silent":
+            self.server.speaking.wait()
+            with contextlib.suppress(OSError):  # nobody listens any more
+                self.wfile.write(content[sent:])
         if kind in ("break", "long"):
             self.close_connection = True
 
@@ -76,5 +90,6 @@ def serving() -> Iterator[Server]:
         try:
             yield server
         finally:
+            server.speaking.set()
             server.shutdown()
             thread.join()

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(fetch, "BACKOFF", 0.001)
     monkeypatch.setattr(fetch, "LONGEST_WAIT", 0.01)
     monkeypatch.setattr(fetch, "CHUNK", 10_000)
+    monkeypatch.setattr(fetch, "TIMEOUT", (5, 0.2))
     with serving() as made:
         made.files["/file.zip"] = CONTENT
         yield made
@@ -51,6 +53,8 @@ MENDED = {
     "broken once": ([("break", 100_000)], False),
     "broken in every request": ([("break", 60_000)] * 12, False),
     "broken before the first byte": ([("break", 0)] * 3, False),
+    "silent in the middle": ([("silent", 100_000)], False),
+    "silent before the answer": (["mute"], False),
     "longer than said, size known": ([("short", 1000)], True),
     "shorter than said": ([("long", 1000)], True),
     "changed between two requests": ([("break", 100_000), "changed"], False),
@@ -68,8 +72,9 @@ def test_what_goes_wrong_for_a_while_is_mended(server: Server, tmp_path: Path, c
     assert left(tmp_path) == RECORDED
 
 
-def test_a_break_is_taken_up_where_it_was(server: Server, tmp_path: Path) -> None:
-    server.faults["/file.zip"] = [("break", 100_000)]
+@pytest.mark.parametrize("kind", ["break", "silent"])
+def test_a_break_is_taken_up_where_it_was(server: Server, tmp_path: Path, kind: str) -> None:
+    server.faults["/file.zip"] = [(kind, 100_000)]
     get(server, tmp_path / "file.zip")
     assert [(wanted, status) for _, wanted, status in server.seen] == [
         (None, 200),
@@ -87,6 +92,13 @@ STOPPED = {
         "the connection broke (ChunkedEncodingError); 100000 bytes are kept, run again to go on",
         {".file.zip.partial", ".file.zip.partial.version"},
     ),
+    "silent at one place": (
+        [("silent", 100_000), *[("silent", 0)] * 99],
+        None,
+        "the connection broke (ConnectionError); 100000 bytes are kept, run again to go on",
+        {".file.zip.partial", ".file.zip.partial.version"},
+    ),
+    "never an answer": (["mute"] * 99, None, "no connection (ConnectionError)", set()),
     "another file": ([], SHA256[::-1], "another file than the one known (SHA-256 ", set()),
 }
 
@@ -97,8 +109,10 @@ def test_what_stays_wrong_is_said_and_leaves_nothing_false(
 ) -> None:
     faults, sha256, message, files = STOPPED[case]
     server.faults["/file.zip"] = list(faults)
+    began = time.monotonic()
     with pytest.raises(UserError) as error:
         get(server, tmp_path / "file.zip", None, sha256)
+    assert time.monotonic() - began < 30 * fetch.TIMEOUT[1]
     assert str(error.value).startswith(f"{server.address}/file.zip: {message}")
     assert left(tmp_path) == files
 
@@ -365,6 +379,30 @@ def test_what_was_fetched_is_not_fetched_again(
         assert call(project, download, dataset="cofw")[0] == 0
     assert len(server.seen) == 1
     assert (project.root / "data/downloads/cofw/COFW_color.zip.sha256").exists()
+
+
+def test_two_downloads_at_once_fetch_once(project: Project, server: Server) -> None:
+    """The second waits for the first, and takes what it has fetched."""
+    WRITERS["cofw"](project.root / "work/tree", train=6, test=2)
+    published = pack(project.root / "work/tree", "cofw")
+    shutil.rmtree(project.root / "work")
+    path = project.root / "stages/sources/cofw.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["archives"][0] |= {"bytes": None, "sha256": None}
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    server.files = {f"/cofw/{name}": value for name, value in published.items()}
+    server.faults["/cofw/COFW_color.zip"] = [("silent", 1000)]
+    project.environment["WINGLOSS_MIRROR"] = server.address
+    first = project.start("stages.download", "--dataset", "cofw")
+    assert "fetching" in first.stdout.readline()
+    second = project.start("stages.download", "--dataset", "cofw")
+    assert "cofw is being made in another process: waiting for it" in second.stdout.readline()
+    server.speaking.set()
+    assert first.wait(timeout=60) == second.wait(timeout=60) == 0
+    assert "is there already" in second.stdout.read()
+    assert len(server.seen) == 1
+    assert left(project.root / "data/raw/cofw") >= {"COFW_train_color.mat", "COFW_test_color.mat"}
+    assert not project.left_over()
 
 
 def test_a_log_in_page_in_place_of_an_archive_is_forgotten(

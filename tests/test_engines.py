@@ -10,7 +10,7 @@ import pytest
 import yaml
 from project import ROOT, Project
 
-from stages import store
+from stages.code import code_files
 
 RULES = {
     **dict.fromkeys(("download", "prepare", "pose", "balance"), "workflow/rules/data.smk"),
@@ -104,7 +104,7 @@ def test_a_stage_depends_on_all_of_its_code(stage: str) -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     assert stages.keys() == RULES.keys()
     listed = [file for file in stages[stage]["deps"] if file.endswith(".py")]
-    assert listed == store.code_files(f"stages.{MODULES.get(stage, stage)}"), (
+    assert listed == code_files(f"stages.{MODULES.get(stage, stage)}"), (
         f"mend the .py files under deps of {stage} in dvc.yaml"
     )
 

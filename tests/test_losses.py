@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from wingloss.losses import LossKind, WingShape, l1, l2, landmark_loss, smooth_l1, wing
+from wingloss.losses import l1, l2, landmark_loss, smooth_l1, wing
+from wingloss.recipe import LossKind, WingShape
 
 W, EPSILON = 10.0, 2.0  # CNN-6's (Section 7.1)
 C = -7.91759469228055  # 10 - 10 ln 6

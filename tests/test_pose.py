@@ -16,7 +16,7 @@ from wingloss.pose import (
     normalise,
     rotations,
 )
-from wingloss.synthetic import LANDMARKS
+from wingloss.synthetic.head import LANDMARKS
 
 RNG = np.random.default_rng(0)
 SHAPE = RNG.normal(size=(12, 2))

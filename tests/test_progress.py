@@ -1,4 +1,4 @@
-"""A training tells how far it is, on a terminal and in a log."""
+"""Long work tells how far it is, on a terminal and in a log."""
 
 import io
 import logging
@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from stages import progress
-from stages.progress import Progress
+from stages.progress import Progress, tracked
 
 
 class Terminal(io.StringIO):
@@ -35,10 +35,11 @@ def sit_down(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 def run(clock: list[float], seconds: int) -> None:
     """50 samples a second; the validation NME is known from the fortieth on."""
-    with Progress("cnn6", 1000, 5000) as told:
+    with Progress("cnn6", 5000, "samples", 1000) as told:
         for second in range(1, seconds + 1):
             clock[0] = 100.0 + second
-            told.tell(1000 + 50 * second, 12.344, 6.5 if second >= 40 else None)
+            known = "6.50 %" if second >= 40 else "not yet known"
+            told.tell(1000 + 50 * second, f"loss 12.34, validation NME {known}")
 
 
 def test_a_log_gets_a_line_every_half_minute(
@@ -65,7 +66,27 @@ def test_without_rich_a_terminal_gets_the_logs_lines(
     clock: list[float], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     terminal = sit_down(monkeypatch)
-    monkeypatch.setattr(progress, "bars", None)
+    monkeypatch.setitem(sys.modules, "rich", None)
     caplog.set_level(logging.INFO)
     run(clock, 35)
     assert len(caplog.messages) == 1 and terminal.getvalue() == ""
+
+
+def test_work_of_unknown_length_has_no_time_left(
+    clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Progress("unpacking", None, "MB") as told:
+        for second in (10, 31):
+            clock[0] = 100.0 + second
+            told.tell(second / 2)
+    assert caplog.messages == ["unpacking: 16 of ? MB, 0.5 MB/s"]
+
+
+def test_items_are_counted_as_they_pass(
+    clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for item in tracked("abc", "cropping", 3, "faces"):
+        clock[0] += {"a": 10, "b": 30, "c": 1}[item]
+    assert caplog.messages == ["cropping: 2 of 3 faces, 0.1 faces/s, 0:20 left"]

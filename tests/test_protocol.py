@@ -12,7 +12,7 @@ from trees import SCHEMES, drawn
 
 from wingloss import protocol
 from wingloss.metrics import NORMALISERS
-from wingloss.synthetic import LANDMARKS
+from wingloss.synthetic.head import LANDMARKS
 
 every = pytest.mark.parametrize("name", SCHEMES)
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from project import ROOT
 
-from stages import files, layout, prune, store
+from stages import code, files, layout, prune, store
+from stages.code import code_files, code_hash
 
 INPUTS = {"network": "cnn6", "steps": 10, "data": {"train": "abc"}}
 
@@ -129,14 +130,14 @@ def test_a_finished_training_is_whole_and_delivered(entry: store.Entry, tmp_path
 def test_only_what_runs_changes_the_code_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "ROOT", tmp_path)
+    monkeypatch.setattr(code, "ROOT", tmp_path)
     (tmp_path / "stages").mkdir()
     (tmp_path / "wingloss").mkdir()
     (tmp_path / "wingloss/inner.py").write_text("DEEP = 1\n")
 
     def hash_of(text: str) -> str:
         (tmp_path / "wingloss/science.py").write_text(text)
-        return store.code_hash("wingloss.science")
+        return code_hash("wingloss.science")
 
     first = hash_of('"""Doc."""\nfrom wingloss.inner import DEEP\n\ndef f():\n    return DEEP\n')
     other_words = '"""Other."""\nfrom wingloss.inner import DEEP\n\ndef f():  # why\n'
@@ -144,11 +145,11 @@ def test_only_what_runs_changes_the_code_hash(
     assert hash_of(other_words + "    return -DEEP\n") != first
     assert hash_of(other_words + "    return DEEP\n") == first
     (tmp_path / "wingloss/inner.py").write_text("DEEP = 2\n")
-    assert store.code_hash("wingloss.science") != first
+    assert code_hash("wingloss.science") != first
 
 
 def test_code_files_follow_imports_but_not_plumbing() -> None:
-    found = store.code_files("stages.balance")
+    found = code_files("stages.balance")
     assert found == [
         "stages/balance.py",
         "stages/files.py",

@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from wingloss import pose
-from wingloss.synthetic import LANDMARKS, Face, FaceDistribution, render_face
-from wingloss.synthetic.head import BASIS, CENTRE, CONTROLS, angles, head_grid, sample
+from wingloss.synthetic.face import Face, render_face
+from wingloss.synthetic.head import BASIS, CENTRE, CONTROLS, LANDMARKS, angles, head_grid, sample
+from wingloss.synthetic.population import FaceDistribution
 
 POPULATION = FaceDistribution(
     image_size=96,

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from wingloss import training
 from wingloss.augmentation import Augmentation, Faces
-from wingloss.losses import WingShape
 from wingloss.networks import build
-from wingloss.training import Objective, Recipe, Samples, State, learning_rate, start, train
+from wingloss.recipe import Recipe, WingShape
+from wingloss.training import Objective, Samples, State, learning_rate, start, train
 
 CPU = torch.device("cpu")
 LANDMARKS, CROP = 3, 32
@@ -352,7 +352,7 @@ def test_a_finished_training_takes_no_more_steps(faces: Faces):
 
 
 class Brightness(nn.Module):
-    """Finds its one landmark at x = 31.5 (1 + the mean of the input's red), y = 31.5, input pixels."""
+    """Its one landmark: x = 31.5 (1 + the mean of the input's red), y = 31.5, input pixels."""
 
     def forward(self, pictures: Tensor) -> Tensor:
         assert not self.training

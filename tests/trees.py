@@ -11,8 +11,8 @@ from scipy.io import savemat
 from wingloss import protocol
 from wingloss.datasets.ibug import write_pts
 from wingloss.geometry import Array, landmark_boxes
-from wingloss.synthetic import LANDMARKS
 from wingloss.synthetic.face import AFLW
+from wingloss.synthetic.head import LANDMARKS
 
 WIDTH, HEIGHT = 100, 90  # px of every picture
 

@@ -18,13 +18,12 @@ from torch.func import functional_call, stack_module_state
 
 from wingloss import device
 from wingloss.augmentation import Augmentation, Faces
-from wingloss.losses import LossKind, WingShape, l1, l2, smooth_l1
+from wingloss.losses import l1, l2, smooth_l1
 from wingloss.networks import ARCHITECTURES, to_shape_vectors
+from wingloss.recipe import LossKind, Precision, Recipe, WingShape
 from wingloss.training import (
     CURVE_POINTS,
     CurvePoint,
-    Precision,
-    Recipe,
     Samples,
     State,
     forward,

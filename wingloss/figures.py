@@ -1,17 +1,22 @@
-"""The paper's six figures, drawn as it draws them: arrays in, Matplotlib figures out."""
+"""The paper's six figures, drawn as it draws them: arrays in, Matplotlib figures out.
+
+torch takes longer to import than a figure to draw, so only the figures that need it do so.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
 
-from wingloss import losses, metrics
+from wingloss import metrics
 from wingloss.geometry import Array
-from wingloss.networks import Architecture
+
+if TYPE_CHECKING:
+    from wingloss.networks import Architecture
 
 # Told apart by colour-blind readers too, and on paper by their dashes (Okabe and Ito's colours).
 LINES = [
@@ -23,6 +28,10 @@ SETTINGS = [(w, epsilon) for w in (5, 10) for epsilon in (0.5, 1, 2, 3)]  # of F
 
 def wing_settings() -> Figure:
     """Fig. 1: Wing loss (Eq. 5) for several w and epsilon, over errors in pixels."""
+    import torch
+
+    from wingloss import losses
+
     figure, axes = _figure("error x (pixels of the input crop)", "wing(x)")
     x = torch.linspace(-15, 15, 1201, dtype=torch.float64)
     for (w, epsilon), (colour, dashes) in zip(SETTINGS, LINES, strict=True):
@@ -35,6 +44,10 @@ def wing_settings() -> Figure:
 
 def simple_losses() -> Figure:
     """Fig. 3: L1, L2 and smooth L1."""
+    import torch
+
+    from wingloss import losses
+
     figure, axes = _figure("error x (pixels of the input crop)", "loss(x)")
     x = torch.linspace(-3, 3, 601, dtype=torch.float64)
     curves = {"L1": losses.l1, "L2": losses.l2, "smooth L1": losses.smooth_l1}
@@ -45,7 +58,7 @@ def simple_losses() -> Figure:
     return figure
 
 
-def architecture(name: str, network: Architecture, n_landmarks: int) -> Figure:
+def architecture(name: str, network: "Architecture", n_landmarks: int) -> Figure:
     """Fig. 2: a network's layers, each a block as high as its map and labelled with its size."""
     figure = Figure(figsize=(8, 2.9), layout="constrained")
     axes = figure.add_subplot()

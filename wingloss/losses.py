@@ -5,20 +5,12 @@ inside Wing's logarithm and turn it into a scaled L1, so they are refused.
 """
 
 import math
-from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
-
-@dataclass(frozen=True)
-class WingShape:
-    """Wing's two parameters for one network, in pixels of that network's input crop."""
-
-    w: float = field(metadata={"minimum_exclusive": 0})
-    epsilon: float = field(metadata={"minimum_exclusive": 0})
+from wingloss.recipe import LossKind, WingShape
 
 
 def l2(x: Tensor) -> Tensor:
@@ -44,9 +36,6 @@ def wing(x: Tensor, w: float, epsilon: float) -> Tensor:
     size = x.abs()
     constant = w - w * math.log1p(w / epsilon)
     return torch.where(size < w, w * torch.log1p(size / epsilon), size - constant)
-
-
-LossKind = Literal["l2", "l1", "smooth_l1", "wing"]
 
 
 def landmark_loss(

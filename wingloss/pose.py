@@ -4,13 +4,16 @@ One coefficient along the shape eigenvector that controls yaw stands for a face'
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
-from sklearn.decomposition import PCA
 
 from wingloss.geometry import Array
+
+if TYPE_CHECKING:
+    from sklearn.decomposition import PCA
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,7 @@ def fit(shapes: Array, mode: int) -> PoseModel:
     mean = align(shapes, mean).mean(axis=0)
     mean /= np.linalg.norm(mean)
     aligned = align(shapes, mean).reshape(len(shapes), -1)
-    pca = PCA(
-        n_components=min(max(10, mode), len(shapes), aligned.shape[1]), svd_solver="full"
-    ).fit(aligned)
+    pca = _pca(aligned, min(max(10, mode), len(shapes), aligned.shape[1]))
     vector = pca.components_[mode - 1]
     vector = vector * np.sign(vector[np.abs(vector).argmax()])
     return PoseModel(mean, vector.reshape(mean.shape), pca.explained_variance_ratio_)
@@ -112,8 +113,15 @@ def authors_coefficients(training: Array, shapes: Array, mode: int) -> Array:
         raise ValueError(f"{len(training)} shapes are too few for eigenvector {mode}")
     reference = training.mean(axis=0)
     reference -= reference.mean(axis=0)
-    pca = PCA(n_components=mode, svd_solver="full").fit(_similar(training, reference))
+    pca = _pca(_similar(training, reference), mode)
     return pca.transform(_similar(shapes, reference))[:, mode - 1]
+
+
+def _pca(shapes: Array, components: int) -> "PCA":
+    """PCA of shapes ``(N, 2L)``. Those who only align shapes are spared its slow import."""
+    from sklearn.decomposition import PCA
+
+    return PCA(n_components=components, svd_solver="full").fit(shapes)
 
 
 def _similar(shapes: Array, reference: Array) -> Array:

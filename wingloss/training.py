@@ -6,9 +6,9 @@ that was broken off goes on as if nothing had happened: a checkpoint needs no ra
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,36 +17,15 @@ from torch import Tensor, nn
 
 from wingloss.augmentation import Augmentation, Draw, Faces, Images, draw, perturb, plain
 from wingloss.geometry import Array, apply, compose, invert, unit_to_pixels
-from wingloss.losses import LossKind, WingShape, landmark_loss
+from wingloss.losses import landmark_loss
 from wingloss.metrics import nme
 from wingloss.networks import ARCHITECTURES, to_points, to_shape_vectors
-
-Precision = Literal["bfloat16", "float32"]
+from wingloss.recipe import LossKind, Precision, Recipe, WingShape
 
 EVALUATION_BATCH = 64
 CURVE_POINTS = 20  # how often a training looks at its validation faces
 DIVERGED = 100.0  # times the first step's loss: a training that gets there has failed
 DRAWS = 4096  # samples whose augmentation is drawn at once
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained; the losses, the networks and the data are not its business."""
-
-    optimiser: Literal["sgd", "adamw"]
-    learning_rate: float = field(metadata={"minimum_exclusive": 0})
-    final_learning_rate: float = field(metadata={"minimum_exclusive": 0})
-    decay: Literal["log_linear", "cosine"]  # from the learning rate to the final one
-    warmup: float = field(metadata={"minimum": 0, "maximum": 1})  # share of the steps, linear
-    learning_rate_factor: dict[LossKind, float]  # for losses that need another rate
-    momentum: float = field(metadata={"minimum": 0, "maximum": 0.999})  # AdamW: its first beta
-    weight_decay: float = field(metadata={"minimum": 0})
-    batch: int = field(metadata={"minimum": 1})
-    # what the untrained network answers, about: its zero bias, or its training faces' mean shape
-    first_guess: Literal["zero", "mean_shape"]
-    # bfloat16 where the machine multiplies in it, or float32 everywhere
-    precision: Precision
-    samples: dict[str, int]  # the budget: augmented faces seen, by data set
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,3 @@ that parallel is outermost in the picture.
 
 Picture frame: pixels, 0-based pixel centres.
 """
-
-from wingloss.synthetic.face import Face, render_face
-from wingloss.synthetic.head import LANDMARKS
-from wingloss.synthetic.population import FaceDistribution
-
-__all__ = ["LANDMARKS", "Face", "FaceDistribution", "render_face"]

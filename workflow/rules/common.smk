@@ -8,9 +8,9 @@ import yaml
 sys.path.insert(0, workflow.basedir)
 
 from stages import layout, paper
+from stages.code import code_files
 from stages.errors import UserError
 from stages.params import load
-from stages.store import code_files
 from wingloss import protocol
 
 try:

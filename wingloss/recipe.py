@@ -1,0 +1,38 @@
+"""How a network is trained, as plain data.
+
+Without torch, whose import takes seconds that most stages, and both engines, can do without.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+LossKind = Literal["l2", "l1", "smooth_l1", "wing"]
+Precision = Literal["bfloat16", "float32"]
+
+
+@dataclass(frozen=True)
+class WingShape:
+    """Wing's two parameters for one network, in pixels of that network's input crop."""
+
+    w: float = field(metadata={"minimum_exclusive": 0})
+    epsilon: float = field(metadata={"minimum_exclusive": 0})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; the losses, the networks and the data are not its business."""
+
+    optimiser: Literal["sgd", "adamw"]
+    learning_rate: float = field(metadata={"minimum_exclusive": 0})
+    final_learning_rate: float = field(metadata={"minimum_exclusive": 0})
+    decay: Literal["log_linear", "cosine"]  # from the learning rate to the final one
+    warmup: float = field(metadata={"minimum": 0, "maximum": 1})  # share of the steps, linear
+    learning_rate_factor: dict[LossKind, float]  # for losses that need another rate
+    momentum: float = field(metadata={"minimum": 0, "maximum": 0.999})  # AdamW: its first beta
+    weight_decay: float = field(metadata={"minimum": 0})
+    batch: int = field(metadata={"minimum": 1})
+    # what the untrained network answers, about: its zero bias, or its training faces' mean shape
+    first_guess: Literal["zero", "mean_shape"]
+    # bfloat16 where the machine multiplies in it, or float32 everywhere
+    precision: Precision
+    samples: dict[str, int]  # the budget: augmented faces seen, by data set
