@@ -125,9 +125,7 @@ def test_values(scored: Project, call: Callable) -> None:
 
 
 @pytest.mark.parametrize("error", [np.nan, 5.0])  # the last weights may be finite
-def test_a_diverged_run_has_rows_that_say_so(
-    scored: Project, call: Callable, error: float
-) -> None:
+def test_a_diverged_run_has_rows_that_say_so(scored: Project, call: Callable, error: float) -> None:
     run = Run("300w", "cnn6", "pdb", "wing", 7)
     write_predictions(scored, run, np.full(4, error), status="diverged")
     status, said = call(scored, summary, dataset="300w")
