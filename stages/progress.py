@@ -57,7 +57,9 @@ class Progress:
         said.append(f"{rate:.{0 if rate >= 10 else 1}f} {self.unit}/s")
         if self.total is not None and rate:
             minutes, seconds = divmod(int(max(0, self.total - done) / rate), 60)
-            said.append(f"{minutes}:{seconds:02d} left")
+            hours, minutes = divmod(minutes, 60)
+            left = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+            said.append(f"{left} left")
         return ", ".join(said)
 
 

@@ -142,14 +142,16 @@ def attend(
                 kept = entry.save({"state": trained.checkpoint(), "seconds": before + now - began})
                 saved = now
             if stopping.asked:
-                log.warning(
-                    "stopped at step %d; the next run goes on from %s",
-                    trained.step,
-                    "there" if kept else "the last checkpoint that could be written",
-                )
-                raise SystemExit(128 + stopping.asked)
+                break
             progress.tell(trained.step * batch, _described(*trained.report()))
-    return round(before + now - began, 1)
+        else:
+            return round(before + now - began, 1)
+    log.warning(  # once the bar is gone
+        "stopped at step %d; the next run goes on from %s",
+        trained.step,
+        "there" if kept else "the last checkpoint that could be written",
+    )
+    raise SystemExit(128 + stopping.asked)
 
 
 def _described(loss: float, nme: float | None) -> str:

@@ -54,6 +54,14 @@ def test_a_log_gets_a_line_every_half_minute(
     ]
 
 
+def test_long_work_has_hours_left(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with Progress("cnn6", 100_000, "samples") as told:
+        clock[0] += 31
+        told.tell(310)
+    assert caplog.messages == ["cnn6: 310 of 100000 samples, 10 samples/s, 2:46:09 left"]
+
+
 def test_a_terminal_gets_a_bar(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = sit_down(monkeypatch)
     run(clock, 45)
