@@ -14,7 +14,7 @@ import pytest
 import yaml
 from project import ROOT, Project
 
-from stages import claims, figure, layout, paper, table
+from stages import claims, layout, paper, table
 from stages.errors import UserError
 from stages.layout import Run
 from stages.params import load
@@ -229,13 +229,12 @@ def test_a_bad_entry_is_one_line(tmp_path, monkeypatch: pytest.MonkeyPatch) -> N
         paper.tables()
 
 
-def test_the_figures_are_drawn_whole(finished: Project, call: Callable) -> None:
+def test_the_figures_are_drawn_whole(finished: Project) -> None:
     """All six, from the tiny project's runs; and twice the same to the byte."""
     for name in paper.FIGURES:
         files = [f"results/synthetic/figures/{name}.{kind}" for kind in ("svg", "png")]
         before = [finished.read(file) for file in files]
-        status, said = call(finished, figure, dataset="synthetic", figure=name)
-        assert status == 0, said
+        finished.run("stages.figure", "--dataset=synthetic", f"--figure={name}")
         assert [finished.read(file) for file in files] == before
     drawn = finished.read("results/synthetic/figures/figure4.svg").decode()
     assert "not run" not in drawn
