@@ -24,7 +24,7 @@ class Scored:
     split: str  # test, or val where the data have no test faces
     normaliser: str
     subsets: list[set[str]]  # of each face
-    errors: Array  # (S, N) in percent of the normaliser; NaN for a training that diverged
+    errors: Array  # (S, N) in percent of the normaliser; a row of NaN for a training that diverged
 
     def inside(self, subset: str) -> Array:
         """The mask ``(N,)`` of a subset's faces; ``full`` is all of them."""
@@ -124,15 +124,18 @@ def how_to_run(cells: list[Cell], results: Results) -> list[str]:
 
 def _scored(seeds: list[tuple[int, dict[str, Any]]], normaliser: str) -> Scored:
     split = "test" if (seeds[0][1]["split"] == "test").any() else "val"
+    about = [json.loads(str(data["run"])) for _, data in seeds]
     errors = []
-    for _, data in seeds:
+    for (_, data), one in zip(seeds, about, strict=True):
         chosen = data["split"] == split
         lengths = data[f"normaliser_{normaliser}"][chosen]
-        errors.append(metrics.nme(data["predicted"][chosen], data["true"][chosen], lengths))
+        own = metrics.nme(data["predicted"][chosen], data["true"][chosen], lengths)
+        # its last weights may well be finite, but what they predict means nothing
+        errors.append(np.full_like(own, np.nan) if one["status"] == "diverged" else own)
     chosen = seeds[0][1]["split"] == split
     return Scored(
         seeds=[seed for seed, _ in seeds],
-        about=[json.loads(str(data["run"])) for _, data in seeds],
+        about=about,
         split=split,
         normaliser=normaliser,
         subsets=[set(names.split()) for names in seeds[0][1]["subsets"][chosen]],

@@ -20,6 +20,8 @@ COLUMNS = [
     "nme_box", "nme_diag", "auc", "failure_rate", "auc_normaliser", "auc_threshold",
     "train_seconds", "samples_seen", "commit",
 ]  # fmt: skip
+# Figures that mean something of a training that ended; one that diverged has none.
+SCORES = (*(f"nme_{name}" for name in metrics.NORMALISERS), "auc", "failure_rate")
 
 
 def run(dataset: str) -> None:
@@ -33,9 +35,10 @@ def run(dataset: str) -> None:
             predictions = dict(data)
         about = json.loads(str(predictions["run"]))
         for split, subset, chosen in _groups(predictions):
-            rows.append(
-                about | {"split": split, "subset": subset} | _scores(predictions, chosen, rules)
-            )
+            scores = _scores(predictions, chosen, rules)
+            if about["status"] == "diverged":
+                scores |= dict.fromkeys(SCORES, np.nan)
+            rows.append(about | {"split": split, "subset": subset} | scores)
     table = pd.DataFrame(rows)[COLUMNS]
     files.write_table(Path(layout.SUMMARY.format(dataset=dataset)), table)
     _write_metrics(Path(layout.METRICS.format(dataset=dataset)), table, rules)
@@ -100,7 +103,7 @@ def _write_metrics(folder: Path, table: pd.DataFrame, rules: Protocol) -> None:
     """A file a run with its means over seeds, so that ``dvc metrics`` shows a row a run."""
     with files.whole_folder(folder) as new:
         for (network, balance, loss), rows in table.groupby(_RUN, sort=False):
-            scores: dict[str, float | None] = {}
+            scores: dict[str, float | str] = {}
             for (split, subset), faces in rows.groupby(["split", "subset"], sort=False):
                 whole = subset == "full"
                 part = split if whole else f"{split}_{subset}"
@@ -111,23 +114,18 @@ def _write_metrics(folder: Path, table: pd.DataFrame, rules: Protocol) -> None:
             files.write_json(new / f"{network}-{balance}-{loss}.json", scores)
 
 
-def _mean(seeds: pd.Series) -> float | None:
-    """The mean over seeds as JSON takes it; none where one of them diverged."""
+def _mean(seeds: pd.Series) -> float | str:
+    """The mean over seeds, or that one of them diverged."""
     mean = float(seeds.mean(skipna=False))
-    return round(mean, 4) if np.isfinite(mean) else None
+    return round(mean, 4) if np.isfinite(mean) else "diverged"
 
 
 def _pretty(table: pd.DataFrame, rules: Protocol) -> str:
     """The headline error of every run and subset, for the log."""
     column = f"nme_{rules.headline}"
-    wide = table.pivot_table(
-        index=_RUN,
-        columns=["split", "subset"],
-        values=column,
-        aggfunc=lambda seeds: seeds.mean(skipna=False),
-        sort=False,
-    )
-    return f"{column} in percent, mean over seeds\n{wide.round(2).to_string()}"
+    means = table.groupby([*_RUN, "split", "subset"], sort=False)[column].apply(_mean)
+    wide = means.unstack(["split", "subset"], sort=False)
+    return f"{column} in percent, mean over seeds\n{wide.to_string(float_format='%.2f')}"
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ import numpy as np
 import torch
 
 from stages import command, files, layout, store
-from stages.code import code_hash
 from stages.command import log
 from stages.errors import UserError
 from stages.job import Job
 from stages.params import load
-from stages.train import attend, describe_commit, finish, resume
+from stages.train import attend, describe_commit, finish, resume, together_inputs
 from wingloss import networks, protocol, training
 from wingloss.ensemble import Common, Ensemble, Member, train
 
@@ -26,21 +25,23 @@ def run(dataset: str) -> None:
     params = load()
     if dataset not in params.datasets:
         raise UserError(f"'{dataset}' is not among the datasets in params.yaml")
-    jobs: dict[str, Job] = {}
+    jobs: dict[str, Job] = {}  # those that nobody has made alone, by the key they have together
+    entries: dict[str, store.Entry] = {}
     for cell in layout.runs(params, dataset):
         job = Job.of(params, cell, stage=1)
-        jobs[store.Entry(layout.RUN_STORE, job.inputs()).key] = job
+        inputs = job.inputs()
+        entry = store.Entry(layout.RUN_STORE, together_inputs(inputs))
+        if not store.Entry(layout.RUN_STORE, inputs).result.exists():
+            jobs[entry.key], entries[entry.key] = job, entry
     for kind in sorted({job.objective.loss for job in jobs.values()}):
-        alike = {key: job for key, job in jobs.items() if job.objective.loss == kind}
+        alike = sorted(key for key, job in jobs.items() if job.objective.loss == kind)
         with ExitStack() as stack:  # by key, so that two such processes can't wait for each other
-            entries = [
-                stack.enter_context(store.Entry(layout.RUN_STORE, alike[key].inputs()).locked())
-                for key in sorted(alike)
-            ]
-            missing = [entry for entry in entries if not entry.result.exists()]
+            for key in alike:
+                stack.enter_context(entries[key].locked())
+            missing = [key for key in alike if not entries[key].result.exists()]
             log.info("%s: %d of %d trainings are to be made", kind, len(missing), len(alike))
             if missing:
-                _train([alike[entry.key] for entry in missing], missing)
+                _train([jobs[key] for key in missing], [entries[key] for key in missing])
 
 
 def _train(jobs: list[Job], entries: list[store.Entry]) -> None:
@@ -70,10 +71,7 @@ def _train(jobs: list[Job], entries: list[store.Entry]) -> None:
         one.network, one.objective.loss, one.objective.augmentation, one.recipe, one.steps
     )
     validate = training.validation(one.network, validating, lengths, one.recipe.precision, device)
-    keys = {
-        "together": [entry.key for entry in entries],
-        "code": code_hash("stages.together"),
-    }
+    keys = {"members": [entry.key for entry in entries]}
     with store.Entry(layout.RUN_STORE, keys).locked() as shared:
         before = resume(ensemble, shared, one)
         steps = train(ensemble, members, common, fitting, validate, rules.flip_permutation, device)

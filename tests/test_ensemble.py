@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_training import CPU, LANDMARKS, OBJECTIVE, RECIPE, SGD, whole_crops
 
-from wingloss import device, training
+from wingloss import device, ensemble, training
 from wingloss.augmentation import Augmentation, Faces, draw, perturb
 from wingloss.ensemble import Common, Ensemble, Member, member_losses, train
 from wingloss.geometry import to_unit
@@ -28,6 +28,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """CNN-6 with few kernels: nothing here depends on their number."""
     tiny = Architecture(64, (4, 8, 8, 8, 16), 32)
     monkeypatch.setitem(ARCHITECTURES, "cnn6", tiny)
+    monkeypatch.setitem(ensemble.BLOCK, "cpu", 64)  # as on a GPU
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,14 @@ def test_members_train_in_bfloat16(faces: Faces) -> None:
     full = common(steps=3)
     found = [together(faces, MEMBERS, shared).member(1).curve[-1].loss for shared in (half, full)]
     assert found[0] != found[1] and found[0] == pytest.approx(found[1], rel=0.05)
+
+
+def test_a_cpus_blocks_change_no_bit(faces: Faces, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = together(faces, MEMBERS, common(steps=42))
+    monkeypatch.setitem(ensemble.BLOCK, "cpu", 1)
+    singles = together(faces, MEMBERS, common(steps=42))
+    assert singles.curves == blocks.curves
+    assert all(torch.equal(singles.parameters[k], v) for k, v in blocks.parameters.items())
 
 
 def test_a_broken_off_ensemble_goes_on_bit_by_bit(faces: Faces) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import time
 
 from project import L2, TRAIN_WING, WING, Project
 from test_kills import wait_for
@@ -27,8 +28,36 @@ def test_trainings_made_together_are_taken_from_the_store(finished: Project) -> 
     manifest = json.loads(finished.read(WING.replace("model.safetensors", "manifest.json")))
     assert (manifest["status"], manifest["trained_together"]) == ("trained", 2)
     assert manifest["steps"] == 120 and manifest["inputs"]["objective"]["loss"] == "wing"
+    assert manifest["key"] in made and manifest["inputs"]["made"] == "together"
     said = finished.run("stages.together", "--dataset", "synthetic")
     assert "wing: 0 of 2 trainings are to be made" in said and finished.trainings() == made
+
+
+def test_a_training_made_alone_has_a_key_of_its_own(finished: Project) -> None:
+    """Its bits are others; it is neither taken for one made together nor made again."""
+    alone = set(finished.trainings())
+    finished.run("stages.together", "--dataset", "synthetic")
+    assert set(finished.trainings()) == alone
+    forget(finished)
+    finished.run("stages.together", "--dataset", "synthetic")
+    assert finished.trainings() and not alone & set(finished.trainings())
+
+
+def test_sigterm_is_heard_within_a_block_of_slow_steps(finished: Project) -> None:
+    """64 of these steps take longer than the 5 s that a training has to end in."""
+    finished.set(**{
+        "recipes.fast.cnn6.batch": 512,
+        "recipes.fast.cnn6.samples.synthetic": 512 * 64 * 20,
+    })  # fmt: skip
+    forget(finished)
+    running = finished.start("stages.together", "--dataset", "synthetic")
+    wait_for(finished.checkpoints, 60)
+    running.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    said, _ = running.communicate()
+    assert time.monotonic() - began < 5
+    assert running.returncode == 128 + signal.SIGTERM, said
+    assert "the next run goes on from there" in said and not finished.trainings()
 
 
 def test_broken_off_trainings_go_on_together(finished: Project) -> None:

@@ -4,7 +4,7 @@ Members share the network, the faces, the recipe and the kind of loss; each has 
 seed, balance, Wing parameters and learning curve, and ends as it would by itself, but for the order
 in which a processor adds. All that a step needs lies on the device, and what the host decides (data
 order, draws, learning rates) is copied there for a block of steps at once; so on a GPU a step is
-one replay of a CUDA graph, and small batches aren't bound by launches.
+one replay of a CUDA graph.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,7 +32,9 @@ from wingloss.training import (
     make_optimiser,
 )
 
-BLOCK = 64  # steps for which the host decides at once, at most
+# Steps for which the host decides at once, at most. On a CPU nothing is waited for in between, and
+# a block of slow steps would keep a training from ending when it is asked to.
+BLOCK = {"cuda": 64, "cpu": 1}
 EAGER = 3  # steps before a CUDA graph is captured: libraries set themselves up in them
 
 
@@ -144,7 +146,7 @@ def train(
     stepper = _Stepper(ensemble, members, common, training, flip_permutation, on)
     while ensemble.step < common.steps and None in ensemble.diverged:
         first = ensemble.step
-        count = min(BLOCK, every - first % every, common.steps - first)
+        count = min(BLOCK[on.type], every - first % every, common.steps - first)
         rates = [
             learning_rate(common.recipe, common.loss, step, common.steps)
             for step in range(first, first + count)
@@ -241,10 +243,11 @@ class _Stepper:
         self.w, self.epsilon = torch.tensor(wings, device=on).T
         # one row a step of a block, and the row that the next step reads
         each = len(members) * common.recipe.batch
-        self.chosen = torch.zeros(BLOCK, each, dtype=torch.int64, device=on)
-        self.drawn = torch.zeros(BLOCK, each, device.COLUMNS, device=on)
-        self.rates = torch.zeros(BLOCK, device=on)
-        self.losses = torch.zeros(BLOCK, len(members), device=on)
+        block = BLOCK[on.type]
+        self.chosen = torch.zeros(block, each, dtype=torch.int64, device=on)
+        self.drawn = torch.zeros(block, each, device.COLUMNS, device=on)
+        self.rates = torch.zeros(block, device=on)
+        self.losses = torch.zeros(block, len(members), device=on)
         self.row = torch.zeros(1, dtype=torch.int64, device=on)
         self.rate = torch.zeros((), device=on)
         for group in ensemble.optimiser.param_groups:

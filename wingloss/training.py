@@ -150,7 +150,7 @@ def make_optimiser(
         lr=recipe.learning_rate,
         betas=(recipe.momentum, 0.999),
         weight_decay=recipe.weight_decay,
-        fused=True,  # one pass over the weights
+        fused=True,
     )
 
 
