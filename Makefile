@@ -25,9 +25,10 @@ reproduce: setup
 sync: setup
 	@python -m workflow.sync
 
-# One thread in each of the tests' processes: more would fight over the cores.
+# One thread in each of the tests' processes: more would fight over the cores. A process without work
+# takes over some of another's last tests.
 test: setup
-	@OMP_NUM_THREADS=1 pytest -n auto
+	@OMP_NUM_THREADS=1 pytest -n auto --dist worksteal
 
 lint: setup
 	@ruff check

@@ -4,6 +4,8 @@ Standard input is a list of changes as JSON, each a table of files and their new
 is made, looked at with both engines, and taken back. OUTPUT becomes a list of what was seen.
 """
 
+import copy
+import functools
 import json
 import os
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 import networkx
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
+from dvc.utils.serialize import _yaml
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import DAGSettings, OutputSettings, Quietness, ResourceSettings
 
@@ -87,7 +90,16 @@ def _relative(file) -> str:
     return os.path.relpath(file.fs_path)
 
 
+def parse_once() -> None:
+    """DVC parses params.yaml anew for each stage, which would take most of the time here."""
+    parsed = functools.cache(_yaml.parse_yaml)
+    _yaml.parse_yaml = lambda *text_and_path, **options: copy.deepcopy(
+        parsed(*text_and_path, **options)
+    )
+
+
 def main() -> None:
+    parse_once()
     seen = []
     for change in json.load(sys.stdin):
         before = {file: Path(file).read_text(encoding="utf-8") for file in change}

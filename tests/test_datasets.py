@@ -1,4 +1,4 @@
-"""Raw tree to summary for every published data set, by both engines."""
+"""Raw tree to summary for every published data set by both engines, and on to its report by one."""
 
 import pandas as pd
 import pytest
@@ -13,7 +13,7 @@ SUBSETS = {  # test faces by subset, of trees with 8 test faces
     "cofw": {"full": 8},
     "wflw": {"full": 8, "pose": 4, "expression": 4, "illumination": 4},
 }
-ENGINES = {"snakemake": ("snakemake", "--cores", "2"), "dvc": ("dvc", "repro")}
+ENGINES = {"snakemake": ("snakemake", "--cores", "2"), "dvc": ("dvc", "repro", "summary@{dataset}")}
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_data_set_from_raw_tree_to_summary(project: Project, engine: str, data
     list_ = project.root / "data/incoming/wflw" / protocol.load("wflw").parts[0].path
     if list_.exists():  # one bad face, which is left out
         list_.write_text(list_.read_text(encoding="utf-8") + "1 2 3\n", encoding="utf-8")
-    project.run(*ENGINES[engine])
+    project.run(*(word.format(dataset=dataset) for word in ENGINES[engine]))
     table = pd.read_csv(project.root / f"results/{dataset}/summary.csv")
     test = table[table.split == "test"]
     assert dict(zip(test.subset, test.n_faces, strict=True)) == SUBSETS[dataset]
@@ -47,4 +47,5 @@ def test_a_data_set_from_raw_tree_to_summary(project: Project, engine: str, data
     assert (table.data_stamp == stamp).all()
     assert table[f"nme_{table.auc_normaliser[0]}"].between(1, 1000).all()
     assert table.nme_inter_pupil.isna().all() == (dataset == "aflw")
+    assert (project.root / f"results/{dataset}/report.html").exists() == (engine == "snakemake")
     assert not project.left_over()

@@ -315,7 +315,7 @@ def test_an_empty_mirror_says_where_to_put_the_data(
         f"error: {project.root}/mirror/300w and data/incoming/300w: there is nothing of 300w.\n"
     )
     assert "WINGLOSS_MIRROR" in said and "  afw\n" in said
-    assert not (project.root / "data/raw").exists() or not any(project.root.glob("data/raw/*"))
+    assert not (project.root / "data/raw/300w").exists() and not project.left_over()
 
 
 def test_a_read_only_mirror_is_copied(

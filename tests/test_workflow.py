@@ -48,7 +48,7 @@ def test_the_papers_recipe_runs_through_both_stages(finished: Project) -> None:
     """Section 7.1's, with but the budget cut: what a GPU is for, proven to start anywhere."""
     budgets = {f"recipes.paper.{network}.samples.synthetic": 40 for network in ("cnn6", "cnn7")}
     finished.set(recipe="paper", **budgets, **{"runs.cnn6": {"balance": [], "loss": []}})
-    finished.snakemake()
+    finished.snakemake("results/synthetic/summary.csv")
     stages = finished.root / "results/synthetic/models/cnn6_7/pdb/wing/seed0"
     for stage, rate in ((1, 3e-5), (2, 1e-5)):
         manifest = json.loads((stages / f"stage{stage}/manifest.json").read_text())
