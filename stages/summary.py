@@ -125,7 +125,7 @@ def _pretty(table: pd.DataFrame, rules: Protocol) -> str:
     column = f"nme_{rules.headline}"
     means = table.groupby([*_RUN, "split", "subset"], sort=False)[column].apply(_mean)
     wide = means.unstack(["split", "subset"], sort=False)
-    return f"{column} in percent, mean over seeds\n{wide.to_string(float_format='%.2f')}"
+    return f"{column} in percent, mean over seeds\n{wide.to_string(float_format='{:.2f}'.format)}"
 
 
 if __name__ == "__main__":
