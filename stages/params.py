@@ -138,6 +138,8 @@ class Params:
     seeds: list[int] = field(metadata={"minimum": 0})
     recipe: str
     runs: Runs
+    tables: list[int] = field(metadata={"minimum": 1, "maximum": 7})
+    figures: list[int] = field(metadata={"minimum": 1, "maximum": 6})
     stage_one: StageOne
     loss: dict[str, Loss]
     dataset: dict[str, Dataset]
@@ -172,6 +174,8 @@ class Params:
         lists: dict[str, list] = {
             "datasets": self.datasets,
             "seeds": self.seeds,
+            "tables": self.tables,
+            "figures": self.figures,
             "runs.cnn6.balance": self.runs.cnn6.balance,
             "runs.cnn6.loss": self.runs.cnn6.loss,
             "runs.cnn6_7.balance": self.runs.cnn6_7.balance,
@@ -183,6 +187,8 @@ class Params:
         grids = (self.runs.cnn6, self.runs.cnn6_7)
         if not (self.datasets and self.seeds and any(g.balance and g.loss for g in grids)):
             raise ValueError("datasets, seeds, runs: they ask for no run at all")
+        if not (self.tables and self.figures):
+            raise ValueError("tables, figures: the report needs one of each at least")
 
 
 def load(path: Path = PARAMS) -> Params:
