@@ -1,12 +1,16 @@
 """Unpacking archives of strangers: nothing lands outside the folder, and nothing without bounds."""
 
+import bz2
 import errno
+import gzip
+import io
+import lzma
 import os
 import shutil
 import stat
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -14,11 +18,16 @@ from typing import IO
 from stages.errors import UserError
 from stages.progress import Progress
 
-MOST_FILES = 500_000
+MOST_FILES = 500_000  # and folders
 MOST_BYTES = 64 << 30
 HIGHEST_RATIO = 200  # of unpacked to packed bytes; pictures don't shrink by more than a few
 ROOM = 64 << 20  # bytes that even the smallest archive may unpack to
 CHUNK = 1 << 20
+PACKED: dict[bytes, Callable[[Path], io.BufferedIOBase]] = {  # by how files begin
+    b"\x1f\x8b": gzip.GzipFile, b"BZ": bz2.BZ2File, b"\xfd7": lzma.LZMAFile,
+}  # fmt: skip
+# gzip and zipfile have no number for files that are none; the others are of names that can't be
+BROKEN = (None, errno.EINVAL, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 class _Refused(Exception):
@@ -38,27 +47,26 @@ def unpack(archive: Path, target: Path) -> None:
     bound = min(MOST_BYTES, max(ROOM, HIGHEST_RATIO * archive.stat().st_size))
     try:
         title = f"unpacking {archive.name}"
-        with _members(archive) as members, Progress(title, None, "MB") as progress:
-            written = files = 0
-            for name, file in members:
-                files += 1
-                if files > MOST_FILES:
+        with _members(archive, bound) as members, Progress(title, None, "MB") as progress:
+            written = 0
+            for number, (name, file) in enumerate(members, start=1):
+                if number > MOST_FILES:
                     raise _Refused(f"more than {MOST_FILES} files")
-                path = _place(name, target)
-                if path is None:
+                path = _place(name, target) if file else None
+                if file is None or path is None:
                     continue
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("wb") as out:
                     while chunk := file.read(CHUNK):
                         written += len(chunk)
                         if written > bound:
-                            raise _Refused(f"it unpacks to more than {bound >> 20} MiB")
+                            raise _too_large(bound)
                         out.write(chunk)
                         progress.tell(written / 1e6)
     except _Refused as error:
         raise UserError(f"{archive}: {error}; it isn't unpacked") from error
     except OSError as error:
-        if error.errno in (None, errno.EINVAL):  # of gzip and zipfile, for files that are none
+        if error.errno in BROKEN:
             raise UserError(f"{archive}: not a whole archive ({error})") from error
         raise
     except Exception as error:  # whatever a broken archive makes the libraries raise
@@ -78,33 +86,60 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
 
 
+def _too_large(bound: int) -> _Refused:
+    return _Refused(f"it unpacks to more than {bound >> 20} MiB")
+
+
+class _Bounded(io.BufferedIOBase):
+    """The contents of a packed file, refused beyond ``bound`` bytes.
+
+    What is no file of a .tar (headers, folders) can swell too, and tarfile reads it into memory.
+    """
+
+    def __init__(self, file: io.BufferedIOBase, bound: int) -> None:
+        self.file, self.bound, self.done = file, bound, 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = self.file.read(size)
+        self.done += len(data)
+        if self.done > self.bound:
+            raise _too_large(self.bound)
+        return data
+
+
 @contextmanager
-def _members(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
-    """Names and contents of an archive's files."""
+def _members(archive: Path, bound: int) -> Iterator[Iterator[tuple[str, IO[bytes] | None]]]:
+    """Names and contents of an archive's files; folders have none."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             yield _zip_members(opened)
     else:
-        with tarfile.open(archive, "r|*") as opened:  # a stream: nothing is read ahead
-            yield _tar_members(opened)
+        with archive.open("rb") as packed:
+            unpacked = PACKED.get(packed.read(2))
+        with unpacked(archive) if unpacked else archive.open("rb") as file:
+            content = _Bounded(file, bound)
+            with tarfile.open(fileobj=content, mode="r|") as stream:  # nothing is read ahead
+                yield _tar_members(stream)
+            while content.read(CHUNK):  # to the end, where the checksum stands
+                pass
 
 
-def _zip_members(opened: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes]]]:
+def _zip_members(opened: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes] | None]]:
     for member in opened.infolist():
         if stat.S_ISLNK(member.external_attr >> 16):
             raise _Refused(f"'{member.filename}' is a link")
-        if not member.is_dir():
+        if member.is_dir():
+            yield member.filename, None
+        else:
             with opened.open(member) as file:
                 yield member.filename, file
 
 
-def _tar_members(opened: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+def _tar_members(opened: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes] | None]]:
     for member in opened:
         if not (member.isreg() or member.isdir()):
             raise _Refused(f"'{member.name}' is a link or a device")
-        file = opened.extractfile(member) if member.isreg() else None
-        if file is not None:
-            yield member.name, file
+        yield member.name, opened.extractfile(member)  # None for a folder
 
 
 def _place(name: str, target: Path) -> Path | None:

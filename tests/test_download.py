@@ -1,5 +1,6 @@
 """The downloader against a real server that misbehaves, and archives of people who mean ill."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -196,6 +197,13 @@ def linked_zip(path: Path) -> Path:
     return path
 
 
+def swollen_header() -> bytes:
+    """A .tar whose first header has 70 MiB of further text, which tarfile holds in memory."""
+    header = member("pax", tarfile.XHDTYPE)
+    header.size = 70 << 20
+    return header.tobuf(tarfile.USTAR_FORMAT) + bytes(header.size)
+
+
 EVIL: dict[str, tuple[Callable[[Path], Path], str]] = {
     "zip: up": (lambda p: zipped(p, **{"../evil": b"x"}), "'../evil' leads out of the folder"),
     "zip: deep up": (lambda p: zipped(p, **{"a/../../evil": b"x"}), "leads out of the folder"),
@@ -219,6 +227,23 @@ EVIL: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda p: tarred(p, (member("a"), b"\0" * (70 << 20))),
         "it unpacks to more than 64 MiB",
     ),
+    "tar: bomb of what isn't unpacked": (
+        lambda p: tarred(p, (member(".a"), b"\0" * (70 << 20))),
+        "it unpacks to more than 64 MiB",
+    ),
+    "tar: bomb in a header": (
+        lambda p: p.write_bytes(gzip.compress(swollen_header(), 1)) and p,
+        "it unpacks to more than 64 MiB",
+    ),
+    "tar: a file is a folder": (
+        lambda p: tarred(p, (member("a"), b""), (member("a/b"), b"")),
+        "not a whole archive",
+    ),
+    "tar: spoilt at the end": (
+        lambda p: p.write_bytes(tarred(p, (member("a"), b"x")).read_bytes()[:-8] + bytes(8)) and p,
+        "not a whole archive (CRC check failed",
+    ),
+    "zip: a name too long": (lambda p: zipped(p, **{"x" * 300: b""}), "not a whole archive"),
     "a page": (lambda p: p.write_text("<html>log in</html>") and p, "not a whole archive"),
     "nothing": (lambda p: p.touch() or p, "not a whole archive"),
 }
@@ -238,9 +263,12 @@ def test_an_archive_does_nothing_it_must_not(tmp_path: Path, case: str) -> None:
 
 def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpack, "MOST_FILES", 3)
-    archive = zipped(tmp_path / "a.zip", **{f"{i}": b"x" for i in range(5)})
-    with pytest.raises(UserError, match="more than 3 files"):
-        unpack.unpack(archive, tmp_path / "out")
+    files = zipped(tmp_path / "a.zip", **{f"{i}": b"x" for i in range(5)})
+    folders = tarred(tmp_path / "a.tar.gz", *[(member(f"{i}", tarfile.DIRTYPE), b"")
+                                              for i in range(5)])  # fmt: skip
+    for archive in (files, folders):
+        with pytest.raises(UserError, match="more than 3 files"):
+            unpack.unpack(archive, tmp_path / "out")
 
 
 @pytest.mark.parametrize("form", ["zip", "tar.gz"])
