@@ -11,6 +11,7 @@ from pathlib import Path
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from stages.command import log
@@ -151,7 +152,7 @@ def _go_on(session: requests.Session, url: str, partial: Path, size: int | None)
         headers |= {"Range": f"bytes={have}-", "If-Range": mark.read_text(encoding="utf-8")}
     try:
         answer = session.get(url, headers=headers, stream=True, timeout=TIMEOUT)
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:  # the latter for a mad redirect
         raise Unavailable(f"no connection ({type(error).__name__})") from error
     with answer:
         if answer.status_code == 416:  # the file ends where we are, or before
@@ -164,36 +165,40 @@ def _go_on(session: requests.Session, url: str, partial: Path, size: int | None)
         if answer.status_code == 200:  # from the beginning: it has changed, or can't do ranges
             have = 0
             _forget(partial)
-            _keep_mark(mark, answer)
-        elif not (have and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")):
+            if version := _version(answer):
+                mark.write_text(version, encoding="utf-8")
+        elif not (
+            have
+            and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+            and _version(answer) in ("", mark.read_text(encoding="utf-8"))
+        ):
             _forget(partial)
             return "the server sends another range than asked for"
         length = answer.headers.get("Content-Length", "")
-        expected = size or (have + int(length) if length.isdigit() else None)
+        expected = size or (have + int(length) if length.isdecimal() else None)
         try:
             with (
                 partial.open("ab") as file,
                 Progress(url, expected and expected / MB, "MB", have / MB) as progress,
             ):
-                for chunk in answer.iter_content(CHUNK):
+                # as it is sent: a server may pack a file, unasked, of which it then gives ranges
+                for chunk in answer.raw.stream(CHUNK, decode_content=False):
                     file.write(chunk)
                     have += len(chunk)
                     progress.tell(have / MB)
                     if have > (size or LARGEST):
                         _forget(partial)
                         raise Unavailable(f"it sends more than {size or LARGEST} bytes")
-        except requests.RequestException as error:
+        except HTTPError as error:
             return f"the connection broke ({type(error).__name__})"
     return "the server ended early" if expected and have < expected else None
 
 
-def _keep_mark(mark: Path, answer: requests.Response) -> None:
-    """Keeps what tells this version of the file from others; without it nothing is resumed."""
+def _version(answer: requests.Response) -> str:
+    """What tells this version of the file from others; nothing is resumed where it is empty."""
     tag = answer.headers.get("ETag", "")
     weak = not tag or tag.startswith("W/")  # of no use to a request for a range
-    version = answer.headers.get("Last-Modified") if weak else tag
-    if version:
-        mark.write_text(version, encoding="utf-8")
+    return answer.headers.get("Last-Modified", "") if weak else tag
 
 
 def _mark_of(partial: Path) -> Path:

@@ -15,7 +15,9 @@ class Server(ThreadingHTTPServer):
     ``("silent", n)`` (nothing more after n bytes until ``speaking`` is set), ``"mute"`` (the same
     before the answer begins),
     ``("long", n)`` or ``("short", n)`` (a Content-Length that many bytes off),
-    ``"changed"`` (another version of the file from now on) or ``"no ranges"``.
+    ``("to", address)`` (a redirect), ``"changed"`` (another version of the file from now on),
+    ``"mixed"`` (the same, of which a range is given that was asked of the version before) or
+    ``"no ranges"``. ``encoding`` is what the server says that it packs files by.
     """
 
     def __init__(self) -> None:
@@ -23,6 +25,7 @@ class Server(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.faults: dict[str, list] = {}
         self.version = 1
+        self.encoding = "identity"
         self.speaking = Event()
         self.seen: list[tuple[str, str | None, int]] = []  # path, Range, status
 
@@ -43,15 +46,18 @@ class Handler(BaseHTTPRequestHandler):
             self.server.speaking.wait()
             self.close_connection = True
             return None
-        if fault == "changed":
+        if fault in ("changed", "mixed"):
             self.server.version += 1
             self.server.files[self.path] = self.server.files[self.path][::-1]
+        if isinstance(fault, tuple) and fault[0] == "to":
+            return self._answer(302, b"", {"Location": fault[1]})
         if isinstance(fault, int) or self.path not in self.server.files:
             return self._answer(fault or 404, b"no", {"Retry-After": "1"})
         content, headers = self.server.files[self.path], {"ETag": f'"{self.server.version}"'}
+        headers["Content-Encoding"] = self.server.encoding
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         same = self.headers.get("If-Range") == headers["ETag"]
-        if wanted and same and fault != "no ranges":
+        if wanted and (same or fault == "mixed") and fault != "no ranges":
             first = int(wanted[1])
             if first >= len(content):
                 return self._answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
