@@ -51,7 +51,8 @@ def run(dataset: str, target: Path) -> None:
         try:
             readers.extract(new, rules)
         except BadSample as error:
-            raise UserError(f"{error}; fetch it again") from error
+            said = str(error).replace(str(new), str(place))
+            raise UserError(f"{said}; fetch it again") from error
 
 
 def _holds(place: Path, rules: Protocol, published: Source | None) -> bool:
@@ -106,6 +107,10 @@ def _deliver(pieces: list[Path], archive: Archive, new: Path) -> None:
     """Checks a published file and unpacks or copies it; joins its pieces first."""
     path, into = pieces[0], new / archive.into
     if len(pieces) > 1:
+        for i in range(1, int(pieces[-1].suffix[1:])):
+            piece = pieces[0].with_suffix(f".{i:03d}")
+            if piece not in pieces:
+                raise UserError(f"{piece}: this piece is missing")
         log.info("joining %d pieces of %s", len(pieces), archive.file)
         path = new / f".{archive.file}"
         join(pieces, path)
@@ -114,6 +119,9 @@ def _deliver(pieces: list[Path], archive: Archive, new: Path) -> None:
         log.info("unpacking %s", path)
         unpack(path, into)
     else:
+        with path.open("rb") as file:
+            if file.read(100).lstrip().startswith(b"<"):
+                raise UserError(f"{path}: a page of the web, not what is published; fetch it again")
         into.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, into / archive.file)
     if len(pieces) > 1:

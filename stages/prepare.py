@@ -264,9 +264,13 @@ def _picture(path: Path) -> np.ndarray:
     """The picture as RGB uint8. Pillow, because OpenCV takes a truncated JPEG without a word."""
     try:
         with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):  # Pillow would cut off what is beyond 255
+                raise BadSample(f"{path}: more than 8 bits a pixel; save it with 8")
             return np.asarray(image.convert("RGB"))
     except FileNotFoundError:
         raise BadSample(f"{path}: no such picture") from None
+    except BadSample:
+        raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadSample(f"{path}: not a whole picture ({error})") from error
 

@@ -495,6 +495,40 @@ def test_a_page_in_place_of_an_archive_is_named(project: Project, call: Callable
     assert not project.left_over() and not (project.root / "data/raw/wflw").exists()
 
 
+def test_a_page_in_place_of_annotations_is_forgotten(
+    project: Project, call: Callable, server: Server, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files = {
+        f"/aflw/{archive.file}": b"\n<!doctype html>" for archive in source.load("aflw").archives
+    }
+    monkeypatch.setenv("WINGLOSS_MIRROR", server.address)
+    status, said = call(project, download, dataset="aflw")
+    assert status == 1
+    assert "error: data/downloads/aflw/AFLWinfo_release.mat: a page of the web" in said
+    assert not [name for name in left(project.root / "data/downloads/aflw") if "info" in name]
+
+
+def test_a_missing_piece_is_named(project: Project, call: Callable) -> None:
+    place = project.root / "data/incoming/wflw"
+    place.mkdir(parents=True)
+    for number in (1, 3):
+        (place / f"WFLW_images.tar.gz.{number:03d}").write_bytes(b"x")
+    status, said = call(project, download, dataset="wflw")
+    assert status == 1
+    assert "error: data/incoming/wflw/WFLW_images.tar.gz.002: this piece is missing" in said
+
+
+def test_a_broken_file_with_pictures_is_named_where_it_lies(
+    project: Project, call: Callable
+) -> None:
+    path = project.root / "data/incoming/cofw/COFW_train_color.mat"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    status, said = call(project, download, dataset="cofw")
+    assert status == 1
+    assert "error: data/incoming/cofw/COFW_train_color.mat: not a whole MATLAB 7.3 file" in said
+
+
 def test_the_wrong_file_of_a_known_one_is_named(project: Project, call: Callable) -> None:
     place = project.root / "data/incoming/cofw"
     place.mkdir(parents=True)

@@ -113,10 +113,10 @@ def test_a_missing_part_is_no_faces(tmp_path: Path):
 
 def test_detector_boxes_belong_to_their_pictures(root: Path):
     (root / "detector_boxes.csv").write_text(
-        "image,x_max,y_max,x_min,y_min\nafw/134212_2.jpg,30,40.5,-2,4\n", encoding="utf-8"
+        "image,x_max,y_max,x_min,y_min\nafw/134212_2.jpg,30,140.5,-2,4\n", encoding="utf-8"
     )
     found = faces(root)
-    assert found["afw/134212_2.jpg"].box.tolist() == [-2, 4, 30, 40.5]
+    assert found["afw/134212_2.jpg"].box.tolist() == [-2, 4, 30, 140.5]
     assert found["afw/134212_1.jpg"].box is None
 
 

@@ -164,8 +164,19 @@ def torn_points(raw: Path) -> None:
     (raw / "afw/one_1.pts").write_text("version: 1\nn_points: 68\n{\n1 2\n", encoding="utf-8")
 
 
-def box_outside(raw: Path) -> None:
-    edit_boxes(raw, "afw/one_1.jpg,28.0,23.0,72.0,67.0", "afw/one_1.jpg,228.0,23.0,272.0,67.0")
+def more_than_8_bits(raw: Path) -> None:
+    (raw / "afw/one_1.jpg").unlink()
+    deep = np.full((90, 100), 40_000, np.uint16)
+    (raw / "afw/one_1.jpg").write_bytes(cv2.imencode(".png", deep)[1].tobytes())
+
+
+def box_elsewhere(raw: Path) -> None:
+    edit_boxes(raw, "afw/one_1.jpg,28.0,23.0,72.0,67.0", "afw/one_1.jpg,0.0,0.0,20.0,20.0")
+
+
+def face_outside(raw: Path) -> None:
+    write_pts(raw / "afw/one_1.pts", np.random.default_rng(0).uniform(230, 270, (68, 2)))
+    edit_boxes(raw, "afw/one_1.jpg,28.0,23.0,72.0,67.0", "afw/one_1.jpg,228.0,228.0,272.0,272.0")
 
 
 def box_missing(raw: Path) -> None:
@@ -218,7 +229,9 @@ def edit_boxes(raw: Path, old: str, new: str) -> None:
         (not_a_number, "data/raw/300w/afw/one_1.pts: point 4 is '41.000000 nan', not finite"),
         (no_points, "data/raw/300w/afw/one_1.pts: no such file; every picture needs its .pts"),
         (torn_points, "data/raw/300w/afw/one_1.pts: no points between braces"),
-        (box_outside, "data/raw/300w/afw/one_1.jpg: its face box lies outside the picture"),
+        (more_than_8_bits, "data/raw/300w/afw/one_1.jpg: more than 8 bits a pixel; save it with 8"),
+        (box_elsewhere, "data/raw/300w/afw/one_1.pts: the box of 'afw/one_1.jpg' lies beside its"),
+        (face_outside, "data/raw/300w/afw/one_1.jpg: its face box lies outside the picture"),
         (box_missing, "data/raw/300w/afw/one_1.pts: no face box; add it, or set dataset.300w.box"),
         (no_boxes, "data/raw/300w/afw/four_1.pts: no face box, nor has any other face; add it"),
         (one_point, "data/raw/300w/afw/one_1.pts: its points lie on one line or on one another"),

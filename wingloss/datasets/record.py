@@ -72,6 +72,9 @@ def check(record: Record, n_landmarks: int) -> None:
     box = record.box
     if box is not None and (not np.isfinite(box).all() or (box[:2] >= box[2:]).any()):
         raise BadSample(f"{record.source}: the box of '{record.image}' is empty or not finite")
+    low, high = record.points.min(axis=0), record.points.max(axis=0)
+    if box is not None and ((high < box[:2]) | (low > box[2:])).any():
+        raise BadSample(f"{record.source}: the box of '{record.image}' lies beside its points")
     if not inside(record.image):
         raise BadSample(f"{record.source}: '{record.image}' leads out of the data set's folder")
 
