@@ -6,6 +6,7 @@ import pandas as pd
 
 from stages import command, files, layout
 from stages.command import log
+from stages.errors import UserError
 from stages.faces import frames_of
 from wingloss import pose, protocol
 from wingloss.geometry import apply, to_unit
@@ -19,7 +20,10 @@ def run(dataset: str) -> None:
     samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
     points = files.points(samples, rules.n_landmarks)
     training = (samples.split == "train").to_numpy()
-    model = pose.fit(points[training], rules.pose_mode)
+    try:
+        model = pose.fit(points[training], rules.pose_mode)
+    except ValueError as error:
+        raise UserError(f"{dataset}: {error}; bring more training photographs") from error
     boxed = apply(to_unit(frames_of(samples)), points)
     log.info(
         "eigenvector %d explains %.0f %% of the shapes' variance",

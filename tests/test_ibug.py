@@ -176,6 +176,8 @@ HEAD = "image,x_min,y_min,x_max,y_max"
         ("image,x_min,y_min,x_max\na.jpg,1,2,3", r"csv: no column y_max"),
         ("", r"csv: no column image, x_min, y_min, x_max, y_max"),
         (f"{HEAD}\na.jpg,1,2,3,4\nb.jpg,1,2,3", r"csv:3: too few columns"),
+        (f"{HEAD}\na.jpg,1,2,3,4\na.jpg,1,2,5,6", r"csv:3: a second box of 'a\.jpg'"),
+        (f"{HEAD}\na.jpg,1,2,3,4,5", r"csv:2: more cells than columns"),
         (f"{HEAD}\na.jpg,1,2,wide,4", r"csv:2: x_max is 'wide', no number"),
         (f"{HEAD}\na.jpg,1,2,,4", r"csv:2: x_max is '', no number"),
         (f"{HEAD}\na.jpg,1,2,nan,4", r"csv:2: the box of 'a\.jpg' is empty or not finite"),

@@ -76,6 +76,7 @@ def test_the_page_from_pictures_to_scores(mine: Project) -> None:
     assert list(table.n_faces) == [2, 4]
     assert (table.data_stamp == "full").all()
     assert table.nme_inter_pupil.between(1, 1000).all()
+    assert (mine.root / "results/mine/report.html").exists()
 
 
 @pytest.fixture
@@ -130,6 +131,16 @@ def test_flip_pairs_are_checked_on_the_faces(
     assert status == 0, said
     warned = "lies far from its mirror image: are flip_pairs in mine.yaml right?" in said
     assert warned == (pairs != "[[0, 1], [3, 4]]")
+
+
+def test_too_few_pictures_are_said(mine: Project, prepared: Callable, call: Callable) -> None:
+    for path in mine.root.glob("data/incoming/mine/train/*"):
+        if path.stem > "0002":
+            path.unlink()
+    assert prepared()[0] == 0
+    status, said = call(mine, pose, dataset="mine")
+    assert status == 1
+    assert "error: mine: 1 shapes are too few for eigenvector 1; bring more training" in said
 
 
 def test_nothing_of_ones_own_is_said_with_what_is_needed(mine: Project, prepared: Callable) -> None:

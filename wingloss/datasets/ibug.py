@@ -118,6 +118,8 @@ def _boxes(path: Path) -> dict[str, Array]:
         box = np.array(tables.numbers(row, columns, f"{path}:{line}"))
         if not np.isfinite(box).all() or (box[:2] >= box[2:]).any():
             raise BadSample(f"{path}:{line}: the box of '{row['image']}' is empty or not finite")
+        if row["image"] in boxes:
+            raise BadSample(f"{path}:{line}: a second box of '{row['image']}'; keep its face's")
         boxes[row["image"]] = box
     return boxes
 

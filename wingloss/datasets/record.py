@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from wingloss.geometry import Array
 from wingloss.protocol import CORNERS, Part
 
+FARTHEST = 1e6  # px from a picture's corner, where no picture reaches
+
 
 class BadSample(ValueError):
     """A face or file that can't be used; the message names the file, where in it, and why."""
@@ -67,6 +69,9 @@ def check(record: Record, n_landmarks: int) -> None:
     finite = np.isfinite(record.points).all(axis=1)
     if not finite.all():
         raise BadSample(f"{record.source}: point {int(finite.argmin()) + 1} is not finite")
+    far = (abs(record.points) > FARTHEST).any(axis=1)
+    if far.any():
+        raise BadSample(f"{record.source}: point {int(far.argmax()) + 1} is in no picture")
     if (np.ptp(record.points, axis=0) <= 0).any():
         raise BadSample(f"{record.source}: its points lie on one line or on one another")
     box = record.box

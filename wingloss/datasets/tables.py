@@ -10,7 +10,8 @@ def rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]
     """The rows of a CSV file, each with its line number.
 
     Raises:
-        BadSample: no such file, not a CSV file, a column that is missing, or a row that is short.
+        BadSample: no such file, not a CSV file, a column that is missing or there twice, or a
+            row that is short or long.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -18,6 +19,9 @@ def rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]
             missing = [name for name in columns if name not in (reader.fieldnames or [])]
             if missing:
                 raise BadSample(f"{path}: no column {', '.join(missing)}")
+            names = reader.fieldnames or []
+            if twice := [name for name in columns if names.count(name) > 1]:
+                raise BadSample(f"{path}: two columns {', '.join(twice)}")
             found = [(reader.line_num, row) for row in reader]
     except FileNotFoundError:
         raise BadSample(f"{path}: no such file") from None
@@ -26,6 +30,8 @@ def rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]
     for line, row in found:
         if any(row[name] is None for name in columns):
             raise BadSample(f"{path}:{line}: too few columns")
+        if None in row:  # such as of decimal commas, which would shift all that follows
+            raise BadSample(f"{path}:{line}: more cells than columns")
     return found
 
 
