@@ -21,7 +21,7 @@ import torch
 import yaml
 from torch import nn
 
-from stages import balance, command, files, layout, pose, prepare
+from stages import balance, command, layout, pose, prepare
 from stages.job import Job
 from stages.params import load
 from wingloss import metrics, networks, protocol, training
@@ -73,7 +73,7 @@ def measure(variant: Variant) -> tuple[int | str, ...]:
     """The variant's row, but for its name."""
     with prepared(variant):
         job = Job.of(load(), layout.Run(DATASET, "cnn6", "pdb", "wing", seed=0), stage=1)
-        repeats = files.read_table(job.repeats, face=str).repeats.to_numpy(np.int64)
+        repeats = job.repetitions()
         everything, everyones_lengths = job.faces("train")
         validating, lengths = job.faces("val")
         order = np.random.default_rng(0).permutation(len(everything))
@@ -117,7 +117,7 @@ def train(job: Job, faces: Faces, repeats: np.ndarray) -> nn.Sequential:
     network = networks.build(job.network, rules.n_landmarks, job.objective.seed)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for _ in training.train(
-        training.start(network, job.network, faces, job.recipe),
+        training.start(network, job.network, faces, repeats, job.recipe),
         job.network,
         faces,
         repeats,

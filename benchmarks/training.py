@@ -117,6 +117,7 @@ def measure(ways: list[Way]) -> list[dict[str, Measured]]:
 def here_steps(setting: Setting) -> Steps:
     """The steps of this project's training."""
     faces = shrink(_faces(), ARCHITECTURES[setting.network].input_size)
+    repeats = np.ones(FACES, np.int64)
     device = torch.device("cpu")
     network = build(setting.network, LANDMARKS, seed=0)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -132,10 +133,10 @@ def here_steps(setting: Setting) -> Steps:
 
     training.batch = timed
     for _ in training.train(
-        training.start(network, setting.network, faces, setting.recipe),
+        training.start(network, setting.network, faces, repeats, setting.recipe),
         setting.network,
         faces,
-        np.ones(FACES, np.int64),
+        repeats,
         lambda _: 0.0,
         setting.objective,
         setting.recipe,

@@ -25,12 +25,12 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     stage = len(layout.STAGES[network])
     samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
     samples = pd.concat([samples[samples.split == split] for split in SCORED])
-    predicted = []
+    model, predicted = cell.path(layout.MODEL, stage=stage), []
     for split in SCORED:
         rows = samples[samples.split == split]
         frames = frames_of(rows) if stage == 1 else read_frames(cell.path(layout.FRAMES), rows)
         predicted.append(
-            predicting.predict(cell, stage, split, rows, frames, params.context, rules)
+            predicting.predict(model, dataset, split, rows, frames, params.context, rules)
         )
     points = files.points(samples, rules.n_landmarks)
     boxes = face_boxes(samples)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from stages import files, layout, store
 from stages.code import code_hash
@@ -35,6 +36,7 @@ class Job:
     context: Context
     repeats: Path
     frames: Path | None  # stage two's frames; None for the face boxes
+    without: frozenset[str] = frozenset()  # training photographs that it must not see
 
     @classmethod
     def of(cls, params: Params, cell: Run, stage: int) -> "Job":
@@ -88,13 +90,18 @@ class Job:
         scale = scale * small.crops.shape[1] / faces.crops.shape[1]
         return small, scale * normalisers(points, boxes, rules)[rules.headline]
 
+    def repetitions(self) -> NDArray[np.int64]:
+        """How often each training face is seen ``(N,)``: as balanced; 0 for those left out."""
+        repeats = files.read_table(self.repeats, face=str).repeats.to_numpy(np.int64)
+        return np.where(self.samples("train").photograph.isin(self.without), 0, repeats)
+
     def inputs(self) -> dict[str, Any]:
         """All that the result depends on, as plain data: the run store's key.
 
         Test faces have no part in a training, so they have none in its key.
         """
         rules = protocol.load(self.dataset)
-        data = {"repeats": store.file_hash(self.repeats)}
+        data = {"repeats": _digest(self.repetitions().tobytes())}
         for split in ("train", "val"):
             rows = self.samples(split)
             rows = rows.drop(columns=["photograph", "subsets", "image"])

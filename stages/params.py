@@ -108,10 +108,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Correction:
-    """How stage one's landmarks re-box a face, and in which boxes stage two is trained."""
+    """How stage one's landmarks re-box a face, and in which boxes stage two is trained.
+
+    ``folds`` are those of ``out_of_fold``.
+    """
 
     margin: float = field(metadata={"minimum_exclusive": 0})
-    training_crops: Literal["in_sample", "matched_jitter"]
+    training_crops: Literal["in_sample", "matched_jitter", "out_of_fold"]
+    folds: int = field(metadata={"minimum": 2})
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 from contextlib import ExitStack
 
-import numpy as np
 import torch
 
-from stages import command, files, layout, store
+from stages import command, layout, store
 from stages.command import log
 from stages.errors import UserError
 from stages.job import Job
@@ -52,20 +51,17 @@ def _train(jobs: list[Job], entries: list[store.Entry]) -> None:
     fitting, _ = one.faces("train")
     validating, lengths = one.faces("val")
     device = training.device()
+    repeats = [job.repetitions() for job in jobs]
     begun = [
         networks.build(one.network, rules.n_landmarks, job.objective.seed).to(device)
         for job in jobs
     ]
-    for network in begun:
-        training.start(network, one.network, fitting, one.recipe)
+    for network, own in zip(begun, repeats, strict=True):
+        training.start(network, one.network, fitting, own, one.recipe)
     ensemble = Ensemble(begun, one.recipe.precision, one.recipe)
     members = [
-        Member(
-            job.objective.wing,
-            job.objective.seed,
-            files.read_table(job.repeats, face=str).repeats.to_numpy(np.int64),
-        )
-        for job in jobs
+        Member(job.objective.wing, job.objective.seed, own)
+        for job, own in zip(jobs, repeats, strict=True)
     ]
     common = Common(
         one.network, one.objective.loss, one.objective.augmentation, one.recipe, one.steps

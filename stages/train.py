@@ -10,10 +10,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -44,10 +44,16 @@ class Resumable(Protocol):
 
 def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: int) -> None:
     """Writes stage STAGE of the run: model.safetensors, curve.csv and manifest.json."""
-    _die_with_parent()
+    die_with_parent()
     torch.set_num_threads(command.threads())
     cell = Run(dataset, network, balance, loss, seed)
-    job = Job.of(load(), cell, stage)
+    with made(Job.of(load(), cell, stage)) as entry:
+        entry.deliver(cell.path(layout.TRAINED, stage=stage))
+
+
+@contextmanager
+def made(job: Job) -> Iterator[store.Entry]:
+    """The finished training in the run store, trained first where it isn't there yet."""
     inputs = job.inputs()
     with store.Entry(layout.RUN_STORE, inputs).locked() as entry:
         together = store.Entry(layout.RUN_STORE, together_inputs(inputs))
@@ -60,7 +66,7 @@ def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: i
             _train(job, inputs, entry)
         if code_hash("stages.job") != inputs["code"]:
             raise UserError("the code was changed while the training ran; run again")
-        entry.deliver(cell.path(layout.TRAINED, stage=stage))
+        yield entry
 
 
 def together_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -77,16 +83,16 @@ def _train(job: Job, inputs: dict[str, Any], entry: store.Entry) -> None:
     rules = protocol.load(job.dataset)
     fitting, _ = job.faces("train")
     validating, lengths = job.faces("val")
-    repeats = files.read_table(job.repeats, face=str).repeats.to_numpy(np.int64)
+    repeats = job.repetitions()
     network = networks.build(job.network, rules.n_landmarks, job.objective.seed)
     device = training.device()
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = training.start(network, job.network, fitting, job.recipe)
+    state = training.start(network, job.network, fitting, repeats, job.recipe)
     before = resume(state, entry, job)
     log.info(
         "%s: %d faces (%d after balancing), %d steps of %d, %s on %d threads",
         job.network,
-        len(fitting),
+        (repeats > 0).sum(),
         repeats.sum(),
         job.steps,
         job.recipe.batch,
@@ -132,10 +138,10 @@ def attend(
 
     Writes checkpoints, shows progress, and on SIGTERM or SIGINT ends the process.
     """
-    stopping = _Stopping()
     batch = job.recipe.batch
     began = now = saved = time.monotonic()
-    with Progress(title, job.steps * batch, "samples", trained.step * batch) as progress:
+    progress = Progress(title, job.steps * batch, "samples", trained.step * batch)
+    with _Stopping() as stopping, progress:
         for _ in steps:
             now = time.monotonic()
             if stopping.asked or now - saved > CHECKPOINT_SECONDS:
@@ -225,18 +231,26 @@ def describe_commit() -> str:
 
 
 class _Stopping:
-    """Notes SIGTERM and SIGINT, so that the training stops after its step with a checkpoint."""
+    """Notes SIGTERM and SIGINT, so that the training stops after its step with a checkpoint.
 
-    def __init__(self) -> None:
+    Once it is over, both are again what they were: other work may come after.
+    """
+
+    def __enter__(self) -> "_Stopping":
         self.asked = 0
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
+        asking = (signal.SIGTERM, signal.SIGINT)
+        self.before = {number: signal.signal(number, self._note) for number in asking}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame: object) -> None:
         self.asked = number
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Has Linux send SIGTERM when the engine that started this training is gone.
 
     A killed engine leaves its jobs running otherwise, and the next engine would wait for them.

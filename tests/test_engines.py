@@ -117,7 +117,7 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
     for name, values in {
         "Wing's w": {"loss.wing.cnn6": {"w": 5, "epsilon": 2}},
         "bins": {"dataset.synthetic.bins": 7},
-        "margin": {"correction.margin": 1.3},
+        "folds": {"correction.folds": 4},
         "another loss": {"loss.l1.kind": "smooth_l1"},
         "one run less": {"runs.cnn6.loss": ["wing"]},
     }.items():
@@ -129,7 +129,7 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
     expected = {
         "Wing's w": ["cnn6@synthetic-none-wing-0", "cnn6_7_stage1@synthetic-pdb-wing-0"],
         "bins": ["balance@synthetic"],
-        "margin": ["correct@synthetic-pdb-wing-0"],
+        "folds": ["correct@synthetic-pdb-wing-0"],
         # CNN-6 before CNN-7 may have any of the losses
         "another loss": ["cnn6_7_stage1@synthetic-pdb-wing-0"],
         "one run less": [

@@ -79,6 +79,7 @@ rule correct:
         protocol_file,
         layout.SAMPLES,
         expand(layout.CROPS, split=protocol.SPLITS, allow_missing=True),
+        expand(layout.REPEATS, balance=layout.BALANCES, allow_missing=True),
         layout.POSE,
         of("cnn6_7", layout.MODEL, 1),
     output:
@@ -90,11 +91,20 @@ rule correct:
         "../environment.yaml"
     threads: training_threads
     resources:
-        work=8,
+        gpu=GPUS,
+        work=correction_work,
     params:
-        science=science("correction", "context"),
+        science=science(
+            "recipe",
+            "recipes.{recipe}.cnn6",
+            "loss",
+            "stage_one",
+            "augmentation.cnn6",
+            "correction",
+            "context",
+        ),
     shell:
-        "python -m stages.correct --dataset {wildcards.dataset} --network cnn6_7"
+        "exec python -m stages.correct --dataset {wildcards.dataset} --network cnn6_7"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
