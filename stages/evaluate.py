@@ -36,13 +36,14 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     boxes = face_boxes(samples)
     lengths = metrics.normalisers(points, boxes, rules)
     found = np.concatenate(predicted)
+    about = _about(cell)
     with (
         files.whole_file(cell.path(layout.PREDICTIONS)) as partial,
         partial.open("wb") as file,
     ):
         np.savez_compressed(
             file,
-            run=json.dumps(_about(cell)),
+            run=json.dumps(about),
             face=samples.face.to_numpy(str),
             split=samples.split.to_numpy(str),
             subsets=samples.subsets.to_numpy(str),
@@ -50,7 +51,8 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
             true=points.astype(np.float32),
             **{f"normaliser_{name}": length for name, length in lengths.items()},  # type: ignore[arg-type]
         )
-    _write_ced(cell, samples, metrics.nme(found, points, lengths[rules.headline]))
+    errors = metrics.nme(found, points, lengths[rules.headline])
+    _write_ced(cell, samples, errors, about["status"])
 
 
 def _about(cell: Run) -> dict:
@@ -77,22 +79,20 @@ def _about(cell: Run) -> dict:
     }
 
 
-def _write_ced(cell: Run, samples: pd.DataFrame, errors: np.ndarray) -> None:
-    """The CED of the test faces, or of the validation faces where there are no test faces."""
+def _write_ced(cell: Run, samples: pd.DataFrame, errors: np.ndarray, status: str) -> None:
+    """The CED of the test faces, or of the validation faces where there are no test faces.
+
+    A training that diverged has no shares: its last weights may be finite, but mean nothing.
+    """
     split = "test" if (samples.split == "test").any() else "val"
     chosen = np.nan_to_num(errors[samples.split == split], nan=np.inf)
     thresholds = np.linspace(0, CED_UP_TO, 101)
-    curve = pd.DataFrame(
-        {"error_percent": 100 * thresholds, "share": metrics.ced(chosen, thresholds)}
-    )
+    diverged = status == "diverged"
+    share = np.full(len(thresholds), np.nan) if diverged else metrics.ced(chosen, thresholds)
+    curve = pd.DataFrame({"error_percent": 100 * thresholds, "share": share, "status": status})
     files.write_table(cell.path(layout.CED), curve)
-    log.info(
-        "%s: %d %s faces, mean error %.2f %%",
-        cell,
-        len(chosen),
-        split,
-        100 * chosen.mean(),
-    )
+    mean = "diverged" if diverged else f"mean error {100 * chosen.mean():.2f} %"
+    log.info("%s: %d %s faces, %s", cell, len(chosen), split, mean)
 
 
 if __name__ == "__main__":

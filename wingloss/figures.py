@@ -97,17 +97,18 @@ def architecture(name: str, network: "Architecture", n_landmarks: int) -> Figure
 def ced(curves: Mapping[str, Array], normaliser: str, up_to: float) -> Figure:
     """Fig. 4 and 6: the share of faces below each error, a curve a method.
 
-    ``curves`` are errors ``(S, N)`` in percent of ``normaliser``, pooled over seeds; NaN, of a
-    training that diverged, is no success. ``up_to`` ends the horizontal axis, in percent.
+    ``curves`` are errors ``(S, N)`` in percent of ``normaliser``, pooled over seeds; where some are
+    NaN, of a training that diverged, the legend says so in place of a curve. ``up_to`` ends the
+    horizontal axis, in percent.
     """
     figure, axes = _figure(f"NME (% of {normaliser})", "share of faces (%)")
     x = np.linspace(0, up_to, 301)
     for i, (name, errors) in enumerate(curves.items()):
         colour, dashes = LINES[i % len(LINES)]
-        every = np.nan_to_num(errors, nan=np.inf).ravel()
-        mean = f"{errors.mean():.2f} %" if np.isfinite(errors).all() else "diverged"
-        label = f"{name} ({mean})"
-        axes.plot(x, 100 * metrics.ced(every, x), dashes, color=colour, label=label)
+        diverged = np.isnan(errors).any()
+        label = f"{name} ({'diverged' if diverged else f'{errors.mean():.2f} %'})"
+        share = np.full_like(x, np.nan) if diverged else 100 * metrics.ced(errors.ravel(), x)
+        axes.plot(x, share, dashes, color=colour, label=label)
     axes.set(xlim=(0, up_to), ylim=(0, 100))
     figure.set_size_inches(6, 4.6)
     figure.legend(loc="outside lower center", fontsize=8, ncols=2, title="method (mean error)")
