@@ -1,7 +1,7 @@
 """How fast trainings run, beside the plain way and the machine's own limit.
 
-``python -m benchmarks.training`` prints a Markdown table and takes about three minutes on a quiet
-machine. Every way to train is a process of its own; all are called in turn, round after round, so
+``python -m benchmarks.training`` prints a Markdown table and takes about four minutes on two quiet
+cores. Every way to train is a process of its own; all are called in turn, round after round, so
 that a machine with other work slows all of them alike. Figures are medians over the rounds, ratios
 medians of each round's ratios.
 
@@ -217,16 +217,16 @@ def training_flops(network: nn.Sequential, name: str) -> int:
 
 def _ways(setting: Setting) -> list[Way]:
     here, own = partial(here_steps, setting), setting.recipe.precision
+    plain_own = partial(plain_steps, setting, 1)
     one = Way("here, 1 thread", here, 1, 1, own)
-    plain_one = Way(
-        "plain, 1 thread and 1 worker", partial(plain_steps, setting, 1), 1, 1, "float32"
-    )
+    plain_one = Way("plain, 1 thread and 1 worker", plain_own, 1, 1, "float32")
     if CORES == 1:
         return [plain_one, one]
     plain = partial(plain_steps, setting, CORES)
     return [
         plain_one,
         Way(f"plain, {CORES} threads and {CORES} workers", plain, CORES, 1, "float32"),
+        Way(f"plain, {CORES} trainings of 1 thread and 1 worker", plain_own, 1, CORES, "float32"),
         one,
         Way(f"here, {CORES} threads", here, CORES, 1, own),
         Way(f"here, {CORES} trainings of 1 thread", here, 1, CORES, own),

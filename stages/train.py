@@ -28,6 +28,7 @@ from stages.progress import Progress
 from wingloss import model, networks, protocol, training
 
 CHECKPOINT_SECONDS = 20.0
+PATIENCE = 3.0  # seconds that a training has to its next checkpoint once it is told to stop
 
 
 class Resumable(Protocol):
@@ -233,21 +234,33 @@ def describe_commit() -> str:
 class _Stopping:
     """Notes SIGTERM and SIGINT, so that the training stops after its step with a checkpoint.
 
-    Once it is over, both are again what they were: other work may come after.
+    Where that takes longer than ``PATIENCE``, by a large validation part or many trainings side by
+    side, the process ends with the checkpoint before. Once the training is over, the signals are
+    again what they were: other work may come after.
     """
 
     def __enter__(self) -> "_Stopping":
         self.asked = 0
-        asking = (signal.SIGTERM, signal.SIGINT)
-        self.before = {number: signal.signal(number, self._note) for number in asking}
+        own = {
+            signal.SIGTERM: self._note,
+            signal.SIGINT: self._note,
+            signal.SIGALRM: self._give_up,
+        }
+        self.before = {number: signal.signal(number, handler) for number, handler in own.items()}
         return self
 
     def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: object) -> None:
         self.asked = number
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+
+    def _give_up(self, number: int, frame: object) -> None:
+        log.warning("stopped amid a step; the next run goes on from the last checkpoint")
+        raise SystemExit(128 + self.asked)
 
 
 def die_with_parent() -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from project import TRAIN_WING, WING, Project
 
-STEPS = 800  # for each kill: more than a life has time for, which is half a second on average
+LIFE = 0.3  # the longest time that a training is given, in seconds; a checkpoint takes 0.1
+STEPS = 250  # for each kill: more than a life has time for
 EARLY = 0.2  # share of kills while Python still imports, reads its data or its checkpoint
 
 
@@ -38,7 +39,7 @@ def kill_again(project: Project, kills: int, seed: int) -> list[int]:
                     taken_up.append(int(line.split("step ")[1].split()[0]))
                 if " steps of " in line:
                     break
-        time.sleep(moments.uniform(0, 1))
+        time.sleep(moments.uniform(0, LIFE))
         process.kill()
         process.communicate()
         assert not project.trainings(), f"it ended before kill {number}: STEPS is too small here"
