@@ -28,7 +28,7 @@ from stages.progress import Progress
 from wingloss import model, networks, protocol, training
 
 CHECKPOINT_SECONDS = 20.0
-PATIENCE = 3.0  # seconds that a training has to its next checkpoint once it is told to stop
+PATIENCE = 2.0  # seconds that a training has to its next checkpoint once it is told to stop
 
 
 class Resumable(Protocol):
