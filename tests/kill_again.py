@@ -1,7 +1,7 @@
 """One training, killed again and again: it must end with the bits of one that nobody disturbed.
 
-``python tests/kill_again.py [KILLS] [SEED]`` kills a tiny training 50 times, which takes a few
-minutes; tests/test_kills.py does it with fewer.
+``python tests/kill_again.py [KILLS] [SEED]`` kills a tiny training 50 times, which takes some
+six minutes of processor time; tests/test_kills.py does it with fewer.
 """
 
 import random
