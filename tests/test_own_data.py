@@ -76,6 +76,7 @@ def test_the_page_from_pictures_to_scores(mine: Project) -> None:
     assert list(table.n_faces) == [2, 4]
     assert (table.data_stamp == "full").all()
     assert table.nme_inter_pupil.between(1, 1000).all()
+    assert (mine.root / "results/mine/report.html").exists()
 
 
 @pytest.fixture
