@@ -40,17 +40,16 @@ class Variant:
     """What differs from ``params.yaml``: the input box, and how many faces are trained on."""
 
     source: str = "given"
-    scale: float = 1.25
+    scale: float = 1.0
     share: float = 1.0
 
 
 VARIANTS = {
-    "detector x 1.25": Variant(),
+    "detector x 1.0": Variant(),
     "detector x 0.9": Variant(scale=0.9),
-    "detector x 1.0": Variant(scale=1.0),
     "detector x 1.1": Variant(scale=1.1),
-    "detector x 1.4": Variant(scale=1.4),
-    "landmarks x 1.05": Variant("landmarks", 1.05),
+    "detector x 1.25": Variant(scale=1.25),
+    "landmarks x 1.0": Variant("landmarks", 1.0),
     "landmarks x 1.15": Variant("landmarks", 1.15),
     "landmarks x 1.25": Variant("landmarks", 1.25),
     "an eighth of the faces": Variant(share=1 / 8),
