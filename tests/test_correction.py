@@ -162,7 +162,10 @@ def test_out_of_fold_boxes_are_by_trainings_without_the_face(finished: Project, 
         **{"recipes.fast.cnn6.samples.synthetic": 400},
     )
     broken_off = finished.start(*CORRECT)
-    while not (finished.checkpoints() and finished.trainings().keys() - old):
+    while not (
+        (made := finished.trainings().keys() - old)  # the first is over, and the second has begun
+        and {path.parent.name for path in finished.checkpoints()} - made
+    ):
         assert broken_off.poll() is None, broken_off.communicate()
     broken_off.send_signal(signal.SIGTERM)
     said, _ = broken_off.communicate()
