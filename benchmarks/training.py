@@ -34,7 +34,7 @@ from wingloss.networks import ARCHITECTURES, build, to_shape_vectors
 from wingloss.recipe import Precision, Recipe
 from wingloss.training import Objective
 
-NETWORKS = ("cnn6", "cnn7")
+NETWORKS = ("cnn6", "cnn7", "resnet50")
 ROUNDS, SECONDS, WARM_UP = 5, 2.0, 3  # SECONDS of each way in a round, after WARM_UP steps
 BATCH, LANDMARKS, FACES, CROP, FRAME = 8, 68, 256, 224, 140
 MATRIX = 2048  # rows and columns of the products that give the peak
@@ -206,7 +206,7 @@ def training_flops(network: nn.Sequential, name: str) -> int:
     def note(layer: nn.Module, _: object, output: Tensor) -> None:
         forward.append(2 * layer.weight[0].numel() * output.numel())  # type: ignore[operator, index]
 
-    for layer in network:
+    for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(note)
     with torch.inference_mode():

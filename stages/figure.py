@@ -46,7 +46,7 @@ def _network(dataset: str) -> Figure:
     from wingloss.networks import ARCHITECTURES  # with torch, which the other figures do without
 
     rules = protocol.load(dataset)
-    return figures.architecture("cnn6", ARCHITECTURES["cnn6"], rules.n_landmarks)
+    return figures.architectures(ARCHITECTURES, rules.n_landmarks)
 
 
 def _losses(dataset: str) -> Figure:

@@ -16,7 +16,9 @@ CLAIMS = Path("paper/claims.yaml")
 # The captions of the figures, said of what is drawn here.
 FIGURES = {
     "figure1": "Wing loss (Eq. 5) for several w and ε.",
-    "figure2": "The layers of CNN-6; blocks are feature maps after pooling.",
+    "figure2": "The layers of CNN-6 and, beyond the paper's figure, of CNN-7 and ResNet-50. Blocks"
+    " are feature maps, after pooling or the last of a group's residual blocks; the larger, the"
+    " higher.",
     "figure3": "The L1, L2 and smooth L1 losses.",
     "figure4": "Cumulative error distributions of CNN-6 by loss, pooled over seeds.",
     "figure5": "Pose coefficients of the training faces before and after pose-based data balancing;"

@@ -15,6 +15,10 @@ from wingloss import protocol
 
 COLUMNS = ["method", "column", "paper", "here", "std", "difference", "seeds", "status"]
 NOT_RUN = "not run"
+WEIGHTS = {
+    "none": "random weights, the paper's with ImageNet's",
+    "imagenet": "ImageNet's weights, as the paper's did",
+}
 
 
 def run(dataset: str, table: str) -> None:
@@ -137,6 +141,12 @@ def notes(table: Table, cells: pd.DataFrame, results: Results) -> list[str]:
         said.append(
             "Other data than the paper's: the order of the methods can be compared, levels can't."
         )
+    begun = {
+        results.cells[cell].about[0]["weights"]
+        for cell in table.cells
+        if cell.network == "resnet50" and cell in results.cells
+    }
+    said += [f"ResNet-50 began with {WEIGHTS[name]}." for name in begun]
     missing = [cell for cell in table.cells if cell not in results.cells]
     return [*said, *scored.how_to_run(missing, results)]
 

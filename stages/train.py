@@ -1,4 +1,4 @@
-"""Training of one stage of a run: CNN-6 on the face boxes, or CNN-7 on the corrected ones."""
+"""Training of one stage of a run: on the face boxes, or CNN-7 on the corrected ones."""
 
 import ctypes
 import dataclasses
@@ -25,7 +25,7 @@ from stages.job import Job
 from stages.layout import Run
 from stages.params import load
 from stages.progress import Progress
-from wingloss import model, networks, protocol, training
+from wingloss import model, protocol, training
 
 CHECKPOINT_SECONDS = 20.0
 
@@ -78,8 +78,8 @@ def _train(job: Job, inputs: dict[str, Any], entry: store.Entry) -> None:
     fitting, _ = job.faces("train")
     validating, lengths = job.faces("val")
     repeats = files.read_table(job.repeats, face=str).repeats.to_numpy(np.int64)
-    network = networks.build(job.network, rules.n_landmarks, job.objective.seed)
     device = training.device()
+    network = job.untrained(rules.n_landmarks)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = training.start(network, job.network, fitting, job.recipe)
     before = resume(state, entry, job)
