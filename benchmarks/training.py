@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from stages.machine import processor
 from stages.params import load
-from stages.train import processor
 from wingloss import training
 from wingloss.augmentation import Faces, draw, perturb, shrink
 from wingloss.geometry import to_unit

@@ -23,6 +23,7 @@ from stages.command import log
 from stages.errors import UserError
 from stages.job import Job
 from stages.layout import Run
+from stages.machine import processor
 from stages.params import load
 from stages.progress import Progress
 from wingloss import model, protocol, training
@@ -198,15 +199,6 @@ def _manifest(job: Job, state: training.State) -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-
-
-def processor() -> str:
-    """The processor's name, where Linux tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.machine()
 
 
 def describe_commit() -> str:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from project import ROOT, Project
 
-from stages import claims, layout, paper, table
+from stages import claims, layout, paper, speed, table
 from stages.errors import UserError
 from stages.layout import Run
 from stages.params import load
@@ -102,9 +102,8 @@ def test_cells_that_did_not_run_say_how_to(table1: Project, call: Callable) -> N
 def test_subsets_that_the_data_lack_and_other_networks(table1: Project, call: Callable) -> None:
     table1.set(**{"runs.cnn6_7": {"balance": ["pdb"], "loss": ["wing"]}, "seeds": [0]})
     write_predictions(table1, Run("synthetic", "cnn6_7", "pdb", "wing", 0), 2.5)
-    for name in ("table5", "table7"):
-        status, said = call(table1, table, dataset="synthetic", table=name)
-        assert status == 0, said
+    status, said = call(table1, table, dataset="synthetic", table="table5")
+    assert status == 0, said
     cells = read(table1, "table5").loc["CNN-6/7 + PDB (Wing)"]
     assert cells.status.tolist() == [
         "run", "no common faces in test", "no challenge faces in test", "run",
@@ -112,7 +111,42 @@ def test_subsets_that_the_data_lack_and_other_networks(table1: Project, call: Ca
     text = table1.read("results/synthetic/tables/table5.md").decode()
     assert "`runs.resnet50: {balance: [pdb], loss: [wing]}`" in text
     assert "ResNet-50 began" not in text
-    assert read(table1, "table7").loc["CNN-6", "frames/s on GPU"].status == "not run"
+    run = Run("synthetic", "resnet50", "pdb", "wing", 0)
+    table1.set(**{"runs.resnet50": {"balance": ["pdb"], "loss": ["wing"]}})
+    write_predictions(table1, run, 2.0)
+    assert call(table1, table, dataset="synthetic", table="table5")[0] == 0
+    assert read(table1, "table5").loc["ResNet-50 + PDB (Wing)", "300W Full"].here == pytest.approx(
+        2
+    )
+    text = table1.read("results/synthetic/tables/table5.md").decode()
+    assert "ResNet-50 began with random weights, the paper's with ImageNet's." in text
+
+
+def test_sizes_and_speeds_are_measured(
+    table1: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "SECONDS", 1e-6)
+    monkeypatch.setattr(speed, "REPEATS", 1)
+    monkeypatch.setattr(speed.command, "threads", lambda: 1)
+    assert call(table1, speed, dataset="synthetic")[0] == 0
+    said = json.loads(table1.read("results/synthetic/speed.json"))
+    assert said["machine"]["processor"] and said["machine"]["cores_of_others"] >= 0
+    # Table 7's own: 3.8 M and 14 MB, 12.3 M and 46 MB
+    sizes = {name: (one["parameters"], one["size"]) for name, one in said["networks"].items()}
+    assert sizes["cnn6"] == (3_806_152, 4 * 3_806_152)
+    assert sizes["cnn6_7"] == (12_314_320, 4 * 12_314_320)
+    assert sizes["resnet50"][0] == 23_786_696 < sizes["resnet50"][1] / 4  # means and deviations
+    rates = [said["networks"][name]["cpu_speed"] for name in ("cnn6", "cnn6_7", "resnet50")]
+    assert min(rates) > 0 and rates[0] > rates[1]
+    said["networks"]["cnn6"] |= {"cpu_speed": 123.4, "gpu_speed": None}
+    (table1.root / "results/synthetic/speed.json").write_text(json.dumps(said))
+    assert call(table1, table, dataset="synthetic", table="table7")[0] == 0
+    cells = read(table1, "table7").loc["CNN-6"]
+    assert cells.loc["frames/s on CPU"].here == pytest.approx(123.4)
+    assert cells.loc["frames/s on GPU"].status == "no GPU"
+    assert cells.loc["size (MiB)"].here == pytest.approx(14.52, abs=0.01)
+    text = table1.read("results/synthetic/tables/table7.md").decode()
+    assert "on 1 threads of" in text and "other work took" in text
 
 
 @pytest.mark.parametrize("nme", [np.nan, 3.0])  # the last weights may be finite
