@@ -20,13 +20,13 @@ LOSSES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}  # a
 CED_UP_TO = 2.5  # thresholds of the protocol
 
 
-def run(dataset: str, figure: str) -> None:
+def run(dataset: str, figure: int) -> None:
     """Writes the figure as SVG and PNG."""
     if figure not in FIGURES:
-        raise UserError(f"--figure {figure}: there are {', '.join(FIGURES)}")
+        raise UserError(f"--figure {figure}: there are 1 to {max(FIGURES)}")
     drawn = FIGURES[figure](dataset)
     # the same figure has the same bytes, whenever it is drawn
-    with matplotlib.rc_context({"svg.hashsalt": figure}):
+    with matplotlib.rc_context({"svg.hashsalt": f"figure{figure}"}):
         for pattern, kind in ((layout.FIGURE, "svg"), (layout.FIGURE_PIXELS, "png")):
             metadata = {"Date": None} if kind == "svg" else {"Software": None}
             path = Path(pattern.format(dataset=dataset, figure=figure))
@@ -113,13 +113,13 @@ def _path(pattern: str, dataset: str) -> Path:
     return Path(pattern.format(dataset=dataset))
 
 
-FIGURES: dict[str, Callable[[str], Figure]] = {
-    "figure1": _wing,
-    "figure2": _network,
-    "figure3": _loss_shapes,
-    "figure4": _losses,
-    "figure5": _pose,
-    "figure6": _methods,
+FIGURES: dict[int, Callable[[str], Figure]] = {
+    1: _wing,
+    2: _network,
+    3: _loss_shapes,
+    4: _losses,
+    5: _pose,
+    6: _methods,
 }
 
 if __name__ == "__main__":

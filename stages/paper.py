@@ -15,15 +15,14 @@ CLAIMS = Path("paper/claims.yaml")
 
 # The captions of the figures, said of what is drawn here.
 FIGURES = {
-    "figure1": "Wing loss (Eq. 5) for several w and ε.",
-    "figure2": "The layers of CNN-6 and, beyond the paper's figure, of CNN-7 and ResNet-50. Blocks"
-    " are feature maps, after pooling or the last of a group's residual blocks; the larger, the"
-    " higher.",
-    "figure3": "The L1, L2 and smooth L1 losses.",
-    "figure4": "Cumulative error distributions of CNN-6 by loss, pooled over seeds.",
-    "figure5": "Pose coefficients of the training faces before and after pose-based data balancing;"
+    1: "Wing loss (Eq. 5) for several w and ε.",
+    2: "The layers of CNN-6 and, beyond the paper's figure, of CNN-7 and ResNet-50. Blocks are"
+    " feature maps, after pooling or the last of a group's residual blocks; the larger, the higher.",
+    3: "The L1, L2 and smooth L1 losses.",
+    4: "Cumulative error distributions of CNN-6 by loss, pooled over seeds.",
+    5: "Pose coefficients of the training faces before and after pose-based data balancing;"
     " above each bin the mean of its aligned faces.",
-    "figure6": "Cumulative error distributions of CNN-6/7 with balancing by loss, and of the other"
+    6: "Cumulative error distributions of CNN-6/7 with balancing by loss, and of the other"
     " methods that run here: CNN-6, and the mean shape, which looks at no picture.",
 }
 
@@ -114,9 +113,9 @@ def claims() -> list[Claim]:
     return _load(CLAIMS, list[Claim])
 
 
-def tables() -> dict[str, Table]:
-    """The paper's tables by name, table1 to table7."""
-    return _load(TABLES, dict[str, Table])
+def tables() -> dict[int, Table]:
+    """The paper's tables by number; the file holds table1 to table7 in this order."""
+    return dict(enumerate(_load(TABLES, dict[str, Table]).values(), start=1))
 
 
 def _load(path: Path, kind: Any) -> Any:

@@ -150,6 +150,8 @@ class Params:
     seeds: list[int] = field(metadata={"minimum": 0})
     recipe: str
     runs: Runs
+    tables: list[int] = field(metadata={"minimum": 1, "maximum": 7})
+    figures: list[int] = field(metadata={"minimum": 1, "maximum": 6})
     stage_one: StageOne
     loss: dict[str, Loss]
     dataset: dict[str, Dataset]
@@ -182,7 +184,12 @@ class Params:
         for network in vars(self.recipes[self.recipe]):
             budget = getattr(self.recipes[self.recipe], network).samples
             _among(f"recipes.{self.recipe}.{network}.samples", self.datasets, budget)
-        lists: dict[str, list] = {"datasets": self.datasets, "seeds": self.seeds}
+        lists: dict[str, list] = {
+            "datasets": self.datasets,
+            "seeds": self.seeds,
+            "tables": self.tables,
+            "figures": self.figures,
+        }
         for network, grid in self.grids.items():
             lists |= {f"runs.{network}.{key}": names for key, names in vars(grid).items()}
         for where, names in lists.items():
@@ -191,6 +198,8 @@ class Params:
         asked = any(grid.balance and grid.loss for grid in self.grids.values())
         if not (self.datasets and self.seeds and asked):
             raise ValueError("datasets, seeds, runs: they ask for no run at all")
+        if not (self.tables and self.figures):
+            raise ValueError("tables, figures: the report needs one of each at least")
 
     @property
     def grids(self) -> dict[str, Grid]:

@@ -31,7 +31,9 @@ MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 def run(dataset: str) -> None:
     """Writes results/DATASET/report.html."""
-    results = scored.read(load(), dataset)
+    params = load()
+    results = scored.read(params, dataset)
+    known = paper.tables()
     claims = files.read_json(Path(layout.CLAIMS.format(dataset=dataset)))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader("."),
@@ -48,8 +50,8 @@ def run(dataset: str) -> None:
         normaliser=results.any.normaliser.replace("_", "-"),
         counts=files.read_json(Path(layout.VERDICTS.format(dataset=dataset))),
         runs=[_run(cell, one) for cell, one in results.cells.items()],
-        tables=[_table(name, one, results) for name, one in paper.tables().items()],
-        figures=[_figure(name, caption, dataset) for name, caption in paper.FIGURES.items()],
+        tables=[_table(number, known[number], results) for number in params.tables],
+        figures=[_figure(number, dataset) for number in params.figures],
         claims=claims,
         shown=str(shown),
         faces=_faces(dataset, shown, results.cells[shown]),
@@ -77,11 +79,11 @@ def _run(cell: Cell, one: Scored) -> dict[str, Any]:
     }
 
 
-def _table(name: str, one: paper.Table, results: Results) -> dict[str, Any]:
-    cells = files.read_table(Path(layout.TABLE.format(dataset=results.dataset, table=name)))
+def _table(number: int, one: paper.Table, results: Results) -> dict[str, Any]:
+    cells = files.read_table(Path(layout.TABLE.format(dataset=results.dataset, table=number)))
     head, *lines = tables.wide(one, cells)
     return {
-        "name": name.replace("table", "Table "),
+        "name": f"Table {number}",
         "title": tables.title(one, results),
         "place": one.place,
         "head": head,
@@ -90,11 +92,12 @@ def _table(name: str, one: paper.Table, results: Results) -> dict[str, Any]:
     }
 
 
-def _figure(name: str, caption: str, dataset: str) -> dict[str, str]:
-    drawing = files.existing(Path(layout.FIGURE.format(dataset=dataset, figure=name))).read_bytes()
+def _figure(number: int, dataset: str) -> dict[str, str]:
+    path = Path(layout.FIGURE.format(dataset=dataset, figure=number))
+    drawing = files.existing(path).read_bytes()
     return {
-        "name": name.replace("figure", "Figure "),
-        "caption": caption,
+        "name": f"Figure {number}",
+        "caption": paper.FIGURES[number],
         "source": f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}",
     }
 

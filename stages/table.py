@@ -22,19 +22,19 @@ WEIGHTS = {
 }
 
 
-def run(dataset: str, table: str) -> None:
+def run(dataset: str, table: int) -> None:
     """Writes the table as CSV, a row a cell, and as Markdown."""
     params = load()
     known = paper.tables()
     if table not in known:
-        raise UserError(f"--table {table}: there are {', '.join(known)}")
+        raise UserError(f"--table {table}: there are 1 to {max(known)}")
     chosen = known[table]
     results = scored.read(params, dataset)
     cells = compare(chosen, results)
     files.write_table(_path(layout.TABLE, dataset, table), cells)
     with files.whole_file(_path(layout.TABLE_TEXT, dataset, table)) as partial:
         partial.write_text(_markdown(chosen, cells, results), encoding="utf-8")
-    log.info("%s: %d cells, %d not run", table, len(cells), (cells.status == NOT_RUN).sum())
+    log.info("table %d: %d cells, %d not run", table, len(cells), (cells.status == NOT_RUN).sum())
 
 
 def compare(table: Table, results: Results) -> pd.DataFrame:
@@ -168,7 +168,7 @@ def _markdown(table: Table, cells: pd.DataFrame, results: Results) -> str:
     return f"### {title(table, results)}\n\n{table.place}\n\n{body}\n\n{beneath}\n"
 
 
-def _path(pattern: str, dataset: str, table: str) -> Path:
+def _path(pattern: str, dataset: str, table: int) -> Path:
     return Path(pattern.format(dataset=dataset, table=table))
 
 

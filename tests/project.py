@@ -34,6 +34,8 @@ SOURCES = (
 TINY = {
     "runs.cnn6": {"balance": ["none"], "loss": ["l2", "wing"]},
     "runs.cnn6_7": {"balance": ["pdb"], "loss": ["wing"]},
+    "tables": [3],
+    "figures": [4],
     "raw.synthetic.train": 30,
     "raw.synthetic.test": 8,
     "context.size": 64,

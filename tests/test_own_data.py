@@ -66,17 +66,17 @@ def mine(project: Project) -> Project:
     return project
 
 
-@pytest.mark.parametrize("engine", ["snakemake", "dvc"])
-def test_the_page_from_pictures_to_scores(mine: Project, engine: str) -> None:
+def test_the_page_from_pictures_to_scores(mine: Project) -> None:
     change(mine, blocks("yaml", "# in params.yaml\ndatasets")[0])
     (commands,) = blocks("bash")
     snakemake, cat = commands.splitlines()
-    mine.run(*(snakemake.split() if engine == "snakemake" else ("dvc", "repro")))
+    mine.run(*snakemake.split())
     table = pd.read_csv(mine.root / cat.removeprefix("cat "))
     assert list(table.network) == ["cnn6_7", "cnn6_7"] and list(table.split) == ["val", "test"]
     assert list(table.n_faces) == [2, 4]
     assert (table.data_stamp == "full").all()
     assert table.nme_inter_pupil.between(1, 1000).all()
+    assert (mine.root / "results/mine/report.html").exists()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from project import ROOT, Project
 
-from stages import claims, layout, paper, speed, table
+from stages import claims, figure, layout, paper, speed, table
 from stages.errors import UserError
 from stages.layout import Run
 from stages.params import load
@@ -71,7 +71,7 @@ def read(project: Project, name: str) -> pd.DataFrame:
 
 
 def test_a_table_stands_beside_the_published_one(table1: Project, call: Callable) -> None:
-    status, said = call(table1, table, dataset="synthetic", table="table1")
+    status, said = call(table1, table, dataset="synthetic", table=1)
     assert status == 0, said
     cells = read(table1, "table1")
     wing = cells.loc["CNN-6 (Wing loss)", "NME"]
@@ -88,7 +88,7 @@ def test_a_table_stands_beside_the_published_one(table1: Project, call: Callable
 
 
 def test_cells_that_did_not_run_say_how_to(table1: Project, call: Callable) -> None:
-    assert call(table1, table, dataset="synthetic", table="table3")[0] == 0
+    assert call(table1, table, dataset="synthetic", table=3)[0] == 0
     cells = read(table1, "table3")
     assert cells.loc["CNN-6", "L2"].here == pytest.approx(4.0, abs=1e-4)
     assert set(cells.loc["CNN-6 + PDB"].status) == {"not run"}
@@ -102,7 +102,7 @@ def test_cells_that_did_not_run_say_how_to(table1: Project, call: Callable) -> N
 def test_subsets_that_the_data_lack_and_other_networks(table1: Project, call: Callable) -> None:
     table1.set(**{"runs.cnn6_7": {"balance": ["pdb"], "loss": ["wing"]}, "seeds": [0]})
     write_predictions(table1, Run("synthetic", "cnn6_7", "pdb", "wing", 0), 2.5)
-    status, said = call(table1, table, dataset="synthetic", table="table5")
+    status, said = call(table1, table, dataset="synthetic", table=5)
     assert status == 0, said
     cells = read(table1, "table5").loc["CNN-6/7 + PDB (Wing)"]
     assert cells.status.tolist() == [
@@ -114,7 +114,7 @@ def test_subsets_that_the_data_lack_and_other_networks(table1: Project, call: Ca
     run = Run("synthetic", "resnet50", "pdb", "wing", 0)
     table1.set(**{"runs.resnet50": {"balance": ["pdb"], "loss": ["wing"]}})
     write_predictions(table1, run, 2.0)
-    assert call(table1, table, dataset="synthetic", table="table5")[0] == 0
+    assert call(table1, table, dataset="synthetic", table=5)[0] == 0
     assert read(table1, "table5").loc["ResNet-50 + PDB (Wing)", "300W Full"].here == pytest.approx(
         2
     )
@@ -140,7 +140,7 @@ def test_sizes_and_speeds_are_measured(
     assert min(rates) > 0 and rates[0] > rates[1]
     said["networks"]["cnn6"] |= {"cpu_speed": 123.4, "gpu_speed": None}
     (table1.root / "results/synthetic/speed.json").write_text(json.dumps(said))
-    assert call(table1, table, dataset="synthetic", table="table7")[0] == 0
+    assert call(table1, table, dataset="synthetic", table=7)[0] == 0
     cells = read(table1, "table7").loc["CNN-6"]
     assert cells.loc["frames/s on CPU"].here == pytest.approx(123.4)
     assert cells.loc["frames/s on GPU"].status == "no GPU"
@@ -153,7 +153,7 @@ def test_sizes_and_speeds_are_measured(
 def test_a_diverged_seed_leaves_no_mean(table1: Project, call: Callable, nme: float) -> None:
     run = Run("synthetic", "cnn6", "none", "wing", 1)
     write_predictions(table1, run, nme, status="diverged")
-    assert call(table1, table, dataset="synthetic", table="table1")[0] == 0
+    assert call(table1, table, dataset="synthetic", table=1)[0] == 0
     wing = read(table1, "table1").loc["CNN-6 (Wing loss)", "NME"]
     assert wing.status == "diverged" and np.isnan(wing.here)
 
@@ -161,7 +161,7 @@ def test_a_diverged_seed_leaves_no_mean(table1: Project, call: Callable, nme: fl
 def test_results_of_different_data_share_no_table(table1: Project, call: Callable) -> None:
     run = Run("synthetic", "cnn6", "none", "wing", 1)
     write_predictions(table1, run, 3.0, data_stamp="partial")
-    status, said = call(table1, table, dataset="synthetic", table="table1")
+    status, said = call(table1, table, dataset="synthetic", table=1)
     assert status == 1 and "share no table" in said and said.count("\n") == 1
 
 
@@ -234,15 +234,16 @@ def test_tables_and_claims_name_losses_that_there_are(monkeypatch: pytest.Monkey
     monkeypatch.chdir(ROOT)
     losses = load().loss
     known = paper.tables()
-    assert list(known) == [f"table{number}" for number in range(1, 8)]
+    written = yaml.safe_load(paper.TABLES.read_text(encoding="utf-8"))
+    assert list(written) == [f"table{number}" for number in range(1, 8)]
     cells = {c for one in (*known.values(), *paper.claims()) for c in one.cells}
     for cell in cells:
         assert cell.network in layout.STAGES
         assert cell.balance in layout.BALANCES
         assert cell.loss in losses
-    assert len(known["table2"].cells) == 24
-    assert len(known["table3"].cells) == 16
-    for row, e in zip(known["table2"].rows, (0.5, 1, 2, 3), strict=True):  # names tell the truth
+    assert len(known[2].cells) == 24
+    assert len(known[3].cells) == 16
+    for row, e in zip(known[2].rows, (0.5, 1, 2, 3), strict=True):  # names tell the truth
         for i, w in enumerate((4, 6, 8, 10, 12, 14)):
             shape = losses[row.cell(i).loss].cnn6
             assert (shape.w, shape.epsilon) == (w, e)
@@ -271,13 +272,17 @@ def test_a_bad_entry_is_one_line(tmp_path, monkeypatch: pytest.MonkeyPatch) -> N
         paper.tables()
 
 
-def test_the_figures_are_drawn_whole(finished: Project) -> None:
+def test_the_figures_are_drawn_whole(finished: Project, call: Callable) -> None:
     """All six, from the tiny project's runs; and twice the same to the byte."""
-    for name in paper.FIGURES:
-        files = [f"results/synthetic/figures/{name}.{kind}" for kind in ("svg", "png")]
-        before = [finished.read(file) for file in files]
-        finished.run("stages.figure", "--dataset=synthetic", f"--figure={name}")
-        assert [finished.read(file) for file in files] == before
+
+    def draw(number: int) -> list[bytes]:
+        status, said = call(finished, figure, dataset="synthetic", figure=number)
+        assert status == 0, said
+        path = f"results/synthetic/figures/figure{number}"
+        return [finished.read(f"{path}.{kind}") for kind in ("svg", "png")]
+
+    for number in paper.FIGURES:
+        assert draw(number) == draw(number)
     drawn = finished.read("results/synthetic/figures/figure4.svg").decode()
     assert "not run" not in drawn
 
@@ -307,7 +312,7 @@ def test_the_report_needs_nothing_but_itself(finished: Project) -> None:
     assert not page.open
     assert page.references and all(one.startswith("data:") for one in page.references)
     assert "http" not in re.sub(r"data:[^\"]*", "", html).replace("http://www.w3.org", "")
-    for words in ("Table 7.", "Figure 6.", "faces</h3>", "SHA-256 of", 'class="verdict', "not run"):
+    for words in ("Table 3.", "Figure 4.", "faces</h3>", "SHA-256 of", 'class="verdict', "not run"):
         assert words in html
     assert html.count("<svg") == 3 * 8  # best, median and worst of eight test faces
 

@@ -30,8 +30,8 @@ wildcard_constraints:
     balance="[a-z0-9_]+",
     loss="[a-z0-9_]+",
     seed="[0-9]+",
-    table="|".join(paper.tables()),
-    figure="|".join(paper.FIGURES),
+    table="[0-9]+",
+    figure="[0-9]+",
 
 
 def refuse_overrides(config):

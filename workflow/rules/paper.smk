@@ -31,7 +31,7 @@ rule table:
         report(layout.TABLE, caption="../report/table.rst", category="Tables"),
         layout.TABLE_TEXT,
     log:
-        "logs/table/{dataset}-{table}.log",
+        "logs/table/{dataset}-table{table}.log",
     conda:
         "../environment.yaml"
     resources:
@@ -76,7 +76,7 @@ rule figure:
         report(layout.FIGURE, caption="../report/figure.rst", category="Figures"),
         layout.FIGURE_PIXELS,
     log:
-        "logs/figure/{dataset}-{figure}.log",
+        "logs/figure/{dataset}-figure{figure}.log",
     conda:
         "../environment.yaml"
     resources:
@@ -95,8 +95,16 @@ rule report_page:
         "docs/deviations.md",
         paper.TABLES,
         layout.SPEED,
-        expand(layout.TABLE, table=paper.tables(), allow_missing=True),
-        expand(layout.FIGURE, figure=paper.FIGURES, allow_missing=True),
+        expand(
+            [layout.TABLE, layout.TABLE_TEXT],
+            table=PARAMS.tables,
+            allow_missing=True,
+        ),
+        expand(
+            [layout.FIGURE, layout.FIGURE_PIXELS],
+            figure=PARAMS.figures,
+            allow_missing=True,
+        ),
         layout.CLAIMS,
         layout.VERDICTS,
         all_predictions,
@@ -109,25 +117,25 @@ rule report_page:
     resources:
         work=4,
     params:
-        science=science("runs", "seeds"),
+        science=science("runs", "seeds", "tables", "figures"),
     shell:
         "python -m stages.report --dataset {wildcards.dataset}"
 
 
 # `snakemake --cores all table3 figure4` makes these, of every data set.
-for name in paper.tables():
+for number in paper.tables():
 
     rule:
         name:
-            name
+            f"table{number}"
         input:
-            expand(layout.TABLE, dataset=PARAMS.datasets, table=name),
+            expand(layout.TABLE, dataset=PARAMS.datasets, table=number),
 
 
-for name in paper.FIGURES:
+for number in paper.FIGURES:
 
     rule:
         name:
-            name
+            f"figure{number}"
         input:
-            expand(layout.FIGURE, dataset=PARAMS.datasets, figure=name),
+            expand(layout.FIGURE, dataset=PARAMS.datasets, figure=number),

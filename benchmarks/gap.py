@@ -1,0 +1,152 @@
+"""What separates CNN-6 here from the paper's figures on 300W, one difference at a time.
+
+``python -m benchmarks.gap VARIANT...`` needs 300W brought in (``datasets: [300w]``, ``snakemake
+data/raw/300w``). A row for each variant: CNN-6 + PDB (Wing), recipe `fast` with fewer samples and
+one seed, its NME by the pupils' distance in percent on the validation faces, there again with the
+mean of each picture's and its mirror image's landmarks, and on the first validation-sized part of
+its training faces. Without arguments, all variants.
+"""
+
+import contextlib
+import csv
+import dataclasses
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import nn
+
+from stages import balance, command, files, layout, pose, prepare
+from stages.job import Job
+from stages.params import load
+from wingloss import metrics, networks, protocol, training
+from wingloss.augmentation import Faces
+from wingloss.geometry import Array, flip
+
+DATASET = "300w"
+SAMPLES = 100_000
+HEADER = (
+    "variant", "training_faces", "nme_val", "nme_val_mirrored", "nme_training_faces",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """What differs from ``params.yaml``: the input box, and how many faces are trained on."""
+
+    source: str = "given"
+    scale: float = 1.0
+    share: float = 1.0
+
+
+VARIANTS = {
+    "detector x 1.0": Variant(),
+    "detector x 0.9": Variant(scale=0.9),
+    "detector x 1.1": Variant(scale=1.1),
+    "detector x 1.25": Variant(scale=1.25),
+    "landmarks x 1.0": Variant("landmarks", 1.0),
+    "landmarks x 1.15": Variant("landmarks", 1.15),
+    "landmarks x 1.25": Variant("landmarks", 1.25),
+    "an eighth of the faces": Variant(share=1 / 8),
+    "a quarter of the faces": Variant(share=1 / 4),
+    "half of the faces": Variant(share=1 / 2),
+}
+
+
+def main() -> None:
+    """Prints the table of the variants on the command line."""
+    torch.set_num_threads(command.threads())
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(HEADER)
+    for name in sys.argv[1:] or VARIANTS:
+        rows.writerow((name, *measure(VARIANTS[name])))
+        sys.stdout.flush()
+
+
+def measure(variant: Variant) -> tuple[int | str, ...]:
+    """The variant's row, but for its name."""
+    with prepared(variant):
+        job = Job.of(load(), layout.Run(DATASET, "cnn6", "pdb", "wing", seed=0), stage=1)
+        repeats = files.read_table(job.repeats, face=str).repeats.to_numpy(np.int64)
+        everything, everyones_lengths = job.faces("train")
+        validating, lengths = job.faces("val")
+        order = np.random.default_rng(0).permutation(len(everything))
+        chosen = order[: round(variant.share * len(everything))]
+        faces = part(everything, chosen)
+        network = train(job, faces, repeats[chosen])
+        few = chosen[: len(validating)]
+        errors = (
+            nme(network, job, validating, lengths, mirrored=False),
+            nme(network, job, validating, lengths, mirrored=True),
+            nme(network, job, part(everything, few), everyones_lengths[few], mirrored=False),
+        )
+        return len(faces), *(f"{error:.2f}" for error in errors)
+
+
+@contextlib.contextmanager
+def prepared(variant: Variant) -> Iterator[None]:
+    """A folder for the working one, with the variant's prepared and balanced faces."""
+    params: dict[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params["dataset"][DATASET]["box"] = {"source": variant.source, "scale": variant.scale}
+    raw = Path(layout.RAW.format(dataset=DATASET))
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / raw.parent).mkdir(parents=True)
+        (root / raw).symlink_to(raw.resolve())
+        (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        with contextlib.chdir(root):
+            for stage in (prepare, pose, balance):
+                stage.run(DATASET)
+            yield
+
+
+def part(faces: Faces, chosen: np.ndarray) -> Faces:
+    """Some of the faces."""
+    return Faces(*(values[chosen] for values in vars(faces).values()))
+
+
+def train(job: Job, faces: Faces, repeats: np.ndarray) -> nn.Sequential:
+    """A network that has seen ``SAMPLES`` samples."""
+    rules = protocol.load(job.dataset)
+    network = networks.build(job.network, rules.n_landmarks, job.objective.seed)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for _ in training.train(
+        training.start(network, job.network, faces, job.recipe),
+        job.network,
+        faces,
+        repeats,
+        lambda _: 0.0,
+        job.objective,
+        job.recipe,
+        SAMPLES // job.recipe.batch,
+        rules.flip_permutation,
+        torch.device("cpu"),
+    ):
+        pass
+    return network
+
+
+def nme(network: nn.Sequential, job: Job, faces: Faces, lengths: Array, mirrored: bool) -> float:
+    """The mean error in percent; ``lengths`` ``(N,)`` normalise, in pixels of the crops."""
+    rules = protocol.load(job.dataset)
+
+    def predict(crops: np.ndarray) -> Array:
+        seen = dataclasses.replace(faces, crops=crops)
+        device = torch.device("cpu")
+        return training.predict(network, job.network, seen, job.recipe.precision, device)
+
+    found = predict(faces.crops)
+    if mirrored:
+        size = faces.crops.shape[1]
+        there = predict(np.ascontiguousarray(faces.crops[:, :, ::-1]))
+        found = (found + flip(there, rules.flip_permutation, size)) / 2
+    return 100 * float(metrics.nme(found, faces.points, lengths).mean())
+
+
+if __name__ == "__main__":
+    main()
