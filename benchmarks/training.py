@@ -1,6 +1,6 @@
 """How fast trainings run, beside the plain way and the machine's own limit.
 
-``python -m benchmarks.training`` prints a Markdown table and takes about three minutes on a quiet
+``python -m benchmarks.training`` prints a Markdown table and takes some minutes on a quiet
 machine. Every way to train is a process of its own; all are called in turn, round after round, so
 that a machine with other work slows all of them alike. Figures are medians over the rounds, ratios
 medians of each round's ratios.
