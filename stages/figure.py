@@ -81,6 +81,7 @@ def _methods(dataset: str) -> Figure:
     results = scored.read(load(), dataset)
     chosen = {f"CNN-6/7 + PDB ({n})": Cell("cnn6_7", "pdb", loss) for loss, n in LOSSES.items()}
     chosen["CNN-6 + PDB (Wing)"] = Cell("cnn6", "pdb", "wing")
+    chosen["ResNet-50 + PDB (Wing)"] = Cell("resnet50", "pdb", "wing")
     floor = {"mean shape in the face box": _mean_shape_errors(dataset, results)}
     return _ced(results, chosen, floor)
 

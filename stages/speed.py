@@ -49,7 +49,7 @@ def run(dataset: str) -> None:
         "processor": processor(),
         "threads": threads,
         "cores": cores,
-        "cores_of_others": round(others / (time.perf_counter() - began), 1),
+        "cores_of_others": round(max(0.0, others) / (time.perf_counter() - began), 1),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch": torch.__version__,
     }
