@@ -1,7 +1,7 @@
 """How fast trainings run, beside the plain way and the machine's own limit.
 
-``python -m benchmarks.training`` prints a Markdown table and takes about four minutes on two quiet
-cores. Every way to train is a process of its own; all are called in turn, round after round, so
+``python -m benchmarks.training`` prints a Markdown table and takes some minutes on a quiet
+machine. Every way to train is a process of its own; all are called in turn, round after round, so
 that a machine with other work slows all of them alike. Figures are medians over the rounds, ratios
 medians of each round's ratios.
 
@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from stages.machine import processor
 from stages.params import load
-from stages.train import processor
 from wingloss import training
 from wingloss.augmentation import Faces, draw, perturb, shrink
 from wingloss.geometry import to_unit
@@ -34,7 +34,7 @@ from wingloss.networks import ARCHITECTURES, build, to_shape_vectors
 from wingloss.recipe import Precision, Recipe
 from wingloss.training import Objective
 
-NETWORKS = ("cnn6", "cnn7")
+NETWORKS = ("cnn6", "cnn7", "resnet50")
 ROUNDS, SECONDS, WARM_UP = 5, 2.0, 3  # SECONDS of each way in a round, after WARM_UP steps
 BATCH, LANDMARKS, FACES, CROP, FRAME = 8, 68, 256, 224, 140
 MATRIX = 2048  # rows and columns of the products that give the peak
@@ -207,7 +207,7 @@ def training_flops(network: nn.Sequential, name: str) -> int:
     def note(layer: nn.Module, _: object, output: Tensor) -> None:
         forward.append(2 * layer.weight[0].numel() * output.numel())  # type: ignore[operator, index]
 
-    for layer in network:
+    for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(note)
     with torch.inference_mode():

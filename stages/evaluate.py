@@ -67,6 +67,7 @@ def _about(cell: Run) -> dict:
             "data_stamp"
         ],
         "recipe": last["recipe"],
+        "weights": last["inputs"]["recipe"]["weights"],
         "precision": last["precision"],
         **wing,
         "status": "diverged" if any(m["status"] == "diverged" for m in made) else "trained",

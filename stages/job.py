@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from stages import files, layout, store
+from stages import files, layout, store, weights
 from stages.code import code_hash
 from stages.faces import context_maps, face_boxes, frames_of, read_faces, read_frames
 from stages.layout import Run
@@ -27,7 +28,7 @@ from wingloss.recipe import Recipe
 class Job:
     """One training; nothing in it is left to the parameters' file."""
 
-    network: str  # the network that is trained, cnn6 or cnn7
+    network: str  # the network that is trained: cnn6, cnn7 or resnet50
     dataset: str
     objective: training.Objective
     recipe_name: str
@@ -68,6 +69,13 @@ class Job:
             repeats=cell.path(layout.REPEATS),
             frames=cell.path(layout.FRAMES) if stage > 1 else None,
         )
+
+    def untrained(self, n_landmarks: int) -> nn.Sequential:
+        """The network before its first step, for L landmarks."""
+        network = networks.build(self.network, n_landmarks, self.objective.seed)
+        if self.recipe.weights != "none":
+            networks.take_over(network, weights.read(self.recipe.weights))
+        return network
 
     def samples(self, split: str) -> pd.DataFrame:
         """The split's rows of the table of samples, with the frames that the network sees."""

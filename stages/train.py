@@ -1,4 +1,4 @@
-"""Training of one stage of a run: CNN-6 on the face boxes, or CNN-7 on the corrected ones."""
+"""Training of one stage of a run: on the face boxes, or CNN-7 on the corrected ones."""
 
 import ctypes
 import dataclasses
@@ -23,9 +23,10 @@ from stages.command import log
 from stages.errors import UserError
 from stages.job import Job
 from stages.layout import Run
+from stages.machine import processor
 from stages.params import load
 from stages.progress import Progress
-from wingloss import model, networks, protocol, training
+from wingloss import model, protocol, training
 
 CHECKPOINT_SECONDS = 20.0
 PATIENCE = 2.0  # seconds that a training has to its next checkpoint once it is told to stop
@@ -85,8 +86,8 @@ def _train(job: Job, inputs: dict[str, Any], entry: store.Entry) -> None:
     fitting, _ = job.faces("train")
     validating, lengths = job.faces("val")
     repeats = job.repetitions()
-    network = networks.build(job.network, rules.n_landmarks, job.objective.seed)
     device = training.device()
+    network = job.untrained(rules.n_landmarks)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = training.start(network, job.network, fitting, repeats, job.recipe)
     before = resume(state, entry, job)
@@ -205,15 +206,6 @@ def _manifest(job: Job, state: training.State) -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-
-
-def processor() -> str:
-    """The processor's name, where Linux tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.machine()
 
 
 def describe_commit() -> str:

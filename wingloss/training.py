@@ -141,8 +141,9 @@ def make_optimiser(
 ) -> torch.optim.Optimizer:
     """The recipe's optimiser.
 
-    Biases aren't decayed: the last layer's hold the mean shape, tens of pixels, and a decay would
-    pull them to zero faster than AdamW, whose steps are about the learning rate, can push back.
+    Biases, and what batch normalisation learns, aren't decayed: the last layer's biases hold the
+    mean shape, tens of pixels, and a decay would pull them to zero faster than AdamW, whose steps
+    are about the learning rate, can push back.
     """
     parameters: list[dict[str, Any]] = [
         {"params": weights},

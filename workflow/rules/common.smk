@@ -80,7 +80,7 @@ def training_threads(_, attempt=None):
 
 
 # Samples a second that one thread trains: only their ratio to the other jobs' seconds matters.
-TRAINING_RATE = {"cnn6": 330, "cnn7": 26}
+TRAINING_RATE = {"cnn6": 330, "cnn7": 26, "resnet50": 5}
 
 
 def training_work(network):
