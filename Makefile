@@ -1,4 +1,5 @@
 # make reproduce   everything: environment, data, trainings, tables, figures
+# make paper       every run of the paper's tables, with three seeds: hours; changes params.yaml
 # make test        the tests
 # make lint        the style of Python and Snakemake files
 # make sync        bring Snakemake's and DVC's records level after either has run
@@ -6,7 +7,7 @@
 # make lock        follow a change of the dependencies in pyproject.toml
 
 .DEFAULT_GOAL := reproduce
-.PHONY: reproduce test lint sync graph lock setup
+.PHONY: reproduce paper test lint sync graph lock setup
 .NOTPARALLEL:
 
 SYSTEM_PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
@@ -21,6 +22,10 @@ reproduce: setup
 	@python -m workflow.unlock
 	@snakemake
 	@python -m workflow.sync
+
+paper: setup
+	@python -m workflow.paper
+	@$(MAKE) reproduce
 
 sync: setup
 	@python -m workflow.sync

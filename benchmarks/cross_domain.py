@@ -68,14 +68,15 @@ def train(job: Job, faces: Faces, begin: dict[str, Tensor] | None) -> nn.Sequent
     rules = protocol.load(job.dataset)
     network = networks.build(job.network, rules.n_landmarks, job.objective.seed)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = training.start(network, job.network, faces, job.recipe)
+    repeats = np.ones(len(faces), np.int64)
+    state = training.start(network, job.network, faces, repeats, job.recipe)
     if begin:
         network.load_state_dict(begin)
     for _ in training.train(
         state,
         job.network,
         faces,
-        np.ones(len(faces), np.int64),
+        repeats,
         lambda _: 0.0,
         job.objective,
         job.recipe,

@@ -21,7 +21,7 @@ import torch
 import yaml
 from torch import nn
 
-from stages import balance, command, files, layout, pose, prepare
+from stages import balance, command, layout, pose, prepare
 from stages.job import Job
 from stages.params import load
 from wingloss import metrics, networks, protocol, training
@@ -40,17 +40,16 @@ class Variant:
     """What differs from ``params.yaml``: the input box, and how many faces are trained on."""
 
     source: str = "given"
-    scale: float = 1.25
+    scale: float = 1.0
     share: float = 1.0
 
 
 VARIANTS = {
-    "detector x 1.25": Variant(),
+    "detector x 1.0": Variant(),
     "detector x 0.9": Variant(scale=0.9),
-    "detector x 1.0": Variant(scale=1.0),
     "detector x 1.1": Variant(scale=1.1),
-    "detector x 1.4": Variant(scale=1.4),
-    "landmarks x 1.05": Variant("landmarks", 1.05),
+    "detector x 1.25": Variant(scale=1.25),
+    "landmarks x 1.0": Variant("landmarks", 1.0),
     "landmarks x 1.15": Variant("landmarks", 1.15),
     "landmarks x 1.25": Variant("landmarks", 1.25),
     "an eighth of the faces": Variant(share=1 / 8),
@@ -73,7 +72,7 @@ def measure(variant: Variant) -> tuple[int | str, ...]:
     """The variant's row, but for its name."""
     with prepared(variant):
         job = Job.of(load(), layout.Run(DATASET, "cnn6", "pdb", "wing", seed=0), stage=1)
-        repeats = files.read_table(job.repeats, face=str).repeats.to_numpy(np.int64)
+        repeats = job.repetitions()
         everything, everyones_lengths = job.faces("train")
         validating, lengths = job.faces("val")
         order = np.random.default_rng(0).permutation(len(everything))
@@ -117,7 +116,7 @@ def train(job: Job, faces: Faces, repeats: np.ndarray) -> nn.Sequential:
     network = networks.build(job.network, rules.n_landmarks, job.objective.seed)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for _ in training.train(
-        training.start(network, job.network, faces, job.recipe),
+        training.start(network, job.network, faces, repeats, job.recipe),
         job.network,
         faces,
         repeats,

@@ -1,6 +1,6 @@
 """How fast trainings run, beside the plain way and the machine's own limit.
 
-``python -m benchmarks.training`` prints a Markdown table and takes about three minutes on a quiet
+``python -m benchmarks.training`` prints a Markdown table and takes some minutes on a quiet
 machine. Every way to train is a process of its own; all are called in turn, round after round, so
 that a machine with other work slows all of them alike. Figures are medians over the rounds, ratios
 medians of each round's ratios.
@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from stages.machine import processor
 from stages.params import load
-from stages.train import processor
 from wingloss import training
 from wingloss.augmentation import Faces, draw, perturb, shrink
 from wingloss.geometry import to_unit
@@ -34,7 +34,7 @@ from wingloss.networks import ARCHITECTURES, build, to_shape_vectors
 from wingloss.recipe import Precision, Recipe
 from wingloss.training import Objective
 
-NETWORKS = ("cnn6", "cnn7")
+NETWORKS = ("cnn6", "cnn7", "resnet50")
 ROUNDS, SECONDS, WARM_UP = 5, 2.0, 3  # SECONDS of each way in a round, after WARM_UP steps
 BATCH, LANDMARKS, FACES, CROP, FRAME = 8, 68, 256, 224, 140
 MATRIX = 2048  # rows and columns of the products that give the peak
@@ -117,6 +117,7 @@ def measure(ways: list[Way]) -> list[dict[str, Measured]]:
 def here_steps(setting: Setting) -> Steps:
     """The steps of this project's training."""
     faces = shrink(_faces(), ARCHITECTURES[setting.network].input_size)
+    repeats = np.ones(FACES, np.int64)
     device = torch.device("cpu")
     network = build(setting.network, LANDMARKS, seed=0)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -132,10 +133,10 @@ def here_steps(setting: Setting) -> Steps:
 
     training.batch = timed
     for _ in training.train(
-        training.start(network, setting.network, faces, setting.recipe),
+        training.start(network, setting.network, faces, repeats, setting.recipe),
         setting.network,
         faces,
-        np.ones(FACES, np.int64),
+        repeats,
         lambda _: 0.0,
         setting.objective,
         setting.recipe,
@@ -206,7 +207,7 @@ def training_flops(network: nn.Sequential, name: str) -> int:
     def note(layer: nn.Module, _: object, output: Tensor) -> None:
         forward.append(2 * layer.weight[0].numel() * output.numel())  # type: ignore[operator, index]
 
-    for layer in network:
+    for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(note)
     with torch.inference_mode():
@@ -216,16 +217,16 @@ def training_flops(network: nn.Sequential, name: str) -> int:
 
 def _ways(setting: Setting) -> list[Way]:
     here, own = partial(here_steps, setting), setting.recipe.precision
+    plain_own = partial(plain_steps, setting, 1)
     one = Way("here, 1 thread", here, 1, 1, own)
-    plain_one = Way(
-        "plain, 1 thread and 1 worker", partial(plain_steps, setting, 1), 1, 1, "float32"
-    )
+    plain_one = Way("plain, 1 thread and 1 worker", plain_own, 1, 1, "float32")
     if CORES == 1:
         return [plain_one, one]
     plain = partial(plain_steps, setting, CORES)
     return [
         plain_one,
         Way(f"plain, {CORES} threads and {CORES} workers", plain, CORES, 1, "float32"),
+        Way(f"plain, {CORES} trainings of 1 thread and 1 worker", plain_own, 1, CORES, "float32"),
         one,
         Way(f"here, {CORES} threads", here, CORES, 1, own),
         Way(f"here, {CORES} trainings of 1 thread", here, 1, CORES, own),

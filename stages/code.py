@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PLUMBING = {"stages", "wingloss", "wingloss.datasets"} | {
     f"stages.{name}"
     for name in (
-        *("code", "command", "errors", "layout", "lock"),
+        *("code", "command", "errors", "layout", "lock", "machine"),
         *("params", "progress", "store", "typed"),
     )
 }

@@ -1,39 +1,55 @@
 """Stage two's frames: stage one's landmarks remove in-plane rotation and re-box every face."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from numpy.typing import NDArray
 
 from stages import command, files, layout, predicting
 from stages.command import log
+from stages.errors import UserError
 from stages.faces import FRAME, frames_of
+from stages.job import Job
 from stages.layout import Run
-from stages.params import load
+from stages.params import Params, load
+from stages.train import die_with_parent, made
 from wingloss import protocol
-from wingloss.correction import corrected_frames, displaced, frame_errors
+from wingloss.correction import corrected_frames, displaced, folds, frame_errors
 from wingloss.geometry import Array
-from wingloss.protocol import SPLITS
+from wingloss.protocol import SPLITS, Protocol
 
 
 def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
-    """Writes the run's frames.csv: centre and side in image pixels, angle in radians, a face."""
+    """Writes the run's frames.csv: centre and side in image pixels, angle in radians, a face.
+
+    Its column ``boxed_by`` names the training in the run store whose landmarks boxed the face,
+    where that isn't the run's own stage one.
+    """
+    die_with_parent()
     params = load()
     rules = protocol.load(dataset)
     cell = Run(dataset, network, balance, loss, seed)
     samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
     mean = np.array(files.read_json(Path(layout.POSE.format(dataset=dataset)))["mean"])
-    margin = params.correction.margin
+    margin, training_crops = params.correction.margin, params.correction.training_crops
+    model = cell.path(layout.MODEL, stage=1)
     parts = {split: samples[samples.split == split] for split in SPLITS}
     frames, true, errors, tables = {}, {}, {}, []
+    boxed_by = {split: np.full(len(rows), "", dtype=object) for split, rows in parts.items()}
     for split, rows in parts.items():
-        points = predicting.predict(cell, 1, split, rows, frames_of(rows), params.context, rules)
+        if split == "train" and training_crops == "out_of_fold":
+            points, boxed_by[split] = _out_of_fold(params, cell, rows, rules)
+        else:
+            points = _predict(model, dataset, split, rows, params, rules)
         frames[split] = corrected_frames(points, mean, margin)
         frames[split][~(frames[split][:, 2] > 0)] = np.nan  # by a stage one that diverged
         true[split] = corrected_frames(files.points(rows, rules.n_landmarks), mean, margin)
         errors[split] = frame_errors(frames[split], true[split])
         _tell(split, errors[split])
-    if params.correction.training_crops == "matched_jitter":
+    if training_crops == "matched_jitter":
         jitter = _resampled(errors["val"], len(parts["train"]), seed)
         frames["train"] = displaced(true["train"], jitter)
     for split, rows in parts.items():
@@ -43,10 +59,46 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
         kept = np.where(usable, frames[split], frames_of(rows))
         tables.append(
             pd.DataFrame({"face": rows.face, "split": split}).assign(
-                **{name: kept[:, i] for i, name in enumerate(FRAME)}
+                **{name: kept[:, i] for i, name in enumerate(FRAME)}, boxed_by=boxed_by[split]
             )
         )
     files.write_table(cell.path(layout.FRAMES), pd.concat(tables), digits=9)
+
+
+def _out_of_fold(
+    params: Params, cell: Run, rows: pd.DataFrame, rules: Protocol
+) -> tuple[Array, NDArray[np.object_]]:
+    """Landmarks ``(N, L, 2)`` in image pixels of the training faces ``rows``, and who found them.
+
+    Each face's are found by a stage one trained as the run's own, but without the photographs of
+    the face's fold; ``(N,)`` are the keys of those trainings in the run store.
+
+    Raises:
+        UserError: there are fewer photographs than folds.
+    """
+    torch.set_num_threads(command.threads())
+    job, count = Job.of(params, cell, stage=1), params.correction.folds
+    photographs = rows.photograph.to_numpy(str)
+    if (there := len(set(photographs))) < count:
+        raise UserError(f"correction.folds: {there} photographs make no {count} folds")
+    fold = folds(photographs, count, cell.seed)
+    points = np.empty((len(rows), rules.n_landmarks, 2))
+    keys = np.empty(len(rows), dtype=object)
+    for number in range(count):
+        own = fold == number
+        log.info("fold %d of %d: %d faces are left out", number + 1, count, own.sum())
+        with made(dataclasses.replace(job, without=frozenset(photographs[own]))) as entry:
+            model = entry.result / Path(layout.MODEL).name
+            points[own] = _predict(model, cell.dataset, "train", rows, params, rules)[own]
+            keys[own] = entry.key
+    return points, keys
+
+
+def _predict(
+    model: Path, dataset: str, split: str, rows: pd.DataFrame, params: Params, rules: Protocol
+) -> Array:
+    """Landmarks ``(N, L, 2)`` in image pixels of a split's faces, seen in their face boxes."""
+    return predicting.predict(model, dataset, split, rows, frames_of(rows), params.context, rules)
 
 
 def _resampled(errors: Array, count: int, seed: int) -> Array:

@@ -69,7 +69,7 @@ def _render(rendered: Rendered, target: Path) -> None:
 
 
 def _one_thread() -> None:
-    """The pool has the threads: libraries that start their own in each worker halve the speed."""
+    """The pool has all the threads: a library's own in each worker would fight over the cores."""
     cv2.setNumThreads(1)
     threadpool_limits(1)
 

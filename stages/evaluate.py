@@ -25,24 +25,25 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     stage = len(layout.STAGES[network])
     samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
     samples = pd.concat([samples[samples.split == split] for split in SCORED])
-    predicted = []
+    model, predicted = cell.path(layout.MODEL, stage=stage), []
     for split in SCORED:
         rows = samples[samples.split == split]
         frames = frames_of(rows) if stage == 1 else read_frames(cell.path(layout.FRAMES), rows)
         predicted.append(
-            predicting.predict(cell, stage, split, rows, frames, params.context, rules)
+            predicting.predict(model, dataset, split, rows, frames, params.context, rules)
         )
     points = files.points(samples, rules.n_landmarks)
     boxes = face_boxes(samples)
     lengths = metrics.normalisers(points, boxes, rules)
     found = np.concatenate(predicted)
+    about = _about(cell)
     with (
         files.whole_file(cell.path(layout.PREDICTIONS)) as partial,
         partial.open("wb") as file,
     ):
         np.savez_compressed(
             file,
-            run=json.dumps(_about(cell)),
+            run=json.dumps(about),
             face=samples.face.to_numpy(str),
             split=samples.split.to_numpy(str),
             subsets=samples.subsets.to_numpy(str),
@@ -50,7 +51,8 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
             true=points.astype(np.float32),
             **{f"normaliser_{name}": length for name, length in lengths.items()},  # type: ignore[arg-type]
         )
-    _write_ced(cell, samples, metrics.nme(found, points, lengths[rules.headline]))
+    errors = metrics.nme(found, points, lengths[rules.headline])
+    _write_ced(cell, samples, errors, about["status"])
 
 
 def _about(cell: Run) -> dict:
@@ -65,6 +67,7 @@ def _about(cell: Run) -> dict:
             "data_stamp"
         ],
         "recipe": last["recipe"],
+        "weights": last["inputs"]["recipe"]["weights"],
         "precision": last["precision"],
         **wing,
         "status": "diverged" if any(m["status"] == "diverged" for m in made) else "trained",
@@ -77,22 +80,20 @@ def _about(cell: Run) -> dict:
     }
 
 
-def _write_ced(cell: Run, samples: pd.DataFrame, errors: np.ndarray) -> None:
-    """The CED of the test faces, or of the validation faces where there are no test faces."""
+def _write_ced(cell: Run, samples: pd.DataFrame, errors: np.ndarray, status: str) -> None:
+    """The CED of the test faces, or of the validation faces where there are no test faces.
+
+    A training that diverged has no shares: its last weights may be finite, but mean nothing.
+    """
     split = "test" if (samples.split == "test").any() else "val"
     chosen = np.nan_to_num(errors[samples.split == split], nan=np.inf)
     thresholds = np.linspace(0, CED_UP_TO, 101)
-    curve = pd.DataFrame(
-        {"error_percent": 100 * thresholds, "share": metrics.ced(chosen, thresholds)}
-    )
+    diverged = status == "diverged"
+    share = np.full(len(thresholds), np.nan) if diverged else metrics.ced(chosen, thresholds)
+    curve = pd.DataFrame({"error_percent": 100 * thresholds, "share": share, "status": status})
     files.write_table(cell.path(layout.CED), curve)
-    log.info(
-        "%s: %d %s faces, mean error %.2f %%",
-        cell,
-        len(chosen),
-        split,
-        100 * chosen.mean(),
-    )
+    mean = "diverged" if diverged else f"mean error {100 * chosen.mean():.2f} %"
+    log.info("%s: %d %s faces, %s", cell, len(chosen), split, mean)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def _network(dataset: str) -> Figure:
     from wingloss.networks import ARCHITECTURES  # with torch, which the other figures do without
 
     rules = protocol.load(dataset)
-    return figures.architecture("cnn6", ARCHITECTURES["cnn6"], rules.n_landmarks)
+    return figures.architectures(ARCHITECTURES, rules.n_landmarks)
 
 
 def _losses(dataset: str) -> Figure:
@@ -81,6 +81,7 @@ def _methods(dataset: str) -> Figure:
     results = scored.read(load(), dataset)
     chosen = {f"CNN-6/7 + PDB ({n})": Cell("cnn6_7", "pdb", loss) for loss, n in LOSSES.items()}
     chosen["CNN-6 + PDB (Wing)"] = Cell("cnn6", "pdb", "wing")
+    chosen["ResNet-50 + PDB (Wing)"] = Cell("resnet50", "pdb", "wing")
     floor = {"mean shape in the face box": _mean_shape_errors(dataset, results)}
     return _ced(results, chosen, floor)
 

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
-from stages import files, layout, store
+from stages import files, layout, store, weights
 from stages.code import code_hash
 from stages.faces import context_maps, face_boxes, frames_of, read_faces, read_frames
 from stages.layout import Run
@@ -26,7 +28,7 @@ from wingloss.recipe import Recipe
 class Job:
     """One training; nothing in it is left to the parameters' file."""
 
-    network: str  # the network that is trained, cnn6 or cnn7
+    network: str  # the network that is trained: cnn6, cnn7 or resnet50
     dataset: str
     objective: training.Objective
     recipe_name: str
@@ -35,6 +37,7 @@ class Job:
     context: Context
     repeats: Path
     frames: Path | None  # stage two's frames; None for the face boxes
+    without: frozenset[str] = frozenset()  # training photographs that it must not see
 
     @classmethod
     def of(cls, params: Params, cell: Run, stage: int) -> "Job":
@@ -67,6 +70,13 @@ class Job:
             frames=cell.path(layout.FRAMES) if stage > 1 else None,
         )
 
+    def untrained(self, n_landmarks: int) -> nn.Sequential:
+        """The network before its first step, for L landmarks."""
+        network = networks.build(self.network, n_landmarks, self.objective.seed)
+        if self.recipe.weights != "none":
+            networks.take_over(network, weights.read(self.recipe.weights))
+        return network
+
     def samples(self, split: str) -> pd.DataFrame:
         """The split's rows of the table of samples, with the frames that the network sees."""
         table = files.read_samples(Path(layout.SAMPLES.format(dataset=self.dataset)))
@@ -88,13 +98,18 @@ class Job:
         scale = scale * small.crops.shape[1] / faces.crops.shape[1]
         return small, scale * normalisers(points, boxes, rules)[rules.headline]
 
+    def repetitions(self) -> NDArray[np.int64]:
+        """How often each training face is seen ``(N,)``: as balanced; 0 for those left out."""
+        repeats = files.read_table(self.repeats, face=str).repeats.to_numpy(np.int64)
+        return np.where(self.samples("train").photograph.isin(self.without), 0, repeats)
+
     def inputs(self) -> dict[str, Any]:
         """All that the result depends on, as plain data: the run store's key.
 
         Test faces have no part in a training, so they have none in its key.
         """
         rules = protocol.load(self.dataset)
-        data = {"repeats": store.file_hash(self.repeats)}
+        data = {"repeats": _digest(self.repetitions().tobytes())}
         for split in ("train", "val"):
             rows = self.samples(split)
             rows = rows.drop(columns=["photograph", "subsets", "image"])

@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 from typing import get_args
 
-from stages.params import Balance, Grid, Params
+from stages.params import STAGES, Balance, Params
 
 INCOMING = "data/incoming/{dataset}"  # the user's: only read, never an output
 DOWNLOADS = "data/downloads/{dataset}"  # published files as fetched, no output either
@@ -35,6 +35,7 @@ FIGURE_PIXELS = "results/{dataset}/figures/figure{figure}.png"
 CLAIMS = "results/{dataset}/claims.json"
 VERDICTS = "results/{dataset}/verdicts.json"
 REPORT = "results/{dataset}/report.html"
+SPEED = "results/{dataset}/speed.json"
 SUMMARY = "results/{dataset}/summary.csv"
 METRICS = "results/{dataset}/metrics"
 INSPECT = "results/{dataset}/inspect/{name}.jpg"
@@ -43,9 +44,6 @@ RUN_STORE = Path(".runs")
 LOGS = Path("logs")
 
 BALANCES = get_args(Balance)
-
-# The network that each stage of a run trains.
-STAGES = {"cnn6": ("cnn6",), "cnn6_7": ("cnn6", "cnn7")}
 
 
 @dataclass(frozen=True)
@@ -90,10 +88,9 @@ class Run:
 
 def runs(params: Params, dataset: str) -> list[Run]:
     """The data set's runs that the parameters ask for."""
-    grids: dict[str, Grid] = vars(params.runs)
     return [
         Run(dataset, network, balance, loss, seed)
-        for network, grid in grids.items()
+        for network, grid in params.grids.items()
         for balance, loss, seed in product(grid.balance, grid.loss, params.seeds)
     ]
 

@@ -16,13 +16,15 @@ CLAIMS = Path("paper/claims.yaml")
 # The captions of the figures, said of what is drawn here.
 FIGURES = {
     1: "Wing loss (Eq. 5) for several w and ε.",
-    2: "The layers of CNN-6; blocks are feature maps after pooling.",
+    2: "The layers of CNN-6 and, beyond the paper's figure, of CNN-7 and ResNet-50. Blocks are"
+    " feature maps, after pooling or the last of a group's residual blocks; the larger, the"
+    " higher.",
     3: "The L1, L2 and smooth L1 losses.",
     4: "Cumulative error distributions of CNN-6 by loss, pooled over seeds.",
     5: "Pose coefficients of the training faces before and after pose-based data balancing;"
     " above each bin the mean of its aligned faces.",
     6: "Cumulative error distributions of CNN-6/7 with balancing by loss, and of the other"
-    " methods that run here: CNN-6, and the mean shape, which looks at no picture.",
+    " methods that run here: CNN-6, ResNet-50, and the mean shape, which looks at no picture.",
 }
 
 

@@ -17,8 +17,8 @@ from wingloss.synthetic.population import FaceDistribution
 
 PARAMS = Path("params.yaml")
 
-Network = Literal["cnn6", "cnn6_7"]
-StageNetwork = Literal["cnn6", "cnn7"]
+# The network that each stage of a run trains.
+STAGES = {"cnn6": ("cnn6",), "cnn6_7": ("cnn6", "cnn7"), "resnet50": ("resnet50",)}
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Runs:
 
     cnn6: Grid
     cnn6_7: Grid
+    resnet50: Grid
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,19 @@ class StageOne:
 class Loss:
     """A loss by name; Wing has its parameters for each network, in that network's input pixels.
 
-    One without parameters for CNN-7 is for CNN-6 alone.
+    One with parameters for CNN-6 alone is for CNN-6 alone.
     """
 
     kind: LossKind
     cnn6: WingShape | None = None
     cnn7: WingShape | None = None
+    resnet50: WingShape | None = None
 
     def __post_init__(self) -> None:
-        if (self.kind == "wing") != (self.cnn6 is not None) or (self.cnn7 and not self.cnn6):
+        others = self.cnn7 or self.resnet50
+        if (self.kind == "wing") != (self.cnn6 is not None) or (others and not self.cnn6):
             raise ValueError(
-                "wing needs w and epsilon under cnn6 (and cnn7); other kinds have none"
+                "wing needs w and epsilon under cnn6 (cnn7, resnet50); other kinds have none"
             )
 
 
@@ -108,10 +111,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Correction:
-    """How stage one's landmarks re-box a face, and in which boxes stage two is trained."""
+    """How stage one's landmarks re-box a face, and in which boxes stage two is trained.
+
+    ``folds`` are those of ``out_of_fold``.
+    """
 
     margin: float = field(metadata={"minimum_exclusive": 0})
-    training_crops: Literal["in_sample", "matched_jitter"]
+    training_crops: Literal["in_sample", "matched_jitter", "out_of_fold"]
+    folds: int = field(metadata={"minimum": 2})
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,14 @@ class NetworkRecipes:
 
     cnn6: Recipe
     cnn7: Recipe
+    resnet50: Recipe
+
+    def __post_init__(self) -> None:
+        for name in ("cnn6", "cnn7"):
+            if getattr(self, name).weights != "none":
+                raise ValueError(
+                    f"{name}.weights: nobody published any; only resnet50 can have them"
+                )
 
 
 @dataclass(frozen=True)
@@ -128,6 +143,7 @@ class Augmentations:
 
     cnn6: Augmentation
     cnn7: Augmentation
+    resnet50: Augmentation
 
 
 @dataclass(frozen=True)
@@ -152,13 +168,14 @@ class Params:
 
     def __post_init__(self) -> None:
         _among("recipe", [self.recipe], self.recipes)
-        _among("runs.cnn6.loss", self.runs.cnn6.loss, self.loss)
-        _among("runs.cnn6_7.loss", self.runs.cnn6_7.loss, self.loss)
-        for name in self.runs.cnn6_7.loss if self.runs.cnn6_7.balance else ():
-            if self.loss[name].kind == "wing" and self.loss[name].cnn7 is None:
-                raise ValueError(
-                    f"loss.{name}: wing needs w and epsilon under cnn7 for cnn6_7's runs"
-                )
+        for network, grid in self.grids.items():
+            _among(f"runs.{network}.loss", grid.loss, self.loss)
+            last = STAGES[network][-1]
+            for name in grid.loss if grid.balance else ():
+                if self.loss[name].kind == "wing" and getattr(self.loss[name], last) is None:
+                    raise ValueError(
+                        f"loss.{name}: wing needs w and epsilon under {last} for {network}'s runs"
+                    )
         _among("stage_one.loss", [self.stage_one.loss], ["same", *self.loss])
         for name in (*self.loss, *self.recipes):  # losses become parts of paths
             if not re.fullmatch("[a-z0-9_]+", name) or name == "same":
@@ -168,7 +185,7 @@ class Params:
         _check_datasets(self.datasets)
         _among("datasets", self.datasets, self.dataset)
         _among("datasets", self.datasets, self.raw)
-        for network in ("cnn6", "cnn7"):
+        for network in vars(self.recipes[self.recipe]):
             budget = getattr(self.recipes[self.recipe], network).samples
             _among(f"recipes.{self.recipe}.{network}.samples", self.datasets, budget)
         lists: dict[str, list] = {
@@ -176,19 +193,22 @@ class Params:
             "seeds": self.seeds,
             "tables": self.tables,
             "figures": self.figures,
-            "runs.cnn6.balance": self.runs.cnn6.balance,
-            "runs.cnn6.loss": self.runs.cnn6.loss,
-            "runs.cnn6_7.balance": self.runs.cnn6_7.balance,
-            "runs.cnn6_7.loss": self.runs.cnn6_7.loss,
         }
+        for network, grid in self.grids.items():
+            lists |= {f"runs.{network}.{key}": names for key, names in vars(grid).items()}
         for where, names in lists.items():
             if len(set(names)) < len(names):
                 raise ValueError(f"{where}: an entry stands there twice")
-        grids = (self.runs.cnn6, self.runs.cnn6_7)
-        if not (self.datasets and self.seeds and any(g.balance and g.loss for g in grids)):
+        asked = any(grid.balance and grid.loss for grid in self.grids.values())
+        if not (self.datasets and self.seeds and asked):
             raise ValueError("datasets, seeds, runs: they ask for no run at all")
         if not (self.tables and self.figures):
             raise ValueError("tables, figures: the report needs one of each at least")
+
+    @property
+    def grids(self) -> dict[str, Grid]:
+        """The runs of each network, by its name."""
+        return vars(self.runs)
 
 
 def load(path: Path = PARAMS) -> Params:

@@ -1,12 +1,13 @@
 """Running a trained stage over the faces of a split."""
 
+from pathlib import Path
+
 import pandas as pd
 import torch
 
-from stages import command, files, layout
+from stages import command, files
 from stages.errors import UserError
 from stages.faces import read_faces
-from stages.layout import Run
 from stages.params import Context
 from wingloss import model, training
 from wingloss.augmentation import shrink
@@ -16,27 +17,27 @@ from wingloss.protocol import Protocol
 
 
 def predict(
-    cell: Run,
-    stage: int,
+    path: Path,
+    dataset: str,
     split: str,
     samples: pd.DataFrame,
     frames: Array,
     context: Context,
     rules: Protocol,
 ) -> Array:
-    """Landmarks ``(N, L, 2)`` in image pixels, by stage ``stage`` of the run.
+    """Landmarks ``(N, L, 2)`` in image pixels, by the model in ``path``.
 
     ``samples`` are the split's rows and ``frames`` ``(N, 4)`` where the network looks, in image
     pixels. Runs in float32: what a precision costs in training is measured, not added to.
     """
     torch.set_num_threads(command.threads())
     try:
-        name, network = model.load(files.existing(cell.path(layout.MODEL, stage=stage)))
+        name, network = model.load(files.existing(path))
     except model.BadModel as error:
         raise UserError(f"{error}; delete it and run again") from error
     device = training.device()
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    faces = read_faces(cell.dataset, split, samples, frames, context, rules)
+    faces = read_faces(dataset, split, samples, frames, context, rules)
     small = shrink(faces, ARCHITECTURES[name].input_size)
     found = training.predict(network, name, small, "float32", device)
     if not len(samples):

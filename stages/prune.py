@@ -24,6 +24,8 @@ def run() -> None:
                     log.info("%s deleted", file)
     manifests = Path("results").glob("*/models/**/manifest.json")
     used = {files.read_json(path)["key"] for path in manifests}
+    for path in Path("results").glob("*/models/**/frames.csv"):
+        used |= set(files.read_table(path, boxed_by=str).boxed_by) - {""}
     entries = [path for path in layout.RUN_STORE.glob("*") if path.is_dir()]
     for folder in entries:
         if folder.name in used:

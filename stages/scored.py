@@ -100,9 +100,6 @@ def how_to_run(cells: list[Cell], results: Results) -> list[str]:
     said = []
     for network in dict.fromkeys(cell.network for cell in cells):
         own = [cell for cell in cells if cell.network == network]
-        if network not in layout.STAGES:
-            said.append(f"Not run: {network}, a network that this project doesn't have yet.")
-            continue
         asked = [cell for cell in results.cells if cell.network == network]
         balances, losses = (
             list(dict.fromkeys(getattr(cell, key) for cell in [*asked, *own]))

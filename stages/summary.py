@@ -15,10 +15,10 @@ from wingloss import metrics, protocol
 from wingloss.protocol import Protocol
 
 COLUMNS = [
-    "dataset", "data_stamp", "recipe", "precision", "network", "balance", "loss", "w", "epsilon",
-    "seed", "status", "split", "subset", "n_faces", "nme_inter_pupil", "nme_inter_ocular",
-    "nme_box", "nme_diag", "auc", "failure_rate", "auc_normaliser", "auc_threshold",
-    "train_seconds", "samples_seen", "commit",
+    "dataset", "data_stamp", "recipe", "weights", "precision", "network", "balance", "loss", "w",
+    "epsilon", "seed", "status", "split", "subset", "n_faces", "nme_inter_pupil",
+    "nme_inter_ocular", "nme_box", "nme_diag", "auc", "failure_rate", "auc_normaliser",
+    "auc_threshold", "train_seconds", "samples_seen", "commit",
 ]  # fmt: skip
 # Figures that mean something of a training that ended; one that diverged has none.
 SCORES = (*(f"nme_{name}" for name in metrics.NORMALISERS), "auc", "failure_rate")

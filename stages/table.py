@@ -1,6 +1,7 @@
 """One of the paper's tables: published figures beside this pipeline's, from predictions alone."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,14 @@ from stages.errors import UserError
 from stages.paper import Column, Row, Table
 from stages.params import load
 from stages.scored import Results
-from wingloss import protocol
 
+UNITS = {"parameters": 1e6, "size": 2**20}  # a table has millions, and MiB
 COLUMNS = ["method", "column", "paper", "here", "std", "difference", "seeds", "status"]
 NOT_RUN = "not run"
+WEIGHTS = {
+    "none": "random weights, the paper's with ImageNet's",
+    "imagenet": "ImageNet's weights, as the paper's did",
+}
 
 
 def run(dataset: str, table: int) -> None:
@@ -63,8 +68,10 @@ def _here(
     if row.network is None:
         return *nothing, "published only"
     if column.measure != "nme":
-        size = _size(row.network, column.measure, protocol.load(results.dataset).n_landmarks)
-        return (*nothing, NOT_RUN) if size is None else (size, np.nan, 0, "computed")
+        value = _speed(results.dataset)["networks"][row.network][column.measure]
+        if value is None:
+            return *nothing, "no GPU"
+        return value / UNITS.get(column.measure, 1), np.nan, 0, "measured"
     own = results.dataset in {other.data for other in table.columns}
     if own and column.data != results.dataset:
         return *nothing, f"other data: see {column.data}"
@@ -82,15 +89,21 @@ def _here(
     return float(errors.mean()), std, len(errors), "run"
 
 
-def _size(network: str, measure: str, n_landmarks: int) -> float | None:
-    """Millions of parameters, or MiB as float32, of all stages; speeds nobody has measured."""
-    if network not in layout.STAGES or measure not in ("parameters", "size"):
-        return None
-    from wingloss import networks  # with torch, which takes longer than all else here
+def _speed(dataset: str) -> dict[str, Any]:
+    """What ``stages.speed`` measured."""
+    return files.read_json(Path(layout.SPEED.format(dataset=dataset)))
 
-    stages = [networks.build(name, n_landmarks, seed=0) for name in layout.STAGES[network]]
-    count = sum(tensor.numel() for stage in stages for tensor in stage.parameters())
-    return count / 1e6 if measure == "parameters" else 4 * count / 2**20
+
+def _conditions(machine: dict[str, Any]) -> str:
+    """How sizes and speeds were found."""
+    gpu = f", and {machine['gpu']}" if machine["gpu"] else ""
+    return (
+        f"Here: one face at a time from its input crop to its landmarks, eager float32 of torch"
+        f" {machine['torch']}, on {machine['threads']} threads of {machine['processor']}{gpu};"
+        f" meanwhile other work took {machine['cores_of_others']} of {machine['cores']} cores."
+        " CNN-6/7 includes the correction and the second crop. ResNet-50 would have 25.6 M"
+        " parameters with ImageNet's 1000 outputs."
+    )
 
 
 def wide(table: Table, cells: pd.DataFrame) -> list[list[str]]:
@@ -131,12 +144,18 @@ def title(table: Table, results: Results) -> str:
 def notes(table: Table, cells: pd.DataFrame, results: Results) -> list[str]:
     """Sentences that belong beneath the table."""
     if table.columns[0].measure != "nme":
-        return ["Sizes are counted from the networks as built. Speeds are not measured yet."]
+        return [_conditions(_speed(results.dataset)["machine"])]
     said = [f"Here: {results.said}; mean ± standard deviation over seeds."]
     if results.dataset not in {column.data for column in table.columns}:
         said.append(
             "Other data than the paper's: the order of the methods can be compared, levels can't."
         )
+    begun = {
+        results.cells[cell].about[0]["weights"]
+        for cell in table.cells
+        if cell.network == "resnet50" and cell in results.cells
+    }
+    said += [f"ResNet-50 began with {WEIGHTS[name]}." for name in begun]
     missing = [cell for cell in table.cells if cell not in results.cells]
     return [*said, *scored.how_to_run(missing, results)]
 

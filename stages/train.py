@@ -1,4 +1,4 @@
-"""Training of one stage of a run: CNN-6 on the face boxes, or CNN-7 on the corrected ones."""
+"""Training of one stage of a run: on the face boxes, or CNN-7 on the corrected ones."""
 
 import ctypes
 import dataclasses
@@ -10,10 +10,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -23,11 +23,13 @@ from stages.command import log
 from stages.errors import UserError
 from stages.job import Job
 from stages.layout import Run
+from stages.machine import processor
 from stages.params import load
 from stages.progress import Progress
-from wingloss import model, networks, protocol, training
+from wingloss import model, protocol, training
 
 CHECKPOINT_SECONDS = 20.0
+PATIENCE = 2.0  # seconds that a training has to its next checkpoint once it is told to stop
 
 
 class Resumable(Protocol):
@@ -44,10 +46,16 @@ class Resumable(Protocol):
 
 def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: int) -> None:
     """Writes stage STAGE of the run: model.safetensors, curve.csv and manifest.json."""
-    _die_with_parent()
+    die_with_parent()
     torch.set_num_threads(command.threads())
     cell = Run(dataset, network, balance, loss, seed)
-    job = Job.of(load(), cell, stage)
+    with made(Job.of(load(), cell, stage)) as entry:
+        entry.deliver(cell.path(layout.TRAINED, stage=stage))
+
+
+@contextmanager
+def made(job: Job) -> Iterator[store.Entry]:
+    """The finished training in the run store, trained first where it isn't there yet."""
     inputs = job.inputs()
     with store.Entry(layout.RUN_STORE, inputs).locked() as entry:
         together = store.Entry(layout.RUN_STORE, together_inputs(inputs))
@@ -60,7 +68,7 @@ def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: i
             _train(job, inputs, entry)
         if code_hash("stages.job") != inputs["code"]:
             raise UserError("the code was changed while the training ran; run again")
-        entry.deliver(cell.path(layout.TRAINED, stage=stage))
+        yield entry
 
 
 def together_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -77,16 +85,16 @@ def _train(job: Job, inputs: dict[str, Any], entry: store.Entry) -> None:
     rules = protocol.load(job.dataset)
     fitting, _ = job.faces("train")
     validating, lengths = job.faces("val")
-    repeats = files.read_table(job.repeats, face=str).repeats.to_numpy(np.int64)
-    network = networks.build(job.network, rules.n_landmarks, job.objective.seed)
+    repeats = job.repetitions()
     device = training.device()
+    network = job.untrained(rules.n_landmarks)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = training.start(network, job.network, fitting, job.recipe)
+    state = training.start(network, job.network, fitting, repeats, job.recipe)
     before = resume(state, entry, job)
     log.info(
         "%s: %d faces (%d after balancing), %d steps of %d, %s on %d threads",
         job.network,
-        len(fitting),
+        (repeats > 0).sum(),
         repeats.sum(),
         job.steps,
         job.recipe.batch,
@@ -132,10 +140,10 @@ def attend(
 
     Writes checkpoints, shows progress, and on SIGTERM or SIGINT ends the process.
     """
-    stopping = _Stopping()
     batch = job.recipe.batch
     began = now = saved = time.monotonic()
-    with Progress(title, job.steps * batch, "samples", trained.step * batch) as progress:
+    progress = Progress(title, job.steps * batch, "samples", trained.step * batch)
+    with _Stopping() as stopping, progress:
         for _ in steps:
             now = time.monotonic()
             if stopping.asked or now - saved > CHECKPOINT_SECONDS:
@@ -200,15 +208,6 @@ def _manifest(job: Job, state: training.State) -> dict[str, Any]:
     }
 
 
-def processor() -> str:
-    """The processor's name, where Linux tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.machine()
-
-
 def describe_commit() -> str:
     """The commit of the code, with '-dirty' where files differ from it; 'unknown' without git."""
     try:
@@ -225,18 +224,38 @@ def describe_commit() -> str:
 
 
 class _Stopping:
-    """Notes SIGTERM and SIGINT, so that the training stops after its step with a checkpoint."""
+    """Notes SIGTERM and SIGINT, so that the training stops after its step with a checkpoint.
 
-    def __init__(self) -> None:
+    Where that takes longer than ``PATIENCE``, by a large validation part or many trainings side by
+    side, the process ends with the checkpoint before. Once the training is over, the signals are
+    again what they were: other work may come after.
+    """
+
+    def __enter__(self) -> "_Stopping":
         self.asked = 0
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
+        own = {
+            signal.SIGTERM: self._note,
+            signal.SIGINT: self._note,
+            signal.SIGALRM: self._give_up,
+        }
+        self.before = {number: signal.signal(number, handler) for number, handler in own.items()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame: object) -> None:
         self.asked = number
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+
+    def _give_up(self, number: int, frame: object) -> None:
+        log.warning("stopped amid a step; the next run goes on from the last checkpoint")
+        raise SystemExit(128 + self.asked)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Has Linux send SIGTERM when the engine that started this training is gone.
 
     A killed engine leaves its jobs running otherwise, and the next engine would wait for them.

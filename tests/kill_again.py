@@ -1,7 +1,7 @@
 """One training, killed again and again: it must end with the bits of one that nobody disturbed.
 
-``python tests/kill_again.py [KILLS] [SEED]`` kills a tiny training 50 times, which takes a few
-minutes; tests/test_kills.py does it with fewer.
+``python tests/kill_again.py [KILLS] [SEED]`` kills a tiny training 50 times, which takes some
+six minutes of processor time; tests/test_kills.py does it with fewer.
 """
 
 import random
@@ -13,7 +13,8 @@ from pathlib import Path
 
 from project import TRAIN_WING, WING, Project
 
-STEPS = 800  # for each kill: more than a life has time for, which is half a second on average
+LIFE = 0.3  # the longest time that a training is given, in seconds; a checkpoint takes 0.1
+STEPS = 250  # for each kill: more than a life has time for
 EARLY = 0.2  # share of kills while Python still imports, reads its data or its checkpoint
 
 
@@ -38,7 +39,7 @@ def kill_again(project: Project, kills: int, seed: int) -> list[int]:
                     taken_up.append(int(line.split("step ")[1].split()[0]))
                 if " steps of " in line:
                     break
-        time.sleep(moments.uniform(0, 1))
+        time.sleep(moments.uniform(0, LIFE))
         process.kill()
         process.communicate()
         assert not project.trainings(), f"it ended before kill {number}: STEPS is too small here"

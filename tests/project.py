@@ -45,6 +45,9 @@ TINY = {
     "recipes.fast.cnn7.batch": 2,
     "recipes.fast.cnn7.precision": "float32",
     "recipes.fast.cnn7.samples.synthetic": 20,
+    "recipes.fast.resnet50.batch": 2,
+    "recipes.fast.resnet50.precision": "float32",
+    "recipes.fast.resnet50.samples.synthetic": 6,
 }
 WING = "results/synthetic/models/cnn6/none/wing/seed0/stage1/model.safetensors"
 L2 = "results/synthetic/models/cnn6/none/l2/seed0/stage1/model.safetensors"
@@ -81,8 +84,10 @@ class Project:
         project.set(**TINY)
         # The engines care for neither a network's size nor how often a checkpoint is written.
         networks, train = "wingloss/networks.py", "stages/train.py"
+        project.replace("stages/speed.py", "SECONDS = 2, 5, 0.25", "SECONDS = 1, 1, 0.01")
         project.replace(networks, "(32, 64, 128, 256, 512), 1024", "5 * (4,), 16")
         project.replace(networks, "(64, 128, 256, 512, 512, 512), 1024", "6 * (4,), 16")
+        project.replace(networks, "64, (3, 4, 6, 3)", "4, (1, 1, 1, 1)")
         project.replace(train, "CHECKPOINT_SECONDS = 20.0", "CHECKPOINT_SECONDS = 0.1")
         return project
 

@@ -1,6 +1,10 @@
 """Stage two's frames hold the face upright and centred, with the margin asked for."""
 
+import hashlib
 import json
+import shutil
+import signal
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -9,13 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from project import Project
 
+from stages import correct, prune
 from stages.faces import FRAME
-from wingloss.correction import corrected_frames, displaced, frame_errors
+from wingloss.correction import corrected_frames, displaced, folds, frame_errors
 from wingloss.geometry import Array, apply, to_unit
 
 MEAN = np.array([[-3.0, -2.0], [3.0, -2.0], [0.0, 0.5], [-2.0, 2.0], [2.0, 2.0]])  # 6 wide, 4 high
 MARGIN = 1.25
-RUN = ("--balance", "pdb", "--loss", "wing", "--seed", "0")
+CELL = {"balance": "pdb", "loss": "wing", "seed": "0"}
+RUN = [word for name, value in CELL.items() for word in (f"--{name}", value)]
+CORRECT = ("stages.correct", "--dataset", "synthetic", "--network", "cnn6_7", *RUN)
+FRAMES = "results/synthetic/models/cnn6_7/pdb/wing/seed0/frames.csv"
 
 
 def seen(angle: float, size: float, x: float, y: float, shape: Array = MEAN) -> Array:
@@ -103,15 +111,27 @@ def test_errors_do_not_depend_on_how_the_face_is_seen(true: Array, turn: float, 
     np.testing.assert_allclose(found, errors, atol=1e-6)
 
 
+@given(sizes=st.lists(st.integers(1, 4), min_size=3, max_size=20), seed=st.integers(0, 9))
+def test_folds_are_whole_photographs_and_even(sizes: list[int], seed: int):
+    photographs = [f"{number}.jpg" for number, size in enumerate(sizes) for _ in range(size)]
+    fold = folds(photographs, 3, seed)
+    pairs = set(zip(photographs, fold, strict=True))
+    assert len(pairs) == len(sizes)
+    counts = np.bincount([number for _, number in pairs], minlength=3)
+    assert len(counts) == 3 and counts.max() - counts.min() <= 1
+
+
+def test_folds_do_not_follow_the_photographs_order():
+    assert len({tuple(folds([*"abcdefghi"], 3, seed)) for seed in range(9)}) > 1
+
+
 def test_matched_jitter_is_stage_ones_error_on_validation_faces(finished: Project):
     """Training frames are off as some validation frame is; the others stay."""
 
     def frames_by(training_crops: str) -> pd.DataFrame:
         finished.set(**{"correction.training_crops": training_crops})
-        said = finished.run("stages.correct", "--dataset", "synthetic", "--network", "cnn6_7", *RUN)
-        assert "val: stage one's boxes are off by" in said
-        folder = "results/synthetic/models/cnn6_7/pdb/wing/seed0/frames.csv"
-        return pd.read_csv(finished.root / folder, index_col="face")
+        assert "val: stage one's boxes are off by" in finished.run(*CORRECT)
+        return pd.read_csv(finished.root / FRAMES, index_col="face")
 
     plain, jittered = frames_by("in_sample"), frames_by("matched_jitter")
     trained = plain.split == "train"
@@ -131,3 +151,52 @@ def test_matched_jitter_is_stage_ones_error_on_validation_faces(finished: Projec
     assert (
         np.abs(frame_errors(plain[FRAME].to_numpy(), true)[trained] - errors[trained]).max() > 0.01
     )
+
+
+def test_out_of_fold_boxes_are_by_trainings_without_the_face(finished: Project, call: Callable):
+    """Other faces' boxes stay; a training that was broken off goes on; none is made twice."""
+    before = pd.read_csv(finished.root / FRAMES, index_col="face")
+    old = finished.trainings().keys()
+    finished.set(
+        **{"correction.training_crops": "out_of_fold", "correction.folds": 2},
+        **{"recipes.fast.cnn6.samples.synthetic": 400},
+    )
+    broken_off = finished.start(*CORRECT)
+    while not (
+        (made := finished.trainings().keys() - old)  # the first is over, and the second has begun
+        and {path.parent.name for path in finished.checkpoints()} - made
+    ):
+        assert broken_off.poll() is None, broken_off.communicate()
+    broken_off.send_signal(signal.SIGTERM)
+    said, _ = broken_off.communicate()
+    assert broken_off.returncode == 128 + signal.SIGTERM, said
+    assert before.equals(pd.read_csv(finished.root / FRAMES, index_col="face"))
+    said = finished.run(*CORRECT)
+    assert said.count("taking it from the run store") == 1
+    assert said.count("going on from the checkpoint") == 1
+    frames = pd.read_csv(finished.root / FRAMES, index_col="face")
+    made = finished.trainings()
+    assert call(finished, prune)[0] == 0
+    assert finished.trainings().keys() >= made.keys() - old, "they are in use"
+
+    trained = frames.split == "train"
+    assert frames.boxed_by[~trained].isna().all()
+    pd.testing.assert_frame_equal(frames.loc[~trained, FRAME], before.loc[~trained, FRAME])
+    keys = set(frames.boxed_by[trained])
+    assert keys == made.keys() - old and len(keys) == 2
+    repeats = pd.read_csv(finished.root / "data/balance/synthetic/pdb.csv", index_col="face")
+    repeats = repeats.repeats[frames.index[trained]]
+    for key in keys:
+        inputs = json.loads(finished.read(f".runs/{key}/inputs.json"))
+        seen = np.where(frames.boxed_by[trained] == key, 0, repeats)
+        assert inputs["data"]["repeats"] == hashlib.sha256(seen.tobytes()).hexdigest()
+
+    undisturbed = finished.read(FRAMES)
+    shutil.rmtree(finished.root / ".runs")
+    finished.run(*CORRECT)
+    assert finished.read(FRAMES) == undisturbed
+
+    finished.set(**{"correction.folds": 99})
+    status, said = call(finished, correct, dataset="synthetic", network="cnn6_7", **CELL)
+    assert status == 1
+    assert said == "error: correction.folds: 27 photographs make no 99 folds\n"

@@ -14,14 +14,19 @@ from stages.code import code_files
 
 RULES = {
     **dict.fromkeys(("download", "prepare", "pose", "balance"), "workflow/rules/data.smk"),
-    **dict.fromkeys(("cnn6", "cnn6_7_stage1", "cnn6_7_stage2"), "workflow/rules/train.smk"),
-    "correct": "workflow/rules/train.smk",
-    **dict.fromkeys(("evaluate_cnn6", "evaluate_cnn6_7", "summary"), "workflow/rules/evaluate.smk"),
-    **dict.fromkeys(("table", "claims", "figure", "report_page"), "workflow/rules/paper.smk"),
+    **dict.fromkeys(("cnn6", "resnet50", "cnn6_7_stage1"), "workflow/rules/train.smk"),
+    **dict.fromkeys(("correct", "cnn6_7_stage2"), "workflow/rules/train.smk"),
+    **dict.fromkeys(
+        ("evaluate_cnn6", "evaluate_resnet50", "evaluate_cnn6_7", "summary"),
+        "workflow/rules/evaluate.smk",
+    ),
+    **dict.fromkeys(
+        ("speed", "table", "claims", "figure", "report_page"), "workflow/rules/paper.smk"
+    ),
 }  # fmt: skip
-MODULES = {"cnn6": "train", "cnn6_7_stage1": "train", "cnn6_7_stage2": "train"} | {
-    "evaluate_cnn6": "evaluate",
-    "evaluate_cnn6_7": "evaluate",
+MODULES = {
+    **dict.fromkeys(("cnn6", "resnet50", "cnn6_7_stage1", "cnn6_7_stage2"), "train"),
+    **dict.fromkeys(("evaluate_cnn6", "evaluate_resnet50", "evaluate_cnn6_7"), "evaluate"),
     "report_page": "report",
 }
 
@@ -34,6 +39,7 @@ VARIANTS = {
     "other grids": {
         "runs.cnn6": {"balance": ["pdb_authors"], "loss": ["wing"]},
         "runs.cnn6_7": {"balance": ["none", "pdb"], "loss": ["l1", "wing"]},
+        "runs.resnet50": {"balance": ["pdb"], "loss": ["l2", "wing"]},
         "stage_one": {"balance": "none", "loss": "l2"},
     },
     "the paper's recipe": {"recipe": "paper"},
@@ -87,17 +93,17 @@ def test_both_engines_have_the_same_graph(graphs: dict[str, dict], variant: str)
 
 def test_the_graph_is_what_the_parameters_ask_for(graphs: dict[str, dict]) -> None:
     """Counted by hand, so that equal graphs can't be equally empty."""
-    data, cnn6, cnn6_7 = 4, 2, 4  # stages a data set, and a run of each network
-    results = 1 + 7 + 1 + 6 + 1  # a data set: summary, tables, claims, figures, report
+    data, cnn6, resnet50, cnn6_7 = 4, 2, 2, 4  # stages a data set, and a run of each network
+    results = 1 + 1 + 7 + 1 + 6 + 1  # a data set: speed, summary, tables, claims, figures, report
     counts = {variant: len(graph["snakemake"]) for variant, graph in graphs.items()}
     assert counts == {
         "as committed": data + 8 * cnn6 + cnn6_7 + results,
         "two data sets": 2 * (data + 8 * cnn6 + cnn6_7 + results),
         "every data set": 5 * (data + 8 * cnn6 + cnn6_7 + results),
         "two seeds": data + 2 * (8 * cnn6 + cnn6_7) + results,
-        "other grids": data + cnn6 + 4 * cnn6_7 + results,
+        "other grids": data + cnn6 + 2 * resnet50 + 4 * cnn6_7 + results,
         "the paper's recipe": data + 8 * cnn6 + cnn6_7 + results,
-        "one table": data + 8 * cnn6 + cnn6_7 + 1 + 1 + 1 + 2 + 1,
+        "one table": data + 8 * cnn6 + cnn6_7 + 1 + 1 + 1 + 1 + 2 + 1,
     }
 
 
@@ -117,7 +123,7 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
     for name, values in {
         "Wing's w": {"loss.wing.cnn6": {"w": 5, "epsilon": 2}},
         "bins": {"dataset.synthetic.bins": 7},
-        "margin": {"correction.margin": 1.3},
+        "folds": {"correction.folds": 4},
         "another loss": {"loss.l1.kind": "smooth_l1"},
         "one run less": {"runs.cnn6.loss": ["wing"]},
     }.items():
@@ -129,7 +135,7 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
     expected = {
         "Wing's w": ["cnn6@synthetic-none-wing-0", "cnn6_7_stage1@synthetic-pdb-wing-0"],
         "bins": ["balance@synthetic"],
-        "margin": ["correct@synthetic-pdb-wing-0"],
+        "folds": ["correct@synthetic-pdb-wing-0"],
         # CNN-6 before CNN-7 may have any of the losses
         "another loss": ["cnn6_7_stage1@synthetic-pdb-wing-0"],
         "one run less": [

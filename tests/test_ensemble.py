@@ -48,8 +48,8 @@ def common(recipe: Recipe = RECIPE, steps: int = 22, **changes) -> Common:
 
 def beginning(faces: Faces, members: list[Member], recipe: Recipe = RECIPE) -> Ensemble:
     networks = [build("cnn6", LANDMARKS, member.seed) for member in members]
-    for network in networks:
-        training.start(network, "cnn6", faces, recipe)
+    for network, member in zip(networks, members, strict=True):
+        training.start(network, "cnn6", faces, member.repeats, recipe)
     return Ensemble(networks, recipe.precision, recipe)
 
 
@@ -73,7 +73,7 @@ def by_itself(faces: Faces, member: Member, shared: Common) -> tuple[training.St
     """The plain loop over one member's steps, with the loss of every step."""
     recipe = shared.recipe
     network = build("cnn6", LANDMARKS, member.seed)
-    state = training.start(network, "cnn6", faces, recipe)
+    state = training.start(network, "cnn6", faces, member.repeats, recipe)
     samples = Samples(member.repeats, shared.augmentation, member.seed)
     losses = []
     for step in range(shared.steps):
@@ -114,7 +114,7 @@ def test_members_train_as_faces_warped_by_opencv_do(faces: Faces) -> None:
     """The same faces, draws and rates; pictures differ by rounding."""
     shared = common(SGD, steps=19)
     member = MEMBERS[0]
-    state = training.start(build("cnn6", LANDMARKS, 0), "cnn6", faces, SGD)
+    state = training.start(build("cnn6", LANDMARKS, 0), "cnn6", faces, member.repeats, SGD)
     objective = replace(OBJECTIVE, wing=member.wing, seed=member.seed)
     for _ in training.train(
         state, "cnn6", faces, member.repeats, lambda _: 5.0, objective, SGD, 19, SWAP, CPU

@@ -5,13 +5,16 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kill_again import kill_again
 from project import TRAIN_WING, WING, Project
 from safetensors.numpy import load_file
+
+from stages import train
 
 STAGE = "cnn6@synthetic-none-wing-0"
 ENGINES = {
@@ -181,3 +184,25 @@ def test_a_corrupt_model_is_named(finished: Project) -> None:
     log = "evaluate/synthetic-cnn6-none-wing-0.log"
     assert "Traceback" in finished.log(log)
     assert os.listdir(Path(finished.root, WING).parent)
+
+
+def test_sigterm_amid_a_long_step_leaves_the_last_checkpoint(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the handlers, once it is over, are again those from before."""
+    monkeypatch.setattr(train, "PATIENCE", 0.1)
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)]
+    job = SimpleNamespace(steps=2, recipe=SimpleNamespace(batch=1))
+    trained = SimpleNamespace(step=0, report=lambda: (1.0, None))
+
+    def steps() -> Iterator[None]:
+        yield
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+        yield
+
+    with pytest.raises(SystemExit) as end:
+        train.attend(steps(), trained, None, job, 0.0, "")
+    assert end.value.code == 128 + signal.SIGTERM
+    assert "the next run goes on from the last checkpoint" in caplog.text
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)] == before

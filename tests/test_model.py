@@ -90,6 +90,7 @@ def test_a_torch_file_is_refused(path: Path, network: nn.Module):
         None,
         {"network": "cnn6"},
         {"network": "resnet50", "landmarks": 2},
+        {"network": "cnn8", "landmarks": 2},
         {"network": "cnn6", "landmarks": "two"},
         {"network": "cnn6", "landmarks": -2},
         {"network": "cnn6", "landmarks": 3},

@@ -1,4 +1,4 @@
-"""CNN-6 and CNN-7: their size, their weights at the start, the order of their outputs."""
+"""The networks: their size, their weights at the start, the order of their outputs."""
 
 import math
 
@@ -70,6 +70,19 @@ def test_weights_depend_on_the_seed_alone():
 def test_an_unknown_network_is_refused():
     with pytest.raises(KeyError, match="cnn8"):
         build("cnn8", 68, seed=0)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_maps_that_figure_2_shows_are_the_networks(name: str):
+    size = ARCHITECTURES[name].input_size
+    values, seen = torch.zeros(1, 3, size, size), [(size, 3)]
+    with torch.inference_mode():
+        for layer in build(name, 68, seed=0).eval():
+            values = layer(values)
+            seen.append((values.shape[2] if values.ndim == 4 else 1, values.shape[1]))
+    waiting = iter(seen)  # each is there, after the one before it
+    assert all((one.size, one.channels) in waiting for one in ARCHITECTURES[name].maps)
+    assert len(ARCHITECTURES[name].maps) == {"cnn6": 7, "cnn7": 8, "resnet50": 7}[name]
 
 
 def test_shape_vectors_hold_all_x_and_then_all_y():

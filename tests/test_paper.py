@@ -14,7 +14,7 @@ import pytest
 import yaml
 from project import ROOT, Project
 
-from stages import claims, figure, layout, paper, table
+from stages import claims, figure, layout, paper, speed, table
 from stages.errors import UserError
 from stages.layout import Run
 from stages.params import load
@@ -32,7 +32,13 @@ def write_predictions(project: Project, run: Run, nme: float, **about: object) -
     miss *= nme / miss.mean()
     path = project.root / run.path(layout.PREDICTIONS)
     path.parent.mkdir(parents=True, exist_ok=True)
-    said = {"data_stamp": "synthetic", "recipe": "fast", "status": "trained", "train_seconds": 120}
+    said = {
+        "data_stamp": "synthetic",
+        "recipe": "fast",
+        "status": "trained",
+        "train_seconds": 120,
+        "weights": "none",
+    }
     np.savez_compressed(
         path,
         run=json.dumps(vars(run) | said | about),
@@ -96,16 +102,51 @@ def test_cells_that_did_not_run_say_how_to(table1: Project, call: Callable) -> N
 def test_subsets_that_the_data_lack_and_other_networks(table1: Project, call: Callable) -> None:
     table1.set(**{"runs.cnn6_7": {"balance": ["pdb"], "loss": ["wing"]}, "seeds": [0]})
     write_predictions(table1, Run("synthetic", "cnn6_7", "pdb", "wing", 0), 2.5)
-    for number in (5, 7):
-        status, said = call(table1, table, dataset="synthetic", table=number)
-        assert status == 0, said
+    status, said = call(table1, table, dataset="synthetic", table=5)
+    assert status == 0, said
     cells = read(table1, "table5").loc["CNN-6/7 + PDB (Wing)"]
     assert cells.status.tolist() == [
         "run", "no common faces in test", "no challenge faces in test", "run",
     ]  # fmt: skip
     text = table1.read("results/synthetic/tables/table5.md").decode()
-    assert "resnet50, a network that this project doesn't have yet" in text
-    assert read(table1, "table7").loc["CNN-6", "frames/s on GPU"].status == "not run"
+    assert "`runs.resnet50: {balance: [pdb], loss: [wing]}`" in text
+    assert "ResNet-50 began" not in text
+    run = Run("synthetic", "resnet50", "pdb", "wing", 0)
+    table1.set(**{"runs.resnet50": {"balance": ["pdb"], "loss": ["wing"]}})
+    write_predictions(table1, run, 2.0)
+    assert call(table1, table, dataset="synthetic", table=5)[0] == 0
+    assert read(table1, "table5").loc["ResNet-50 + PDB (Wing)", "300W Full"].here == pytest.approx(
+        2
+    )
+    text = table1.read("results/synthetic/tables/table5.md").decode()
+    assert "ResNet-50 began with random weights, the paper's with ImageNet's." in text
+
+
+def test_sizes_and_speeds_are_measured(
+    table1: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "SECONDS", 1e-6)
+    monkeypatch.setattr(speed, "REPEATS", 1)
+    monkeypatch.setattr(speed.command, "threads", lambda: 1)
+    assert call(table1, speed, dataset="synthetic")[0] == 0
+    said = json.loads(table1.read("results/synthetic/speed.json"))
+    assert said["machine"]["processor"] and said["machine"]["cores_of_others"] >= 0
+    # Table 7's own: 3.8 M and 14 MB, 12.3 M and 46 MB
+    sizes = {name: (one["parameters"], one["size"]) for name, one in said["networks"].items()}
+    assert sizes["cnn6"] == (3_806_152, 4 * 3_806_152)
+    assert sizes["cnn6_7"] == (12_314_320, 4 * 12_314_320)
+    assert sizes["resnet50"][0] == 23_786_696 < sizes["resnet50"][1] / 4  # means and deviations
+    rates = [said["networks"][name]["cpu_speed"] for name in ("cnn6", "cnn6_7", "resnet50")]
+    assert min(rates) > 0 and rates[0] > rates[1]
+    said["networks"]["cnn6"] |= {"cpu_speed": 123.4, "gpu_speed": None}
+    (table1.root / "results/synthetic/speed.json").write_text(json.dumps(said))
+    assert call(table1, table, dataset="synthetic", table=7)[0] == 0
+    cells = read(table1, "table7").loc["CNN-6"]
+    assert cells.loc["frames/s on CPU"].here == pytest.approx(123.4)
+    assert cells.loc["frames/s on GPU"].status == "no GPU"
+    assert cells.loc["size (MiB)"].here == pytest.approx(14.52, abs=0.01)
+    text = table1.read("results/synthetic/tables/table7.md").decode()
+    assert "on 1 threads of" in text and "other work took" in text
 
 
 @pytest.mark.parametrize("nme", [np.nan, 3.0])  # the last weights may be finite
@@ -197,7 +238,7 @@ def test_tables_and_claims_name_losses_that_there_are(monkeypatch: pytest.Monkey
     assert list(written) == [f"table{number}" for number in range(1, 8)]
     cells = {c for one in (*known.values(), *paper.claims()) for c in one.cells}
     for cell in cells:
-        assert cell.network in ("cnn6", "cnn6_7", "resnet50")
+        assert cell.network in layout.STAGES
         assert cell.balance in layout.BALANCES
         assert cell.loss in losses
     assert len(known[2].cells) == 24

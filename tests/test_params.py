@@ -87,7 +87,7 @@ MEANING = {
     ),
     "twice the same": (with_value("seeds", [1, 1]), "seeds: an entry stands there twice"),
     "no run": (
-        with_value("runs", {n: {"balance": [], "loss": ["l2"]} for n in ("cnn6", "cnn6_7")}),
+        with_value("runs", {n: {"balance": [], "loss": ["l2"]} for n in COMMITTED["runs"]}),
         "they ask for no run at all",
     ),
     "twice the same loss": (with_value("runs.cnn6.loss", ["l2", "l2"]), "stands there twice"),
@@ -95,6 +95,14 @@ MEANING = {
     "wing without shapes for stage two": (
         with_value("runs.cnn6_7.loss", ["wing_8_1"]),
         "loss.wing_8_1: wing needs w and epsilon under cnn7 for cnn6_7's runs",
+    ),
+    "wing without shapes for ResNet-50": (
+        with_value("runs.resnet50", {"balance": ["pdb"], "loss": ["wing_8_1"]}),
+        "loss.wing_8_1: wing needs w and epsilon under resnet50 for resnet50's runs",
+    ),
+    "published weights for CNN-6": (
+        with_value("recipes.paper.cnn6.weights", "imagenet"),
+        "recipes.paper: cnn6.weights: nobody published any",
     ),
     "shapes without wing": (
         with_value("loss.l2", {**COMMITTED["loss"]["wing"], "kind": "l2"}),

@@ -107,7 +107,7 @@ def test_boxes_from_detector_or_landmarks(project: Project, raw: Path, call: Cal
     assert call(project, prepare, dataset="300w")[0] == 0
     samples = samples_of(project)
     assert (samples[["box_x0", "box_y0", "box_x1", "box_y1"]] == [28, 23, 72, 67]).all(axis=None)
-    assert np.allclose(samples.frame_side, 44 * 1.25)
+    assert np.allclose(samples.frame_side, 44)
     (raw / "detector_boxes.csv").unlink()
     project.set(**{"dataset.300w.box": {"source": "landmarks", "scale": 1.0}})
     assert call(project, prepare, dataset="300w")[0] == 0
@@ -133,7 +133,7 @@ def test_context_crops_show_the_frame_enlarged(project: Project, raw: Path, call
         place["lfpw/trainset/image_0002.png"]
     ].astype(float)
     assert crop[..., 1:].max() == 0  # red comes first in memory
-    side = 44 * 1.25 * 1.6  # pixels of the picture, around the box's centre (50, 45)
+    side = 44 * 2  # pixels of the picture, around the box's centre (50, 45)
     ys, xs = np.indices(crop.shape[:2])
     found = [(axis * crop[..., 0]).sum() / crop[..., 0].sum() for axis in (xs, ys)]
     expected = [(c - middle + side / 2) * 64 / side - 0.5

@@ -181,3 +181,9 @@ def test_the_graph_goes_on_after_a_training_that_diverged(finished: Project) -> 
     assert table[table.status == "trained"].nme_box.notna().all()
     means = json.loads(finished.read("results/synthetic/metrics/cnn6-none-wing.json"))
     assert set(means.values()) == {"diverged"}
+    for loss, status in (("wing", "diverged"), ("l2", "trained")):
+        curve = pd.read_csv(finished.root / f"results/synthetic/ced/cnn6-none-{loss}-seed0.csv")
+        assert set(curve.status) == {status}
+        assert curve.share.isna().all() if status == "diverged" else curve.share.notna().all()
+    figure = finished.read("results/synthetic/figures/figure4.svg").decode()
+    assert "<!-- CNN-6 (Wing) (diverged) -->" in figure

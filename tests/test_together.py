@@ -61,7 +61,7 @@ def test_sigterm_is_heard_within_a_block_of_slow_steps(finished: Project) -> Non
 
 
 def test_broken_off_trainings_go_on_together(finished: Project) -> None:
-    finished.set(**{"recipes.fast.cnn6.samples.synthetic": 4000})
+    finished.set(**{"recipes.fast.cnn6.samples.synthetic": 2000})
     forget(finished)
     running = finished.start("stages.together", "--dataset", "synthetic")
     wait_for(finished.checkpoints, 60)

@@ -60,7 +60,7 @@ def faces() -> Faces:
 
 def beginning(faces: Faces, recipe: Recipe = RECIPE) -> State:
     network = build("cnn6", LANDMARKS, seed=0).to(memory_format=torch.channels_last)
-    return start(network, "cnn6", faces, recipe)
+    return start(network, "cnn6", faces, REPEATS, recipe)
 
 
 def run(
@@ -220,6 +220,20 @@ def test_the_first_guess_is_in_the_last_bias(faces: Faces, guess: str):
     expected = mean.T.ravel() if guess == "mean_shape" else np.zeros(2 * LANDMARKS)
     np.testing.assert_allclose(state.network[-1].bias.detach(), expected, rtol=1e-6)
     assert all((layer.bias == 0).all() for layer in state.network[:-1] if hasattr(layer, "bias"))
+
+
+def test_a_face_that_is_never_repeated_has_no_part(faces: Faces):
+    """Neither in the first guess nor in the steps."""
+    own = REPEATS * [1, 1, 0, 1, 1, 0]
+    ends = []
+    for change in (0.0, 10.0):
+        points = faces.points + np.where(own == 0, change, 0.0)[:, None, None]
+        network = build("cnn6", LANDMARKS, seed=0)
+        state = start(network, "cnn6", replace(faces, points=points), own, RECIPE)
+        ends.append(state.network[-1].bias.detach())
+    assert torch.equal(*ends)
+    samples = Samples(own, OBJECTIVE.augmentation, seed=0)
+    assert set(samples.order(0, 50)) == {0, 1, 3, 4}
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, SGD], ids=["adamw", "sgd"])

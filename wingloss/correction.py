@@ -7,7 +7,10 @@ Nor does it say what stage two is trained on. Stage one errs less on the faces t
 on than on new ones, so frames by its own predictions are too good there.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from wingloss.geometry import Array
 from wingloss.pose import rotations
@@ -55,6 +58,15 @@ def displaced(true_frames: Array, errors: Array) -> Array:
             true_frames[:, 3] + errors[:, 3],
         ]
     )
+
+
+def folds(photographs: Sequence[str], count: int, seed: int) -> NDArray[np.intp]:
+    """The fold ``(N,)``, from 0 to ``count - 1``, of faces that lie in these photographs ``(N,)``.
+
+    Whole photographs at random, as many in each fold, or one less.
+    """
+    names, photograph = np.unique(photographs, return_inverse=True)
+    return np.random.default_rng(seed).permutation(len(names))[photograph] % count
 
 
 def _axes(angle: Array) -> Array:

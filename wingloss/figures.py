@@ -3,6 +3,7 @@
 torch takes longer to import than a figure to draw, so only the figures that need it do so.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
+from matplotlib.patches import Polygon, Rectangle
 
 from wingloss import metrics
 from wingloss.geometry import Array
 
 if TYPE_CHECKING:
-    from wingloss.networks import Architecture
+    from wingloss.networks import Map, Plain, Residual
 
 # Told apart by colour-blind readers too, and on paper by their dashes (Okabe and Ito's colours).
 LINES = [
@@ -58,56 +59,52 @@ def simple_losses() -> Figure:
     return figure
 
 
-def architecture(name: str, network: "Architecture", n_landmarks: int) -> Figure:
-    """Fig. 2: a network's layers, each a block as high as its map and labelled with its size."""
-    figure = Figure(figsize=(8, 2.9), layout="constrained")
-    axes = figure.add_subplot()
-    size, left = network.input_size, 0.0
-    blocks = [(size, 3, f"input\n{size}×{size}×3", "#dddddd")]
-    for width in network.widths:
-        size //= 2
-        blocks.append((size, width, f"{size}×{size}\n×{width}", "#9ec9e2"))
-    top = 0.0
-    for side, depth, label, colour in blocks:
-        height, thick = 0.35 + 2.2 * side / network.input_size, 0.16 + 0.1 * np.log2(depth)
-        _block(axes, left, height, thick, colour)
-        axes.text(left + thick / 2, -height / 2 - 0.22, label, ha="center", va="top", fontsize=8)
-        top = max(top, height)
-        left += thick + 0.95
-    for units, label in ((network.hidden, "fully\nconnected"), (2 * n_landmarks, "output\n2L =")):
-        height = 0.5 + 0.0014 * units
-        axes.add_patch(Rectangle((left, -height / 2), 0.16, height, fc="#f3c47b", ec="black"))
-        text = f"{label}\n{units}" if label.startswith("fully") else f"{label} {units}"
-        axes.text(left + 0.08, -height / 2 - 0.22, text, ha="center", va="top", fontsize=8)
-        left += 1.1
-    axes.add_patch(
-        FancyArrowPatch((0, top / 2 + 0.75), (left - 0.9, top / 2 + 0.75), arrowstyle="->",
-                        mutation_scale=12, color="#555555")
-    )  # fmt: skip
-    axes.text(
-        left / 2 - 0.4, top / 2 + 0.85, ha="center", fontsize=8,
-        s=f"{name.upper().replace('CNN', 'CNN-')}: {len(network.widths)} × (3×3 convolution, ReLU,"
-        " 2×2 max-pooling), ReLU after the fully connected layer",
-    )  # fmt: skip
-    axes.set(xlim=(-0.6, left), ylim=(-top / 2 - 0.95, top / 2 + 1.25))
-    axes.set_axis_off()
+def architectures(networks: "Mapping[str, Plain | Residual]", n_landmarks: int) -> Figure:
+    """Fig. 2, and the other networks beneath it, for L landmarks."""
+    figure = Figure(figsize=(8, 2.8 * len(networks)), layout="constrained")
+    every = figure.subplots(len(networks), 1, sharex=True, squeeze=False)[:, 0]
+    ends = []
+    for axes, (name, network) in zip(every, networks.items(), strict=True):
+        words = re.sub(r"(cnn|resnet)(\d+)", r"\1-\2", name).upper().replace("RESNET", "ResNet")
+        title = f"{words}: {network.described}"
+        ends.append(_layers(axes, title, network.maps, 2 * n_landmarks))
+    every[0].set(xlim=(-0.6, max(ends)))
     return figure
+
+
+def _layers(axes: Axes, title: str, maps: "Sequence[Map]", outputs: int) -> float:
+    """A network's maps, each a block as high as it is large, labelled; where they end."""
+    left, unit = 0.0, 2.4 / maps[0].size
+    for one in maps:
+        height, thick = max(0.12, unit * one.size), 0.16 + 0.1 * np.log2(one.channels)
+        colour = "#dddddd" if one is maps[0] else "#9ec9e2"
+        _block(axes, left, height, thick, colour)
+        label = f"{one.size}×{one.size}\n×{one.channels}\n{one.made_by}"
+        axes.text(left + thick / 2, -1.45, label, ha="center", va="top", fontsize=8)
+        left += thick + 0.95
+    axes.add_patch(Rectangle((left, -0.5), 0.16, 1, fc="#f3c47b", ec="black", lw=0.7))
+    axes.text(left + 0.08, -1.45, f"2L =\n{outputs}\nlinear", ha="center", va="top", fontsize=8)
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.set(ylim=(-2.6, 2.0))
+    axes.set_axis_off()
+    return left + 0.8
 
 
 def ced(curves: Mapping[str, Array], normaliser: str, up_to: float) -> Figure:
     """Fig. 4 and 6: the share of faces below each error, a curve a method.
 
-    ``curves`` are errors ``(S, N)`` in percent of ``normaliser``, pooled over seeds; NaN, of a
-    training that diverged, is no success. ``up_to`` ends the horizontal axis, in percent.
+    ``curves`` are errors ``(S, N)`` in percent of ``normaliser``, pooled over seeds; where some are
+    NaN, of a training that diverged, the legend says so in place of a curve. ``up_to`` ends the
+    horizontal axis, in percent.
     """
     figure, axes = _figure(f"NME (% of {normaliser})", "share of faces (%)")
     x = np.linspace(0, up_to, 301)
     for i, (name, errors) in enumerate(curves.items()):
         colour, dashes = LINES[i % len(LINES)]
-        every = np.nan_to_num(errors, nan=np.inf).ravel()
-        mean = f"{errors.mean():.2f} %" if np.isfinite(errors).all() else "diverged"
-        label = f"{name} ({mean})"
-        axes.plot(x, 100 * metrics.ced(every, x), dashes, color=colour, label=label)
+        diverged = np.isnan(errors).any()
+        label = f"{name} ({'diverged' if diverged else f'{errors.mean():.2f} %'})"
+        share = np.full_like(x, np.nan) if diverged else 100 * metrics.ced(errors.ravel(), x)
+        axes.plot(x, share, dashes, color=colour, label=label)
     axes.set(xlim=(0, up_to), ylim=(0, 100))
     figure.set_size_inches(6, 4.6)
     figure.legend(loc="outside lower center", fontsize=8, ncols=2, title="method (mean error)")

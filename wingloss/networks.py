@@ -1,9 +1,11 @@
-"""CNN-6 and CNN-7 (Fig. 2 and Section 6): 3x3 convolutions, ReLU, max-pooling, two linear layers.
+"""CNN-6 and CNN-7 (Fig. 2 and Section 6), and ResNet-50 (Section 7.3).
 
 Inputs are RGB in [-1, 1], the same for every channel; outputs are the shape vector
-``[x1..xL, y1..yL]`` in pixels of the input crop.
+``[x1..xL, y1..yL]`` in pixels of the input crop. Every network is a sequence that ends with a
+linear layer.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
@@ -11,19 +13,127 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """What tells one plain network from another."""
+class Map:
+    """The feature map between two parts of a network, as a figure shows it."""
+
+    size: int  # its side, in cells
+    channels: int
+    made_by: str
+
+
+@dataclass(frozen=True)
+class Plain:
+    """3x3 convolutions, each with ReLU and a 2x2 max-pooling, and two linear layers."""
 
     input_size: int  # side of the square input crop, in pixels
-    widths: tuple[int, ...]  # kernels of each 3x3 convolution; each is followed by a 2x2 pooling
+    widths: tuple[int, ...]  # kernels of each convolution
     hidden: int  # units of the fully connected layer
 
+    @property
+    def described(self) -> str:
+        """Its layers in words."""
+        return f"{len(self.widths)} × (3×3 convolution, ReLU, 2×2 max-pooling), two linear layers"
 
-ARCHITECTURES = {
-    "cnn6": Architecture(64, (32, 64, 128, 256, 512), 1024),
+    @property
+    def maps(self) -> list[Map]:
+        """The maps from the input to the last layer."""
+        sizes = [self.input_size // 2 ** (i + 1) for i in range(len(self.widths))]
+        pooled = [Map(s, w, "pooled") for s, w in zip(sizes, self.widths, strict=True)]
+        return [Map(self.input_size, 3, "input"), *pooled, Map(1, self.hidden, "linear, ReLU")]
+
+    def network(self, n_landmarks: int) -> nn.Sequential:
+        """Its layers, for L landmarks."""
+        layers: list[nn.Module] = []
+        channels, size = 3, self.input_size
+        for width in self.widths:
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+            channels, size = width, size // 2
+        layers += [
+            nn.Flatten(),
+            nn.Linear(channels * size * size, self.hidden),
+            nn.ReLU(),
+            nn.Linear(self.hidden, 2 * n_landmarks),
+        ]
+        return nn.Sequential(*layers)
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Groups of bottleneck blocks (He et al., CVPR 2016), each group at half the size before."""
+
+    input_size: int  # side of the square input crop, in pixels
+    width: int  # kernels of the first convolution; a group's blocks are twice the one's before
+    blocks: tuple[int, ...]  # of each group
+
+    @property
+    def described(self) -> str:
+        """Its layers in words."""
+        return "7×7 convolution, groups of bottlenecks (1×1, 3×3, 1×1 convolutions), a linear layer"
+
+    @property
+    def maps(self) -> list[Map]:
+        """The maps from the input to the last layer."""
+        size, channels = self.input_size // 4, 4 * self.width
+        groups = [
+            Map(size // 2**i, channels * 2**i, f"{count} blocks")
+            for i, count in enumerate(self.blocks)
+        ]
+        first = [Map(self.input_size, 3, "input"), Map(size, self.width, "pooled")]
+        return [*first, *groups, Map(1, groups[-1].channels, "averaged")]
+
+    def network(self, n_landmarks: int) -> nn.Sequential:
+        """Its layers, for L landmarks, named as torchvision names them."""
+        layers: OrderedDict[str, nn.Module] = OrderedDict(
+            conv1=nn.Conv2d(3, self.width, 7, stride=2, padding=3, bias=False),
+            bn1=nn.BatchNorm2d(self.width),
+            relu=nn.ReLU(inplace=True),
+            maxpool=nn.MaxPool2d(3, stride=2, padding=1),
+        )
+        channels = self.width
+        for group, count in enumerate(self.blocks):
+            width, stride = self.width * 2**group, 1 if group == 0 else 2
+            blocks = [
+                Bottleneck(channels if i == 0 else 4 * width, width, stride if i == 0 else 1)
+                for i in range(count)
+            ]
+            layers[f"layer{group + 1}"] = nn.Sequential(*blocks)
+            channels = 4 * width
+        layers["avgpool"] = nn.AdaptiveAvgPool2d(1)
+        layers["flatten"] = nn.Flatten()
+        layers["fc"] = nn.Linear(channels, 2 * n_landmarks)
+        return nn.Sequential(layers)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 (which has the stride) and 1x1 convolutions beside a shortcut."""
+
+    def __init__(self, channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = nn.Sequential()  # the identity, where the shapes agree
+        if stride > 1 or channels != 4 * width:
+            self.downsample.append(nn.Conv2d(channels, 4 * width, 1, stride, bias=False))
+            self.downsample.append(nn.BatchNorm2d(4 * width))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """``(N, channels, S, S)`` to ``(N, 4 width, S / stride, S / stride)``."""
+        inner = self.relu(self.bn1(self.conv1(inputs)))
+        inner = self.relu(self.bn2(self.conv2(inner)))
+        return self.relu(self.bn3(self.conv3(inner)) + self.downsample(inputs))
+
+
+ARCHITECTURES: dict[str, Plain | Residual] = {
+    "cnn6": Plain(64, (32, 64, 128, 256, 512), 1024),
     # Section 6: one more set of layers, and 64 kernels in place of 32 in the first.
     # The widths between are the only ones that give Table 7's 12.3 M parameters.
-    "cnn7": Architecture(128, (64, 128, 256, 512, 512, 512), 1024),
+    "cnn7": Plain(128, (64, 128, 256, 512, 512, 512), 1024),
+    "resnet50": Residual(224, 64, (3, 4, 6, 3)),
 }
 
 
@@ -32,25 +142,25 @@ def build(name: str, n_landmarks: int, seed: int) -> nn.Sequential:
 
     Maps ``(N, 3, S, S)`` to ``(N, 2L)``. The weights depend on ``seed`` alone.
     """
-    architecture = ARCHITECTURES[name]
-    layers: list[nn.Module] = []
-    channels, size = 3, architecture.input_size
-    for width in architecture.widths:
-        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-        channels, size = width, size // 2
-    layers += [
-        nn.Flatten(),
-        nn.Linear(channels * size * size, architecture.hidden),
-        nn.ReLU(),
-        nn.Linear(architecture.hidden, 2 * n_landmarks),
-    ]
-    network = nn.Sequential(*layers)
+    network = ARCHITECTURES[name].network(n_landmarks)
     generator = torch.Generator().manual_seed(seed)
-    for layer in network:
+    for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
     return network
+
+
+def take_over(network: nn.Sequential, published: dict[str, Tensor]) -> None:
+    """Gives ``network`` all of the published weights but the last layer's, which has other outputs.
+
+    Raises:
+        RuntimeError: they are another network's.
+    """
+    last, _ = list(network.named_children())[-1]
+    kept = {name: value for name, value in published.items() if not name.startswith(f"{last}.")}
+    network.load_state_dict(network.state_dict() | kept)
 
 
 def to_points(shape_vectors: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Literal
 
 LossKind = Literal["l2", "l1", "smooth_l1", "wing"]
 Precision = Literal["bfloat16", "float32"]
+Weights = Literal["none", "imagenet"]
 
 
 @dataclass(frozen=True)
@@ -36,3 +37,5 @@ class Recipe:
     # bfloat16 where the machine multiplies in it, or float32 everywhere
     precision: Precision
     samples: dict[str, int]  # the budget: augmented faces seen, by data set
+    # what ResNet-50 begins with, but for its last layer: none, or published ones
+    weights: Weights = "none"

@@ -110,11 +110,22 @@ def learning_rate(recipe: Recipe, loss: LossKind, step: int, steps: int) -> floa
     return rate * recipe.learning_rate_factor.get(loss, 1.0)
 
 
-def start(network: nn.Sequential, name: str, training: Faces, recipe: Recipe) -> State:
-    """A training before its first step."""
+def start(
+    network: nn.Sequential,
+    name: str,
+    training: Faces,
+    repeats: NDArray[np.int64],
+    recipe: Recipe,
+) -> State:
+    """A training before its first step.
+
+    ``repeats`` ``(N,)`` says how often each face stands in the balanced set; one that doesn't has
+    no part in the first guess either.
+    """
     if recipe.first_guess == "mean_shape":
         inputs = compose(unit_to_pixels(ARCHITECTURES[name].input_size), training.to_unit)
-        mean = torch.as_tensor(apply(inputs, training.points).mean(axis=0, keepdims=True))
+        points = apply(inputs, training.points)
+        mean = torch.as_tensor(points[repeats > 0].mean(axis=0, keepdims=True))
         with torch.no_grad():
             network[-1].bias.copy_(to_shape_vectors(mean)[0])  # type: ignore[operator]
     optimiser = make_optimiser(
@@ -130,8 +141,9 @@ def make_optimiser(
 ) -> torch.optim.Optimizer:
     """The recipe's optimiser.
 
-    Biases aren't decayed: the last layer's hold the mean shape, tens of pixels, and a decay would
-    pull them to zero faster than AdamW, whose steps are about the learning rate, can push back.
+    Biases, and what batch normalisation learns, aren't decayed: the last layer's biases hold the
+    mean shape, tens of pixels, and a decay would pull them to zero faster than AdamW, whose steps
+    are about the learning rate, can push back.
     """
     parameters: list[dict[str, Any]] = [
         {"params": weights},

@@ -80,7 +80,7 @@ def training_threads(_, attempt=None):
 
 
 # Samples a second that one thread trains: only their ratio to the other jobs' seconds matters.
-TRAINING_RATE = {"cnn6": 330, "cnn7": 26}
+TRAINING_RATE = {"cnn6": 330, "cnn7": 26, "resnet50": 5}
 
 
 def training_work(network):
@@ -91,3 +91,9 @@ def training_work(network):
         return budget[wildcards.dataset] // TRAINING_RATE[network] + 5
 
     return seconds
+
+
+def correction_work(wildcards):
+    """The seconds of boxing all faces, and of the trainings that it takes out of fold."""
+    more = PARAMS.correction.training_crops == "out_of_fold"
+    return 8 + more * PARAMS.correction.folds * training_work("cnn6")(wildcards)

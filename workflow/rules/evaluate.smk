@@ -7,28 +7,33 @@ SCORED_FACES = [
 ]
 
 
-rule evaluate_cnn6:
-    input:
-        code_files("stages.evaluate"),
-        protocol_file,
-        SCORED_FACES,
-        of("cnn6", layout.MODEL, 1),
-        of("cnn6", layout.MANIFEST, 1),
-    output:
-        of("cnn6", layout.PREDICTIONS),
-        of("cnn6", layout.CED),
-    log:
-        "logs/evaluate/{dataset}-cnn6-{balance}-{loss}-{seed}.log",
-    conda:
-        "../environment.yaml"
-    threads: training_threads
-    resources:
-        work=5,
-    params:
-        science=science("context"),
-    shell:
-        "python -m stages.evaluate --dataset {wildcards.dataset} --network cnn6"
-        " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
+for network in ("cnn6", "resnet50"):
+
+    rule:
+        name:
+            f"evaluate_{network}"
+        input:
+            code_files("stages.evaluate"),
+            protocol_file,
+            SCORED_FACES,
+            of(network, layout.MODEL, 1),
+            of(network, layout.MANIFEST, 1),
+        output:
+            of(network, layout.PREDICTIONS),
+            of(network, layout.CED),
+        log:
+            f"logs/evaluate/{{dataset}}-{network}-{{balance}}-{{loss}}-{{seed}}.log",
+        conda:
+            "../environment.yaml"
+        threads: training_threads
+        resources:
+            work=5,
+        params:
+            network=network,
+            science=science("context"),
+        shell:
+            "python -m stages.evaluate --dataset {wildcards.dataset} --network {params.network}"
+            " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
 rule evaluate_cnn6_7:

@@ -1,11 +1,31 @@
 # The paper's tables, claims and figures, and the page on all of them, from the predictions of all runs.
 
 
+# A timing: it gets all cores, so that it runs alone, and is made again only if what it times changes.
+rule speed:
+    input:
+        code_files("stages.speed"),
+        protocol_file,
+    output:
+        layout.SPEED,
+    log:
+        "logs/speed/{dataset}.log",
+    conda:
+        "../environment.yaml"
+    threads: workflow.cores
+    resources:
+        gpu=GPUS,
+        work=18,
+    shell:
+        "python -m stages.speed --dataset {wildcards.dataset}"
+
+
 rule table:
     input:
         code_files("stages.table"),
         protocol_file,
         paper.TABLES,
+        layout.SPEED,
         all_predictions,
     output:
         report(layout.TABLE, caption="../report/table.rst", category="Tables"),
@@ -74,6 +94,7 @@ rule report_page:
         "stages/report.html.j2",
         "docs/deviations.md",
         paper.TABLES,
+        layout.SPEED,
         expand(
             [layout.TABLE, layout.TABLE_TEXT],
             table=PARAMS.tables,

@@ -1,4 +1,5 @@
-# Training: CNN-6, and the two stages of CNN-6/7 with the correction between them (Section 6).
+# Training: CNN-6, ResNet-50, and the two stages of CNN-6/7 with the correction between them
+# (Section 6).
 # Everything on the way to CNN-7 goes first, because it takes longest; so stage one is trained
 # before the CNN-6 run that shares its parameters, which the run store then already holds.
 # `exec`: no shell stands between a training and its engine, with which it dies.
@@ -9,35 +10,42 @@ FACES = [
 ]
 
 
-rule cnn6:
-    input:
-        code_files("stages.train"),
-        protocol_file,
-        FACES,
-        layout.REPEATS,
-    output:
-        of("cnn6", layout.MODEL, 1),
-        of("cnn6", layout.CURVE, 1),
-        of("cnn6", layout.MANIFEST, 1),
-    log:
-        "logs/train/{dataset}-cnn6-1-{balance}-{loss}-{seed}.log",
-    conda:
-        "../environment.yaml"
-    threads: training_threads
-    resources:
-        gpu=GPUS,
-        work=training_work("cnn6"),
-    params:
-        science=science(
-            "recipe",
-            "recipes.{recipe}.cnn6",
-            "loss.{loss}",
-            "augmentation.cnn6",
-            "context",
-        ),
-    shell:
-        "exec python -m stages.train --dataset {wildcards.dataset} --network cnn6 --stage 1"
-        " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
+# Networks of one stage.
+for network in ("cnn6", "resnet50"):
+
+    rule:
+        name:
+            network
+        input:
+            code_files("stages.train"),
+            protocol_file,
+            FACES,
+            layout.REPEATS,
+        output:
+            of(network, layout.MODEL, 1),
+            of(network, layout.CURVE, 1),
+            of(network, layout.MANIFEST, 1),
+        log:
+            f"logs/train/{{dataset}}-{network}-1-{{balance}}-{{loss}}-{{seed}}.log",
+        conda:
+            "../environment.yaml"
+        threads: training_threads
+        resources:
+            gpu=GPUS,
+            work=training_work(network),
+        params:
+            network=network,
+            science=science(
+                "recipe",
+                f"recipes.{{recipe}}.{network}",
+                "loss.{loss}",
+                f"augmentation.{network}",
+                "context",
+            ),
+        shell:
+            "exec python -m stages.train --dataset {wildcards.dataset}"
+            " --network {params.network} --stage 1"
+            " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
 rule cnn6_7_stage1:
@@ -79,6 +87,7 @@ rule correct:
         protocol_file,
         layout.SAMPLES,
         expand(layout.CROPS, split=protocol.SPLITS, allow_missing=True),
+        expand(layout.REPEATS, balance=layout.BALANCES, allow_missing=True),
         layout.POSE,
         of("cnn6_7", layout.MODEL, 1),
     output:
@@ -90,11 +99,20 @@ rule correct:
         "../environment.yaml"
     threads: training_threads
     resources:
-        work=8,
+        gpu=GPUS,
+        work=correction_work,
     params:
-        science=science("correction", "context"),
+        science=science(
+            "recipe",
+            "recipes.{recipe}.cnn6",
+            "loss",
+            "stage_one",
+            "augmentation.cnn6",
+            "correction",
+            "context",
+        ),
     shell:
-        "python -m stages.correct --dataset {wildcards.dataset} --network cnn6_7"
+        "exec python -m stages.correct --dataset {wildcards.dataset} --network cnn6_7"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 

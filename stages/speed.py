@@ -1,0 +1,124 @@
+"""How large the networks are, and how many faces a second they do one by one (Table 7)."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor, nn
+
+from stages import command, files, layout
+from stages.command import log
+from stages.machine import processor
+from wingloss import protocol
+from wingloss.augmentation import Faces, Images, plain
+from wingloss.correction import corrected_frames
+from wingloss.geometry import Array, apply, invert, to_unit
+from wingloss.networks import ARCHITECTURES, build, to_points
+
+CROP = 224  # pixels of the picture that CNN-7's crop is cut from
+WARM_UP, REPEATS, SECONDS = 2, 5, 0.25  # faces, and then REPEATS times as many as SECONDS allow
+
+
+def run(dataset: str) -> None:
+    """Writes results/DATASET/speed.json. Networks are as built: training changes no speed."""
+    cores = len(os.sched_getaffinity(0))
+    count = protocol.load(dataset).n_landmarks
+    torch.backends.cudnn.allow_tf32 = False
+    threads = command.threads()
+    networks = {name: build(name, count, seed=0).eval() for name in ARCHITECTURES}
+    found: dict[str, dict[str, float | None]] = {
+        name: _size([networks[part] for part in parts]) for name, parts in layout.STAGES.items()
+    }
+    places = {"cpu_speed_1_thread": ("cpu", 1), "cpu_speed": ("cpu", threads)}
+    if torch.cuda.is_available():
+        places["gpu_speed"] = ("cuda", threads)
+    began, own, every = time.perf_counter(), time.process_time(), _busy()
+    for place, (device, number) in places.items():
+        torch.set_num_threads(number)
+        for name, one_face in _passes(networks, count, torch.device(device)).items():
+            found[name][place] = round(_rate(one_face), 1)
+            log.info("%s, %s: %.1f faces a second", name, place, found[name][place])
+    others = _busy() - every - (time.process_time() - own)
+    machine = {
+        "processor": processor(),
+        "threads": threads,
+        "cores": cores,
+        "cores_of_others": round(max(0.0, others) / (time.perf_counter() - began), 1),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+    }
+    path = Path(layout.SPEED.format(dataset=dataset))
+    files.write_json(path, {"machine": machine, "networks": found})
+
+
+def _busy() -> float:
+    """The seconds that all cores have spent at work since the machine started."""
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - getattr(times, "iowait", 0.0)
+
+
+def _size(stages: list[nn.Sequential]) -> dict[str, float | None]:
+    """Parameters, and bytes of the model files but for their headers, of all stages together."""
+    tensors = [tensor for stage in stages for tensor in stage.state_dict().values()]
+    return {
+        "parameters": sum(p.numel() for stage in stages for p in stage.parameters()),
+        "size": sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+        "gpu_speed": None,
+    }
+
+
+def _passes(
+    networks: dict[str, nn.Sequential], n_landmarks: int, device: torch.device
+) -> dict[str, Callable[[], Array]]:
+    """For each network of a run, what takes one face from its input crop to its landmarks."""
+    rng = np.random.default_rng(0)
+    alone = {}
+    for name, network in networks.items():
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        size = ARCHITECTURES[name].input_size
+        picture = rng.integers(0, 256, (1, size, size, 3), dtype=np.uint8)
+        alone[name] = partial(_see, network, picture, device)
+    crop = rng.integers(0, 256, (1, CROP, CROP, 3), dtype=np.uint8)
+    mean = rng.normal(size=(n_landmarks, 2))
+
+    def both() -> Array:
+        """CNN-6, the correction, a new crop, CNN-7."""
+        points = alone["cnn6"]() * (CROP / ARCHITECTURES["cnn6"].input_size)
+        to_frame = to_unit(corrected_frames(points, mean, margin=1.25))
+        face = Faces(crop, points, to_frame)
+        picture, transform = plain(face, np.arange(1), ARCHITECTURES["cnn7"].input_size)
+        return apply(invert(transform), _see(networks["cnn7"], picture, device))
+
+    return {"cnn6": alone["cnn6"], "cnn6_7": both, "resnet50": alone["resnet50"]}
+
+
+def _see(network: nn.Sequential, pictures: Images, device: torch.device) -> Array:
+    """Landmarks ``(N, L, 2)`` in pixels of ``pictures`` ``(N, S, S, 3)``, in float32."""
+    with torch.inference_mode():
+        inputs: Tensor = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2)
+        found = network(inputs.float().div_(127.5).sub_(1))
+        return to_points(found).cpu().double().numpy()
+
+
+def _rate(one_face: Callable[[], Array]) -> float:
+    """Faces a second, the median of several repeats."""
+    for _ in range(WARM_UP):
+        one_face()
+    rates = []
+    for _ in range(REPEATS):
+        began, seconds, count = time.perf_counter(), 0.0, 0
+        while seconds < SECONDS:
+            one_face()
+            seconds, count = time.perf_counter() - began, count + 1
+        rates.append(count / seconds)
+    return statistics.median(rates)
+
+
+if __name__ == "__main__":
+    command.main(run)

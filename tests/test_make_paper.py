@@ -1,0 +1,31 @@
+"""`make paper`: the parameters ask for all that the paper's tables and claims have, and no more."""
+
+import re
+import shutil
+
+import pytest
+from project import ROOT
+
+from stages import layout, paper
+from stages.params import load
+from workflow import paper as make_paper
+
+
+def test_the_parameters_then_ask_for_every_cell(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "paper", tmp_path / "paper")
+    before = load()
+    make_paper.main()
+    after, text = load(), (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    asked = {run.cell for run in layout.runs(after, "synthetic")}
+    cells = {c for one in (*paper.tables().values(), *paper.claims()) for c in one.cells}
+    assert cells <= asked and after.seeds == [0, 1, 2]
+    assert {vars(cell)["loss"] for cell in asked} == {cell.loss for cell in cells}
+    # all else stands as it stood, comments too
+    assert vars(before) | {"seeds": 0, "runs": 0} == vars(after) | {"seeds": 0, "runs": 0}
+    ours = re.sub(r"(?ms)^(seeds|runs):.*?(?=^\w)", "", text)
+    theirs = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert ours == re.sub(r"(?ms)^(seeds|runs):.*?(?=^\w)", "", theirs)
+    make_paper.main()  # once more changes nothing
+    assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == text
