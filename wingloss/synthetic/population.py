@@ -25,7 +25,7 @@ class FaceDistribution:
     yaw_tail: float = field(metadata={"minimum": 0, "maximum": 1})
     pitch_std: float = field(metadata={"minimum": 0, "maximum": 30})
     roll_std: float = field(metadata={"minimum": 0, "maximum": 90})
-    box_shift: float = field(metadata={"minimum": 0, "maximum": 0.5})  # std, share of the side
+    box_shift: float = field(metadata={"minimum": 0, "maximum": 0.2})  # std, share of the side
     box_scale: float = field(metadata={"minimum": 0, "maximum": 0.5})  # std of the side's log
     occlusion: float = field(metadata={"minimum": 0, "maximum": 1})  # glasses, hands, hair, masks
     expression: float = field(metadata={"minimum": 0, "maximum": 1})  # beyond a mild smile
