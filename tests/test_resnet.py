@@ -115,7 +115,7 @@ def test_a_model_file_keeps_what_batch_normalisation_learnt(small: None, tmp_pat
 
 def beginning(faces: Faces) -> State:  # noqa: F811
     network = build("resnet50", LANDMARKS, seed=0).to(memory_format=torch.channels_last)
-    return start(network, "resnet50", faces, RECIPE)
+    return start(network, "resnet50", faces, REPEATS, RECIPE)
 
 
 def advance(state: State, faces: Faces, until: int) -> None:  # noqa: F811
