@@ -12,7 +12,7 @@ from wingloss.augmentation import Augmentation, Faces, draw, perturb
 from wingloss.ensemble import Common, Ensemble, Member, member_losses, train
 from wingloss.geometry import to_unit
 from wingloss.losses import WingShape, landmark_loss
-from wingloss.networks import ARCHITECTURES, Architecture, build, to_shape_vectors
+from wingloss.networks import ARCHITECTURES, Plain, build, to_shape_vectors
 from wingloss.training import Recipe, Samples
 
 SWAP = np.array([1, 0, 2])
@@ -26,7 +26,7 @@ MEMBERS = [
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """CNN-6 with few kernels: nothing here depends on their number."""
-    tiny = Architecture(64, (4, 8, 8, 8, 16), 32)
+    tiny = Plain(64, (4, 8, 8, 8, 16), 32)
     monkeypatch.setitem(ARCHITECTURES, "cnn6", tiny)
     monkeypatch.setitem(ensemble.BLOCK, "cpu", 64)  # as on a GPU
 
