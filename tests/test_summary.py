@@ -17,8 +17,8 @@ from stages.layout import Run
 COLUMNS = (
     "dataset", "data_stamp", "recipe", "weights", "precision", "network", "balance", "loss", "w",
     "epsilon", "seed", "status", "split", "subset", "n_faces", "nme_inter_pupil",
-    "nme_inter_ocular", "nme_box", "nme_diag", "auc", "failure_rate", "auc_normaliser", "auc_threshold",
-    "train_seconds", "samples_seen", "commit",
+    "nme_inter_ocular", "nme_box", "nme_diag", "auc", "failure_rate", "auc_normaliser",
+    "auc_threshold", "train_seconds", "samples_seen", "commit",
 )  # fmt: skip
 ABOUT = {
     "data_stamp": "partial",
