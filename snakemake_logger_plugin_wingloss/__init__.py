@@ -80,12 +80,13 @@ class Progress:
         if not self.finished_work:
             return None
         now, speed = time.monotonic(), self.finished_work / self.finished_seconds
-        partly = sum(
-            min((now - start) * speed, self.unfinished[jobid])
-            for jobid, (_, start) in self.running.items()
-        )
-        done = self.finished_work + partly
-        return (sum(self.unfinished.values()) - partly) * (now - self.start) / done
+        done, left = self.finished_work, sum(self.unfinished.values())
+        for jobid, (_, start) in self.running.items():
+            work, partly = self.unfinished[jobid], (now - start) * speed
+            done += min(partly, work)
+            # A job that takes longer than was thought is not about to end at any moment.
+            left += max(work - partly, partly / 10) - work
+        return left * (now - self.start) / done
 
     def summary(self) -> str:
         left = self.seconds_left() if self.unfinished else None

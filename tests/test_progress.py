@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import snakemake_logger_plugin_wingloss as snakemake_progress
 from stages import progress
 from stages.progress import Progress, tracked
 
@@ -98,3 +99,24 @@ def test_items_are_counted_as_they_pass(
     for item in tracked("abc", "cropping", 3, "faces"):
         clock[0] += {"a": 10, "b": 30, "c": 1}[item]
     assert caplog.messages == ["cropping: 2 of 3 faces, 0.1 faces/s, 0:20 left"]
+
+
+def test_jobs_count_by_their_work(clock: list[float]) -> None:
+    jobs = snakemake_progress.Progress({1: 10.0, 2: 30.0})
+    jobs.begin(1, "short")
+    jobs.begin(2, "long")
+    assert jobs.seconds_left() is None  # nothing has finished yet
+    clock[0] += 20
+    jobs.finish(1)  # half a unit of work a second, so 10 of the other's 30 units are done too
+    assert jobs.seconds_left() == 20
+    assert jobs.summary() == "1 of 2 jobs done, about 20 s left"
+
+
+def test_a_job_that_takes_longer_than_was_thought_is_not_about_to_end(clock: list[float]) -> None:
+    jobs = snakemake_progress.Progress({1: 10.0, 2: 10.0})
+    jobs.begin(1, "as thought")
+    clock[0] += 10
+    jobs.finish(1)
+    jobs.begin(2, "longer")
+    clock[0] += 100  # 90 seconds more than thought: a tenth as long again
+    assert jobs.seconds_left() == 10 * 110 / 20
