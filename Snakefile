@@ -40,4 +40,4 @@ rule all:
         expand(layout.FIGURE, dataset=PARAMS.datasets, figure=PARAMS.figures),
         expand(layout.CLAIMS, dataset=PARAMS.datasets),
         expand(layout.REPORT, dataset=PARAMS.datasets),
-        [file for run in RUNS for file in layout.outputs(run)],
+        [file for run in SCORED for file in layout.outputs(run)],

@@ -9,12 +9,10 @@ from matplotlib.figure import Figure
 
 from stages import command, files, layout, scored
 from stages.errors import UserError
-from stages.faces import frames_of
 from stages.layout import Cell
 from stages.params import load
 from stages.scored import Results
-from wingloss import baselines, figures, metrics, pose, protocol
-from wingloss.geometry import Array
+from wingloss import figures, pose, protocol
 
 LOSSES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}  # as the paper says
 CED_UP_TO = 2.5  # thresholds of the protocol
@@ -53,7 +51,7 @@ def _losses(dataset: str) -> Figure:
     """Fig. 4: CNN-6 without balancing, a curve a loss."""
     results = scored.read(load(), dataset)
     chosen = {name: Cell("cnn6", "none", loss) for loss, name in LOSSES.items()}
-    return _ced(results, {f"CNN-6 ({name})": cell for name, cell in chosen.items()}, {})
+    return _ced(results, {f"CNN-6 ({name})": cell for name, cell in chosen.items()})
 
 
 def _pose(dataset: str) -> Figure:
@@ -82,11 +80,12 @@ def _methods(dataset: str) -> Figure:
     chosen = {f"CNN-6/7 + PDB ({n})": Cell("cnn6_7", "pdb", loss) for loss, n in LOSSES.items()}
     chosen["CNN-6 + PDB (Wing)"] = Cell("cnn6", "pdb", "wing")
     chosen["ResNet-50 + PDB (Wing)"] = Cell("resnet50", "pdb", "wing")
-    floor = {"mean shape in the face box": _mean_shape_errors(dataset, results)}
-    return _ced(results, chosen, floor)
+    chosen["regression trees (ERT)"] = Cell("ert", layout.NEITHER, layout.NEITHER)
+    chosen["mean shape in the face box"] = Cell("mean_shape", layout.NEITHER, layout.NEITHER)
+    return _ced(results, chosen)
 
 
-def _ced(results: Results, chosen: dict[str, Cell], others: dict[str, Array]) -> Figure:
+def _ced(results: Results, chosen: dict[str, Cell]) -> Figure:
     curves = {
         name: results.cells[cell].errors for name, cell in chosen.items() if cell in results.cells
     }
@@ -94,20 +93,7 @@ def _ced(results: Results, chosen: dict[str, Cell], others: dict[str, Array]) ->
         names = ", ".join(str(cell) for cell in chosen.values())
         return figures.nothing(f"not run: {names}")
     up_to = 100 * CED_UP_TO * protocol.load(results.dataset).threshold
-    return figures.ced(curves | others, results.any.normaliser.replace("_", "-"), up_to)
-
-
-def _mean_shape_errors(dataset: str, results: Results) -> Array:
-    """The errors ``(1, N)`` in percent of the mean shape on the faces that are scored."""
-    rules = protocol.load(dataset)
-    samples = files.read_samples(_path(layout.SAMPLES, dataset))
-    points, frames = files.points(samples, rules.n_landmarks), frames_of(samples)
-    boxes = samples[["box_x0", "box_y0", "box_x1", "box_y1"]].to_numpy(np.float64)
-    train, own = (samples.split == "train").to_numpy(), (samples.split == results.any.split)
-    own = own.to_numpy()
-    placed = baselines.mean_shape(points[train], frames[train], frames[own])
-    lengths = metrics.normalisers(points[own], boxes[own], rules)[rules.headline]
-    return 100 * metrics.nme(placed, points[own], lengths)[None]
+    return figures.ced(curves, results.any.normaliser.replace("_", "-"), up_to)
 
 
 def _path(pattern: str, dataset: str) -> Path:

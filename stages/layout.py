@@ -44,11 +44,15 @@ RUN_STORE = Path(".runs")
 LOGS = Path("logs")
 
 BALANCES = get_args(Balance)
+NEITHER = "none"  # the balance and the loss of what is no network
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What the paper's tables compare: a network, what balances its data, and its loss."""
+    """What the paper's tables compare: a network, what balances its data, and its loss.
+
+    A baseline stands in the network's place, with ``none`` for the other two.
+    """
 
     network: str
     balance: str
@@ -95,9 +99,22 @@ def runs(params: Params, dataset: str) -> list[Run]:
     ]
 
 
+def baselines(params: Params, dataset: str) -> list[Run]:
+    """What the networks' runs are compared to."""
+    return [
+        Run(dataset, method, NEITHER, NEITHER, seed)
+        for method, seed in product(params.baselines, params.seeds)
+    ]
+
+
+def scored(params: Params, dataset: str) -> list[Run]:
+    """All that is scored on the data set: the networks' runs, then the baselines."""
+    return [*runs(params, dataset), *baselines(params, dataset)]
+
+
 def outputs(run: Run) -> list[Path]:
     """Every file that belongs to ``run`` alone."""
-    stages = range(1, len(STAGES[run.network]) + 1)
+    stages = range(1, len(STAGES.get(run.network, ())) + 1)
     trained = [run.path(file, stage=i) for i in stages for file in (MODEL, CURVE, MANIFEST)]
     frames = [run.path(FRAMES)] if len(stages) == 2 else []
     return [*trained, *frames, run.path(PREDICTIONS), run.path(CED)]

@@ -12,6 +12,7 @@ from stages.typed import Refused, build
 from wingloss import protocol
 from wingloss.augmentation import Augmentation
 from wingloss.balancing import Balance
+from wingloss.baselines import RegressionTrees
 from wingloss.recipe import LossKind, Recipe, WingShape
 from wingloss.synthetic.population import FaceDistribution
 
@@ -154,6 +155,7 @@ class Params:
     seeds: list[int] = field(metadata={"minimum": 0})
     recipe: str
     runs: Runs
+    baselines: list[Literal["mean_shape", "ert"]]
     tables: list[int] = field(metadata={"minimum": 1, "maximum": 7})
     figures: list[int] = field(metadata={"minimum": 1, "maximum": 6})
     stage_one: StageOne
@@ -162,6 +164,7 @@ class Params:
     raw: dict[str, Rendered | None]
     on_bad_sample: Literal["stop", "skip"]
     context: Context
+    ert: RegressionTrees
     correction: Correction
     augmentation: Augmentations
     recipes: dict[str, NetworkRecipes]
@@ -191,6 +194,7 @@ class Params:
         lists: dict[str, list] = {
             "datasets": self.datasets,
             "seeds": self.seeds,
+            "baselines": self.baselines,
             "tables": self.tables,
             "figures": self.figures,
         }

@@ -16,7 +16,7 @@ def run() -> None:
     """
     params = load()
     for dataset in params.datasets:
-        wanted = {path for run in layout.runs(params, dataset) for path in layout.outputs(run)}
+        wanted = {path for run in layout.scored(params, dataset) for path in layout.outputs(run)}
         for kind in ("models", "predictions", "ced"):
             for file in Path("results", dataset, kind).rglob("*"):
                 if file.is_file() and file not in wanted and not file.name.startswith("."):

@@ -83,13 +83,15 @@ def read(params: Params, dataset: str) -> Results:
     """
     rules = protocol.load(dataset)
     found: dict[Cell, list[tuple[int, dict[str, Any]]]] = {}
-    for run in layout.runs(params, dataset):
+    for run in layout.scored(params, dataset):
         with np.load(files.existing(run.path(layout.PREDICTIONS)), allow_pickle=False) as data:
             found.setdefault(run.cell, []).append((run.seed, dict(data)))
     cells = {cell: _scored(seeds, rules.headline) for cell, seeds in found.items()}
-    stamps = {(a["data_stamp"], a["recipe"]) for one in cells.values() for a in one.about}
+    every = [about for one in cells.values() for about in one.about]
+    stamps = {about["data_stamp"] for about in every}
+    recipes = {about["recipe"] for about in every} - {layout.NEITHER}
     shapes = {one.errors.shape for one in cells.values()}
-    if len(stamps) > 1 or len(shapes) > 1:
+    if max(len(stamps), len(recipes), len(shapes)) > 1:
         where = Path(layout.PREDICTIONS_FOLDER.format(dataset=dataset))
         raise UserError(f"{where}: results of different data or recipes share no table; run again")
     return Results(dataset, cells)
@@ -100,6 +102,9 @@ def how_to_run(cells: list[Cell], results: Results) -> list[str]:
     said = []
     for network in dict.fromkeys(cell.network for cell in cells):
         own = [cell for cell in cells if cell.network == network]
+        if network not in layout.STAGES:
+            said.append(f"Not run: {network}. Add it to `baselines` in params.yaml.")
+            continue
         asked = [cell for cell in results.cells if cell.network == network]
         balances, losses = (
             list(dict.fromkeys(getattr(cell, key) for cell in [*asked, *own]))

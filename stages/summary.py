@@ -27,7 +27,7 @@ SCORES = (*(f"nme_{name}" for name in metrics.NORMALISERS), "auc", "failure_rate
 def run(dataset: str) -> None:
     """Writes results/DATASET/summary.csv and a file of metrics a run."""
     rules = protocol.load(dataset)
-    cells = layout.runs(load(), dataset)
+    cells = layout.scored(load(), dataset)
     _forget_others(dataset, {cell.path(layout.PREDICTIONS) for cell in cells})
     rows = []
     for cell in cells:

@@ -8,8 +8,9 @@ from stages import command, layout, store
 from stages.command import log
 from stages.errors import UserError
 from stages.job import Job
+from stages.machine import describe_commit
 from stages.params import load
-from stages.train import attend, describe_commit, finish, resume, together_inputs
+from stages.train import attend, finish, resume, together_inputs
 from wingloss import protocol, training
 from wingloss.ensemble import Common, Ensemble, Member, train
 

@@ -7,11 +7,9 @@ import platform
 import resource
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
@@ -23,7 +21,7 @@ from stages.command import log
 from stages.errors import UserError
 from stages.job import Job
 from stages.layout import Run
-from stages.machine import processor
+from stages.machine import describe_commit, processor
 from stages.params import load
 from stages.progress import Progress
 from wingloss import model, protocol, training
@@ -206,21 +204,6 @@ def _manifest(job: Job, state: training.State) -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-
-
-def describe_commit() -> str:
-    """The commit of the code, with '-dirty' where files differ from it; 'unknown' without git."""
-    try:
-        shown = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=Path(__file__).parent,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return shown.stdout.strip()
 
 
 class _Stopping:

@@ -39,6 +39,8 @@ TINY = {
     "raw.synthetic.train": 30,
     "raw.synthetic.test": 8,
     "context.size": 64,
+    "ert.cascades": 2,
+    "ert.trees": 2,
     "recipes.fast.cnn6.batch": 4,
     "recipes.fast.cnn6.precision": "float32",
     "recipes.fast.cnn6.samples.synthetic": 480,

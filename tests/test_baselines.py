@@ -1,9 +1,15 @@
-"""The mean shape, by hand."""
+"""The mean shape by hand; regression trees on squares that are easily found."""
 
 import numpy as np
 import pytest
 
-from wingloss.baselines import mean_shape
+from wingloss.augmentation import Faces
+from wingloss.baselines import RegressionTrees, mean_shape, regression_trees
+from wingloss.geometry import Array, apply, invert, to_unit
+
+FEW = RegressionTrees(
+    cascades=4, trees=20, depth=3, shrinkage=0.3, initialisations=5, pixels=100, splits=20
+)
 
 
 def test_the_mean_shape_stands_in_each_frame_as_in_the_training_frames() -> None:
@@ -13,3 +19,32 @@ def test_the_mean_shape_stands_in_each_frame_as_in_the_training_frames() -> None
     upright, turned = [100.0, 100.0, 16.0, 0.0], [100.0, 100.0, 16.0, np.pi / 2]
     placed = mean_shape(training, frames, np.array([upright, turned]))
     assert placed[:, 0] == pytest.approx(np.array([[98.0, 100.0], [100.0, 98.0]]))
+
+
+def squares(count: int, seed: int) -> tuple[Faces, Array]:
+    """Pictures of a white square, its corners the landmarks, in frames anywhere; the frames."""
+    rng = np.random.default_rng(seed)
+    frames = np.column_stack(
+        [*rng.uniform(45, 55, (2, count)), rng.uniform(40, 60, count), np.zeros(count)]
+    )
+    corners = rng.uniform(0.1, 0.5, (count, 1, 2)) + np.array([[0.0, 0.0], [0.4, 0.4]])
+    points = apply(invert(to_unit(frames)), corners)
+    crops = np.zeros((count, 100, 100, 3), dtype=np.uint8)
+    for crop, ((left, top), (right, bottom)) in zip(
+        crops, np.rint(points).astype(int), strict=True
+    ):
+        crop[top : bottom + 1, left : right + 1] = 255
+    return Faces(crops, points, to_unit(frames)), frames
+
+
+def test_regression_trees_find_what_the_mean_shape_cannot() -> None:
+    (training, training_frames), (others, frames) = squares(150, seed=0), squares(30, seed=1)
+    nobody, _ = squares(0, seed=2)
+    found, none = regression_trees(training, [others, nobody], FEW, seed=0)
+    mean = mean_shape(training.points, training_frames, frames)
+    errors = [np.linalg.norm(one - others.points, axis=2).mean() for one in (found, mean)]
+    assert errors[0] < 0.4 * errors[1]
+    assert none.shape == (0, 2, 2)
+    (again,) = regression_trees(training, [others], FEW, seed=0)
+    (different,) = regression_trees(training, [others], FEW, seed=1)
+    assert (again == found).all() and (different != found).any()

@@ -17,7 +17,7 @@ RULES = {
     **dict.fromkeys(("cnn6", "resnet50", "cnn6_7_stage1"), "workflow/rules/train.smk"),
     **dict.fromkeys(("correct", "cnn6_7_stage2"), "workflow/rules/train.smk"),
     **dict.fromkeys(
-        ("evaluate_cnn6", "evaluate_resnet50", "evaluate_cnn6_7", "summary"),
+        ("evaluate_cnn6", "evaluate_resnet50", "evaluate_cnn6_7", "baseline", "summary"),
         "workflow/rules/evaluate.smk",
     ),
     **dict.fromkeys(
@@ -44,6 +44,7 @@ VARIANTS = {
     },
     "the paper's recipe": {"recipe": "paper"},
     "one table": {"tables": [2], "figures": [1, 5]},
+    "no baseline": {"baselines": []},
 }
 
 
@@ -94,16 +95,19 @@ def test_both_engines_have_the_same_graph(graphs: dict[str, dict], variant: str)
 def test_the_graph_is_what_the_parameters_ask_for(graphs: dict[str, dict]) -> None:
     """Counted by hand, so that equal graphs can't be equally empty."""
     data, cnn6, resnet50, cnn6_7 = 4, 2, 2, 4  # stages a data set, and a run of each network
+    baselines = 2
+    runs = 8 * cnn6 + cnn6_7 + baselines
     results = 1 + 1 + 7 + 1 + 6 + 1  # a data set: speed, summary, tables, claims, figures, report
     counts = {variant: len(graph["snakemake"]) for variant, graph in graphs.items()}
     assert counts == {
-        "as committed": data + 8 * cnn6 + cnn6_7 + results,
-        "two data sets": 2 * (data + 8 * cnn6 + cnn6_7 + results),
-        "every data set": 5 * (data + 8 * cnn6 + cnn6_7 + results),
-        "two seeds": data + 2 * (8 * cnn6 + cnn6_7) + results,
-        "other grids": data + cnn6 + 2 * resnet50 + 4 * cnn6_7 + results,
-        "the paper's recipe": data + 8 * cnn6 + cnn6_7 + results,
-        "one table": data + 8 * cnn6 + cnn6_7 + 1 + 1 + 1 + 1 + 2 + 1,
+        "as committed": data + runs + results,
+        "two data sets": 2 * (data + runs + results),
+        "every data set": 5 * (data + runs + results),
+        "two seeds": data + 2 * runs + results,
+        "other grids": data + cnn6 + 2 * resnet50 + 4 * cnn6_7 + baselines + results,
+        "the paper's recipe": data + runs + results,
+        "one table": data + runs + 1 + 1 + 1 + 1 + 2 + 1,
+        "no baseline": data + runs - baselines + results,
     }
 
 
@@ -125,6 +129,7 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
         "bins": {"dataset.synthetic.bins": 7},
         "folds": {"correction.folds": 4},
         "another loss": {"loss.l1.kind": "smooth_l1"},
+        "trees": {"ert.trees": 3},
         "one run less": {"runs.cnn6.loss": ["wing"]},
     }.items():
         finished.set(**values)
@@ -138,6 +143,7 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
         "folds": ["correct@synthetic-pdb-wing-0"],
         # CNN-6 before CNN-7 may have any of the losses
         "another loss": ["cnn6_7_stage1@synthetic-pdb-wing-0"],
+        "trees": ["baseline@synthetic-ert-0", "baseline@synthetic-mean_shape-0"],
         "one run less": [
             "claims@synthetic",
             "figure@synthetic-4",
@@ -145,6 +151,8 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
             "table@synthetic-3",
         ],
         "wingloss/metrics.py": [
+            "baseline@synthetic-ert-0",
+            "baseline@synthetic-mean_shape-0",
             "cnn6@synthetic-none-l2-0",
             "cnn6@synthetic-none-wing-0",
             "cnn6_7_stage1@synthetic-pdb-wing-0",

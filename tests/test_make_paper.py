@@ -18,7 +18,7 @@ def test_the_parameters_then_ask_for_every_cell(tmp_path, monkeypatch: pytest.Mo
     before = load()
     make_paper.main()
     after, text = load(), (tmp_path / "params.yaml").read_text(encoding="utf-8")
-    asked = {run.cell for run in layout.runs(after, "synthetic")}
+    asked = {run.cell for run in layout.scored(after, "synthetic")}
     cells = {c for one in (*paper.tables().values(), *paper.claims()) for c in one.cells}
     assert cells <= asked and after.seeds == [0, 1, 2]
     assert {vars(cell)["loss"] for cell in asked} == {cell.loss for cell in cells}

@@ -64,7 +64,7 @@ def write_predictions(project: Project, run: Run, errors: np.ndarray, **about: o
 def scored(project: Project) -> Project:
     """300W with two seeds of one run; the second misses twice as far."""
     project.set(**{
-        "datasets": ["300w"], "seeds": [0, 7],
+        "datasets": ["300w"], "seeds": [0, 7], "baselines": [],
         "runs.cnn6": {"balance": ["pdb"], "loss": ["wing"]},
         "runs.cnn6_7": {"balance": [], "loss": []},
     })  # fmt: skip
@@ -176,6 +176,8 @@ def test_the_graph_goes_on_after_a_training_that_diverged(finished: Project) -> 
     assert statuses == {
         ("cnn6", "l2"): "trained",
         ("cnn6", "wing"): "diverged",
+        ("mean_shape", "none"): "trained",
+        ("ert", "none"): "trained",
     }
     diverged = table[table.status == "diverged"]
     assert diverged[["nme_box", "failure_rate", "auc"]].isna().all(axis=None)

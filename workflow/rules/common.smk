@@ -19,6 +19,7 @@ except UserError as error:
     sys.exit(f"error: {error}")
 
 RUNS = [run for dataset in PARAMS.datasets for run in layout.runs(PARAMS, dataset)]
+SCORED = [run for dataset in PARAMS.datasets for run in layout.scored(PARAMS, dataset)]
 
 # A training asks for a GPU where there is one; the profile says how many there are.
 GPUS = int(shutil.which("nvidia-smi") is not None)
@@ -27,6 +28,7 @@ GPUS = int(shutil.which("nvidia-smi") is not None)
 wildcard_constraints:
     dataset="[a-z0-9]+",
     network="|".join(layout.STAGES),
+    method="[a-z_]+",
     balance="[a-z0-9_]+",
     loss="[a-z0-9_]+",
     seed="[0-9]+",
@@ -64,14 +66,20 @@ def science(*keys):
 
 
 def all_predictions(wildcards):
-    """Those of every run of the data set."""
-    own = [run for run in RUNS if run.dataset == wildcards.dataset]
+    """Those of all that is scored on the data set."""
+    own = [run for run in SCORED if run.dataset == wildcards.dataset]
     return [run.path(layout.PREDICTIONS) for run in own]
 
 
 def of(network, pattern, stage=""):
     """A pattern of layout.py for one network and, where it has one, one stage."""
     return pattern.replace("{network}", network).replace("{stage}", str(stage))
+
+
+def of_method(pattern):
+    """A pattern of layout.py for the baselines, which balance nothing and have no loss."""
+    own = pattern.replace("{network}", "{method}")
+    return own.replace("{balance}", layout.NEITHER).replace("{loss}", layout.NEITHER)
 
 
 def training_threads(_, attempt=None):

@@ -62,6 +62,28 @@ rule evaluate_cnn6_7:
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
+rule baseline:
+    input:
+        code_files("stages.baseline"),
+        protocol_file,
+        SCORED_FACES,
+        layout.CROPS.replace("{split}", "train"),
+    output:
+        of_method(layout.PREDICTIONS),
+        of_method(layout.CED),
+    log:
+        "logs/baseline/{dataset}-{method}-{seed}.log",
+    conda:
+        "../environment.yaml"
+    resources:
+        work=15,
+    params:
+        science=science("context", "ert"),
+    shell:
+        "python -m stages.baseline --dataset {wildcards.dataset} --method {wildcards.method}"
+        " --seed {wildcards.seed}"
+
+
 rule summary:
     input:
         code_files("stages.summary"),
@@ -77,6 +99,6 @@ rule summary:
     resources:
         work=3,
     params:
-        science=science("runs", "seeds"),
+        science=science("runs", "baselines", "seeds"),
     shell:
         "python -m stages.summary --dataset {wildcards.dataset}"

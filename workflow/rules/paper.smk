@@ -37,7 +37,7 @@ rule table:
     resources:
         work=4,
     params:
-        science=science("runs", "seeds"),
+        science=science("runs", "baselines", "seeds"),
     shell:
         "python -m stages.table --dataset {wildcards.dataset} --table {wildcards.table}"
 
@@ -58,7 +58,7 @@ rule claims:
     resources:
         work=6,
     params:
-        science=science("runs", "seeds"),
+        science=science("runs", "baselines", "seeds"),
     shell:
         "python -m stages.claims --dataset {wildcards.dataset}"
 
@@ -82,7 +82,7 @@ rule figure:
     resources:
         work=5,
     params:
-        science=science("runs", "seeds"),
+        science=science("runs", "baselines", "seeds"),
     shell:
         "python -m stages.figure --dataset {wildcards.dataset} --figure {wildcards.figure}"
 
@@ -117,7 +117,7 @@ rule report_page:
     resources:
         work=4,
     params:
-        science=science("runs", "seeds", "tables", "figures"),
+        science=science("runs", "baselines", "seeds", "tables", "figures"),
     shell:
         "python -m stages.report --dataset {wildcards.dataset}"
 

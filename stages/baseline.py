@@ -1,0 +1,74 @@
+"""What the networks are compared to, on the same faces and in the same boxes."""
+
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from stages import command, files, layout, predictions, store
+from stages.errors import UserError
+from stages.faces import context_maps, frames_of, read_faces
+from stages.layout import Run
+from stages.machine import describe_commit, processor
+from stages.params import load
+from wingloss import baselines, protocol
+from wingloss.geometry import Array, apply, invert
+
+
+def run(dataset: str, method: str, seed: int) -> None:
+    """Trains METHOD on the training faces; writes its predictions and its error distribution."""
+    if method not in METHODS:
+        raise UserError(f"--method {method}: there are {', '.join(METHODS)}")
+    start = time.monotonic()
+    found = METHODS[method](dataset, seed)
+    crops = Path(layout.CROPS.format(dataset=dataset, split="train"))
+    about = {
+        "recipe": layout.NEITHER,
+        "weights": "none",
+        "precision": "float32",
+        "w": None,
+        "epsilon": None,
+        "status": "trained",
+        "train_seconds": round(time.monotonic() - start, 1),
+        "samples_seen": len(_training(dataset)),
+        "commit": describe_commit(),
+        "hardware": processor(),
+        "versions": {"Python": platform.python_version(), "dlib": version("dlib-bin")},
+        "data": {"train crops": store.file_hash(crops)},
+    }
+    predictions.write(Run(dataset, method, layout.NEITHER, layout.NEITHER, seed), found, about)
+
+
+def _training(dataset: str):
+    samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
+    return samples[samples.split == "train"]
+
+
+def _mean_shape(dataset: str, seed: int) -> dict[str, Array]:
+    """The mean training shape; ``seed`` changes nothing."""
+    training = _training(dataset)
+    points = files.points(training, protocol.load(dataset).n_landmarks)
+    return {
+        split: baselines.mean_shape(points, frames_of(training), frames_of(rows))
+        for split, rows in predictions.faces(dataset).items()
+    }
+
+
+def _regression_trees(dataset: str, seed: int) -> dict[str, Array]:
+    params, rules = load(), protocol.load(dataset)
+    scored = predictions.faces(dataset)
+    training, *others = (
+        read_faces(dataset, split, rows, frames_of(rows), params.context, rules)
+        for split, rows in {"train": _training(dataset), **scored}.items()
+    )
+    found = baselines.regression_trees(training, others, params.ert, seed)
+    return {
+        split: apply(invert(context_maps(rows, params.context)), points)
+        for (split, rows), points in zip(scored.items(), found, strict=True)
+    }
+
+
+METHODS = {"mean_shape": _mean_shape, "ert": _regression_trees}
+
+if __name__ == "__main__":
+    command.main(run)

@@ -1,0 +1,67 @@
+"""What evaluation writes of a run: one predictions file, and the cumulative error distribution."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stages import files, layout
+from stages.command import log
+from stages.faces import face_boxes
+from stages.layout import Run
+from wingloss import metrics, protocol
+from wingloss.geometry import Array
+
+SPLITS = ("val", "test")
+CED_UP_TO = 0.2  # the curve ends below 1 where errors lie beyond
+
+
+def faces(dataset: str) -> dict[str, pd.DataFrame]:
+    """The rows of the table of samples that are scored, by split."""
+    samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
+    return {split: samples[samples.split == split] for split in SPLITS}
+
+
+def write(run: Run, found: dict[str, Array], about: dict[str, Any]) -> None:
+    """Writes a run's predictions ``(N, L, 2)`` of each split, in image pixels, and its CED.
+
+    ``about`` is what the summary says of the run besides its errors.
+    """
+    rules = protocol.load(run.dataset)
+    samples = pd.concat(faces(run.dataset).values())
+    predicted = np.concatenate([found[split] for split in SPLITS])
+    points = files.points(samples, rules.n_landmarks)
+    lengths = metrics.normalisers(points, face_boxes(samples), rules)
+    stamp = files.read_json(Path(layout.STAMP.format(dataset=run.dataset)))
+    about = {**vars(run), "data_stamp": stamp["data_stamp"], **about}
+    with files.whole_file(run.path(layout.PREDICTIONS)) as partial, partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            run=json.dumps(about),
+            face=samples.face.to_numpy(str),
+            split=samples.split.to_numpy(str),
+            subsets=samples.subsets.to_numpy(str),
+            predicted=predicted.astype(np.float32),
+            true=points.astype(np.float32),
+            **{f"normaliser_{name}": length for name, length in lengths.items()},  # type: ignore[arg-type]
+        )
+    errors = metrics.nme(predicted, points, lengths[rules.headline])
+    _write_ced(run, samples, errors, about["status"])
+
+
+def _write_ced(run: Run, samples: pd.DataFrame, errors: Array, status: str) -> None:
+    """The CED of the test faces, or of the validation faces where there are no test faces.
+
+    A training that diverged has no shares: its last weights may be finite, but mean nothing.
+    """
+    split = "test" if (samples.split == "test").any() else "val"
+    chosen = np.nan_to_num(errors[samples.split == split], nan=np.inf)
+    thresholds = np.linspace(0, CED_UP_TO, 101)
+    diverged = status == "diverged"
+    share = np.full(len(thresholds), np.nan) if diverged else metrics.ced(chosen, thresholds)
+    curve = pd.DataFrame({"error_percent": 100 * thresholds, "share": share, "status": status})
+    files.write_table(run.path(layout.CED), curve)
+    mean = "diverged" if diverged else f"mean error {100 * chosen.mean():.2f} %"
+    log.info("%s: %d %s faces, %s", run, len(chosen), split, mean)
