@@ -100,6 +100,21 @@ def test_cells_that_did_not_run_say_how_to(table1: Project, call: Callable) -> N
     assert "nothing has been run yet" in text  # of cnn6_7
 
 
+def test_a_baseline_stands_in_its_row(table1: Project, call: Callable) -> None:
+    assert call(table1, table, dataset="synthetic", table=4)[0] == 0
+    text = table1.read("results/synthetic/tables/table4.md").decode()
+    assert "Not run: ert. Add it to `baselines` in params.yaml." in text
+    table1.set(baselines=["ert"])
+    for seed in (0, 1, 2):
+        run = Run("synthetic", "ert", layout.NEITHER, layout.NEITHER, seed)
+        write_predictions(table1, run, 5.0 + seed, recipe=layout.NEITHER)
+    status, said = call(table1, table, dataset="synthetic", table=4)
+    assert status == 0, said  # although it has no recipe
+    full = read(table1, "table4").loc["ERT", "Full"]
+    assert (full.here, full.status) == (pytest.approx(6, abs=1e-4), "run")
+    assert full.difference == pytest.approx(-0.4, abs=1e-4)
+
+
 def test_subsets_that_the_data_lack_and_other_networks(table1: Project, call: Callable) -> None:
     table1.set(**{"runs.cnn6_7": {"balance": ["pdb"], "loss": ["wing"]}, "seeds": [0]})
     write_predictions(table1, Run("synthetic", "cnn6_7", "pdb", "wing", 0), 2.5)
