@@ -144,6 +144,22 @@ def pose_bins(bins: Bins) -> Figure:
     return figure
 
 
+def learning_curves(curves: Mapping[str, tuple[Array, Array]], normaliser: str) -> Figure:
+    """Validation errors over samples seen, a curve a training.
+
+    ``curves`` are samples ``(P,)`` and mean errors ``(P,)`` in percent of ``normaliser``.
+    """
+    figure, axes = _figure("samples seen", f"validation NME (% of {normaliser})")
+    for i, (name, (samples, errors)) in enumerate(curves.items()):
+        colour, dashes = LINES[i % len(LINES)]
+        axes.plot(samples, errors, dashes, color=colour, label=f"{name} ({errors[-1]:.2f} %)")
+        axes.plot(samples[-1], errors[-1], "o", color=colour)
+    lowest = min(float(errors.min()) for _, errors in curves.values())
+    axes.set(xlim=(0, None), ylim=(np.floor(lowest), 3 * lowest))  # all begin far above
+    axes.legend(title="training (at its end)", fontsize=8)
+    return figure
+
+
 def nothing(reason: str) -> Figure:
     """In place of a figure whose runs are missing."""
     figure = Figure(figsize=(6, 1.2))
