@@ -1,7 +1,7 @@
 """Validation errors over samples seen of several trainings, drawn into one figure.
 
-``python -m benchmarks.curves NORMALISER OUT.svg NAME=CURVE.CSV...``, each a training's ``curve.csv``
-under ``results/<dataset>/models/``.
+``python -m benchmarks.curves NORMALISER OUT.svg NAME=CURVE.CSV...``, each a training's
+``curve.csv`` under ``results/<dataset>/models/``.
 """
 
 import sys

@@ -5,6 +5,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import pandas as pd
+
 from stages import command, files, layout, predictions, store
 from stages.errors import UserError
 from stages.faces import context_maps, frames_of, read_faces
@@ -39,7 +41,7 @@ def run(dataset: str, method: str, seed: int) -> None:
     predictions.write(Run(dataset, method, layout.NEITHER, layout.NEITHER, seed), found, about)
 
 
-def _training(dataset: str):
+def _training(dataset: str) -> pd.DataFrame:
     samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
     return samples[samples.split == "train"]
 

@@ -26,6 +26,7 @@ ENGINES = {"snakemake": ("snakemake", "--cores", "2"), "dvc": ("dvc", "repro", "
 def test_a_data_set_from_raw_tree_to_summary(project: Project, engine: str, dataset: str) -> None:
     project.set(
         datasets=[dataset],
+        baselines=[],  # tests/test_own_data.py has them
         **{
             "runs.cnn6": {"balance": ["pdb"], "loss": ["wing"]},
             "runs.cnn6_7": {"balance": [], "loss": []},
