@@ -42,9 +42,23 @@ def test_every_convolution_is_rectified_and_pooled(named: tuple[str, nn.Sequenti
     name, network = named
     kinds = [type(layer) for layer in network]
     sets = {"cnn6": 5, "cnn7": 6}[name]
-    assert kinds[: 3 * sets] == [nn.Conv2d, nn.ReLU, nn.MaxPool2d] * sets
+    assert kinds[: 3 * sets] == [nn.Conv2d, nn.MaxPool2d, nn.ReLU] * sets
     assert kinds[3 * sets :] == [nn.Flatten, nn.Linear, nn.ReLU, nn.Linear]
     assert network[3 * sets + 1].in_features == 2 * 2 * 512
+
+
+def test_pooled_and_rectified_is_rectified_and_pooled():
+    """The paper's order (Fig. 2), with gradients, and with ties among whole numbers."""
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randint(-3, 4, (2, 5, 8, 8), generator=generator).float()
+    weights = torch.rand(2, 5, 4, 4, generator=generator)
+    found = []
+    for order in ([nn.ReLU(), nn.MaxPool2d(2)], [nn.MaxPool2d(2), nn.ReLU()]):
+        inputs = maps.clone().requires_grad_()
+        outputs = nn.Sequential(*order)(inputs)
+        (outputs * weights).sum().backward()
+        found.append((outputs.detach(), inputs.grad))
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
 def test_weights_are_he_normal_and_biases_zero(named: tuple[str, nn.Sequential]):

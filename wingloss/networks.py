@@ -46,7 +46,9 @@ class Plain:
         layers: list[nn.Module] = []
         channels, size = 3, self.input_size
         for width in self.widths:
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+            # The largest of four before the ReLU in place of after: the same, bit for bit, with
+            # a quarter of the ReLU's work.
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()]
             channels, size = width, size // 2
         layers += [
             nn.Flatten(),
