@@ -19,14 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from torch import nn
 
+from benchmarks import trials
 from stages import balance, command, layout, pose, prepare
 from stages.job import Job
 from stages.params import load
-from wingloss import metrics, networks, protocol, training
-from wingloss.augmentation import Faces
-from wingloss.geometry import Array, flip
 
 DATASET = "300w"
 SAMPLES = 100_000
@@ -77,13 +74,13 @@ def measure(variant: Variant) -> tuple[int | str, ...]:
         validating, lengths = job.faces("val")
         order = np.random.default_rng(0).permutation(len(everything))
         chosen = order[: round(variant.share * len(everything))]
-        faces = part(everything, chosen)
-        network = train(job, faces, repeats[chosen])
+        faces = trials.part(everything, chosen)
+        network = trials.train(job, faces, repeats[chosen], SAMPLES)
         few = chosen[: len(validating)]
         errors = (
-            nme(network, job, validating, lengths, mirrored=False),
-            nme(network, job, validating, lengths, mirrored=True),
-            nme(network, job, part(everything, few), everyones_lengths[few], mirrored=False),
+            trials.nme(network, job, validating, lengths),
+            trials.nme(network, job, validating, lengths, mirrored=True),
+            trials.nme(network, job, trials.part(everything, few), everyones_lengths[few]),
         )
         return len(faces), *(f"{error:.2f}" for error in errors)
 
@@ -103,49 +100,6 @@ def prepared(variant: Variant) -> Iterator[None]:
             for stage in (prepare, pose, balance):
                 stage.run(DATASET)
             yield
-
-
-def part(faces: Faces, chosen: np.ndarray) -> Faces:
-    """Some of the faces."""
-    return Faces(*(values[chosen] for values in vars(faces).values()))
-
-
-def train(job: Job, faces: Faces, repeats: np.ndarray) -> nn.Sequential:
-    """A network that has seen ``SAMPLES`` samples."""
-    rules = protocol.load(job.dataset)
-    network = networks.build(job.network, rules.n_landmarks, job.objective.seed)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    for _ in training.train(
-        training.start(network, job.network, faces, repeats, job.recipe),
-        job.network,
-        faces,
-        repeats,
-        lambda _: 0.0,
-        job.objective,
-        job.recipe,
-        SAMPLES // job.recipe.batch,
-        rules.flip_permutation,
-        torch.device("cpu"),
-    ):
-        pass
-    return network
-
-
-def nme(network: nn.Sequential, job: Job, faces: Faces, lengths: Array, mirrored: bool) -> float:
-    """The mean error in percent; ``lengths`` ``(N,)`` normalise, in pixels of the crops."""
-    rules = protocol.load(job.dataset)
-
-    def predict(crops: np.ndarray) -> Array:
-        seen = dataclasses.replace(faces, crops=crops)
-        device = torch.device("cpu")
-        return training.predict(network, job.network, seen, job.recipe.precision, device)
-
-    found = predict(faces.crops)
-    if mirrored:
-        size = faces.crops.shape[1]
-        there = predict(np.ascontiguousarray(faces.crops[:, :, ::-1]))
-        found = (found + flip(there, rules.flip_permutation, size)) / 2
-    return 100 * float(metrics.nme(found, faces.points, lengths).mean())
 
 
 if __name__ == "__main__":

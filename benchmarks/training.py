@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-from stages.machine import processor
+from stages.machine import keep_freed_memory, processor
 from stages.params import load
 from wingloss import training
 from wingloss.augmentation import Faces, draw, perturb, shrink
@@ -116,6 +116,7 @@ def measure(ways: list[Way]) -> list[dict[str, Measured]]:
 
 def here_steps(setting: Setting) -> Steps:
     """The steps of this project's training."""
+    keep_freed_memory()
     faces = shrink(_faces(), ARCHITECTURES[setting.network].input_size)
     repeats = np.ones(FACES, np.int64)
     device = torch.device("cpu")

@@ -8,7 +8,7 @@ from stages import command, layout, store
 from stages.command import log
 from stages.errors import UserError
 from stages.job import Job
-from stages.machine import describe_commit
+from stages.machine import describe_commit, keep_freed_memory
 from stages.params import load
 from stages.train import attend, finish, resume, together_inputs
 from wingloss import protocol, training
@@ -48,6 +48,7 @@ def run(dataset: str) -> None:
 
 def _train(jobs: list[Job], entries: list[store.Entry]) -> None:
     """Trains all jobs at once. Their checkpoint is one, in an entry that the store has for them."""
+    keep_freed_memory()
     commit = describe_commit()
     one = jobs[0]  # the faces, the network and the recipe are the same for all
     rules = protocol.load(one.dataset)

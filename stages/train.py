@@ -21,7 +21,7 @@ from stages.command import log
 from stages.errors import UserError
 from stages.job import Job
 from stages.layout import Run
-from stages.machine import describe_commit, processor
+from stages.machine import describe_commit, keep_freed_memory, processor
 from stages.params import load
 from stages.progress import Progress
 from wingloss import model, protocol, training
@@ -79,6 +79,7 @@ def together_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
 
 def _train(job: Job, inputs: dict[str, Any], entry: store.Entry) -> None:
     """Trains from the newest checkpoint, or from the start, to the finished entry."""
+    keep_freed_memory()
     commit = describe_commit()
     rules = protocol.load(job.dataset)
     fitting, _ = job.faces("train")

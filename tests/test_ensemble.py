@@ -74,7 +74,7 @@ def by_itself(faces: Faces, member: Member, shared: Common) -> tuple[training.St
     recipe = shared.recipe
     network = build("cnn6", LANDMARKS, member.seed)
     state = training.start(network, "cnn6", faces, member.repeats, recipe)
-    samples = Samples(member.repeats, shared.augmentation, member.seed)
+    samples = Samples(member.repeats, shared.augmentation, member.seed, RECIPE.strength, budget=60)
     losses = []
     for step in range(shared.steps):
         place = (step * recipe.batch, recipe.batch)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from wingloss import training
 from wingloss.augmentation import Augmentation, Faces
 from wingloss.networks import build
-from wingloss.recipe import Recipe, WingShape
+from wingloss.recipe import Recipe, Strength, WingShape
 from wingloss.training import Objective, Samples, State, learning_rate, start, train
 
 CPU = torch.device("cpu")
@@ -33,6 +33,7 @@ RECIPE = Recipe(
     first_guess="zero",
     precision="float32",
     samples={"tiny": 60},
+    strength=Strength(1, 1),
 )
 SGD = replace(RECIPE, optimiser="sgd", learning_rate=3e-5, weight_decay=5e-4)
 OBJECTIVE = Objective(
@@ -133,8 +134,14 @@ def test_the_budget_is_in_samples(samples: int, steps: int):
 # the data order
 
 
+def samples_of(
+    repeats: np.ndarray, seed: int = 0, strength: Strength = RECIPE.strength, budget: int = 60
+) -> Samples:
+    return Samples(repeats, OBJECTIVE.augmentation, seed, strength, budget)
+
+
 def order(repeats: np.ndarray, seed: int, first: int, count: int) -> np.ndarray:
-    return Samples(repeats, OBJECTIVE.augmentation, seed).order(first, count)
+    return samples_of(repeats, seed).order(first, count)
 
 
 repetitions = st.lists(st.integers(0, 4), min_size=1, max_size=12).filter(any).map(np.array)
@@ -175,9 +182,9 @@ def test_seeds_and_epochs_have_orders_of_their_own():
 
 @given(seed=seeds, first=st.integers(0, 5 * training.DRAWS), cut=st.integers(0, 9))
 def test_a_samples_perturbation_depends_on_its_place_alone(seed: int, first: int, cut: int):
-    samples = Samples(REPEATS, OBJECTIVE.augmentation, seed)
+    samples = samples_of(REPEATS, seed)
     whole = samples.draws(first, 9)
-    again = Samples(REPEATS, OBJECTIVE.augmentation, seed)
+    again = samples_of(REPEATS, seed)
     parts = [again.draws(first + cut, 9 - cut), again.draws(first, cut)]  # out of order
     for name, values in vars(whole).items():
         assert len(values) == 9
@@ -185,8 +192,29 @@ def test_a_samples_perturbation_depends_on_its_place_alone(seed: int, first: int
         assert np.array_equal(values[:cut], getattr(parts[1], name))
 
 
+@given(first=st.integers(0, 60), count=st.integers(0, 40))
+def test_the_perturbations_weaken_from_the_first_sample_to_the_last(first: int, count: int):
+    """The same chances, with linearly less of each; flips stay."""
+    usual = samples_of(REPEATS).draws(first, count)
+    found = samples_of(REPEATS, strength=Strength(1, 0.25), budget=101).draws(first, count)
+    strength = 1 - 0.75 * np.arange(first, first + count) / 100
+    np.testing.assert_allclose(found.angle, strength * usual.angle)
+    still = np.array([[0.0, 0.0], [1.0, 1.0]])
+    np.testing.assert_allclose(
+        found.corners - still, strength[:, None, None] * (usual.corners - still), atol=1e-12
+    )
+    assert np.array_equal(found.flipped, usual.flipped)
+    assert not (found.blurred & ~usual.blurred).any()
+
+
+def test_without_strength_faces_are_only_flipped():
+    drawn = samples_of(REPEATS, strength=Strength(0, 0)).draws(0, 100)
+    assert not drawn.angle.any() and not drawn.blurred.any()
+    assert drawn.flipped.any() and not drawn.flipped.all()
+
+
 def test_samples_seeds_and_epochs_have_perturbations_of_their_own():
-    samples = [Samples(REPEATS, OBJECTIVE.augmentation, seed) for seed in range(3)]
+    samples = [samples_of(REPEATS, seed) for seed in range(3)]
     angles = np.concatenate([s.draws(place, 9).angle for s in samples for place in (0, 9, 5000)])
     assert len(np.unique(angles)) == len(angles)
 
@@ -232,7 +260,7 @@ def test_a_face_that_is_never_repeated_has_no_part(faces: Faces):
         state = start(network, "cnn6", replace(faces, points=points), own, RECIPE)
         ends.append(state.network[-1].bias.detach())
     assert torch.equal(*ends)
-    samples = Samples(own, OBJECTIVE.augmentation, seed=0)
+    samples = samples_of(own)
     assert set(samples.order(0, 50)) == {0, 1, 3, 4}
 
 

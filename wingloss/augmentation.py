@@ -54,14 +54,25 @@ class Draw:
     blurred: NDArray[np.bool_]  # (N,)
 
 
-def draw(augmentation: Augmentation, count: int, rng: np.random.Generator) -> Draw:
-    """``count`` draws of Section 7.1's augmentation."""
-    shift = augmentation.box_shift
+def draw(
+    augmentation: Augmentation,
+    count: int,
+    rng: np.random.Generator,
+    strength: Array | float = 1.0,
+) -> Draw:
+    """``count`` draws of Section 7.1's augmentation.
+
+    ``strength`` ``(count,)`` is by how much of what ``augmentation`` says each face is turned, its
+    box's corners are moved, and of the probability that it is blurred. Flips stay as probable.
+    """
+    strength = np.broadcast_to(strength, count)
+    turn, shift = augmentation.rotation, augmentation.box_shift
+    still = np.array([[0.0, 0.0], [1.0, 1.0]])
     return Draw(
-        angle=np.deg2rad(rng.uniform(-augmentation.rotation, augmentation.rotation, count)),
-        corners=np.array([[0.0, 0.0], [1.0, 1.0]]) + rng.uniform(-shift, shift, (count, 2, 2)),
+        angle=np.deg2rad(strength * rng.uniform(-turn, turn, count)),
+        corners=still + strength[:, None, None] * rng.uniform(-shift, shift, (count, 2, 2)),
         flipped=rng.random(count) < augmentation.flip,
-        blurred=rng.random(count) < augmentation.blur,
+        blurred=rng.random(count) < strength * augmentation.blur,
     )
 
 

@@ -142,13 +142,16 @@ def train(
     being looked at; the training ends when all have.
     """
     every = max(1, common.steps // CURVE_POINTS)
-    samples = [Samples(m.repeats, common.augmentation, m.seed) for m in members]
+    recipe, budget = common.recipe, common.steps * common.recipe.batch
+    samples = [
+        Samples(m.repeats, common.augmentation, m.seed, recipe.strength, budget) for m in members
+    ]
     stepper = _Stepper(ensemble, members, common, training, flip_permutation, on)
     while ensemble.step < common.steps and None in ensemble.diverged:
         first = ensemble.step
         count = min(BLOCK[on.type], every - first % every, common.steps - first)
         rates = [
-            learning_rate(common.recipe, common.loss, step, common.steps)
+            learning_rate(recipe, common.loss, step, common.steps)
             for step in range(first, first + count)
         ]
         losses = stepper.take(samples, first, rates)
@@ -159,7 +162,7 @@ def train(
         at_point = ensemble.step % every == 0 or ensemble.step == common.steps
         for index, own in enumerate(ensemble.losses):
             if own and (at_point or ensemble.diverged[index] is not None):
-                _add_point(ensemble, index, rates, validate, common.recipe.batch)
+                _add_point(ensemble, index, rates, validate, recipe.batch)
         yield ensemble
 
 

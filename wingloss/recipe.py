@@ -20,6 +20,14 @@ class WingShape:
 
 
 @dataclass(frozen=True)
+class Strength:
+    """How much of the augmentation there is at the first sample and at the last, linear between."""
+
+    first: float = field(metadata={"minimum": 0, "maximum": 1})
+    last: float = field(metadata={"minimum": 0, "maximum": 1})
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How a network is trained; the losses, the networks and the data are not its business."""
 
@@ -37,5 +45,6 @@ class Recipe:
     # bfloat16 where the machine multiplies in it, or float32 everywhere
     precision: Precision
     samples: dict[str, int]  # the budget: augmented faces seen, by data set
+    strength: Strength  # of the augmentation: all but flips
     # what ResNet-50 begins with, but for its last layer: none, or published ones
     weights: Weights = "none"

@@ -20,7 +20,7 @@ from wingloss.geometry import Array, apply, compose, invert, unit_to_pixels
 from wingloss.losses import landmark_loss
 from wingloss.metrics import nme
 from wingloss.networks import ARCHITECTURES, to_points, to_shape_vectors
-from wingloss.recipe import LossKind, Precision, Recipe, WingShape
+from wingloss.recipe import LossKind, Precision, Recipe, Strength, WingShape
 
 EVALUATION_BATCH = 64
 CURVE_POINTS = 20  # how often a training looks at its validation faces
@@ -173,11 +173,23 @@ class Samples:
     epoch's shuffle and the last draws are kept, as a batch needs a few of each.
     """
 
-    def __init__(self, repeats: NDArray[np.int64], augmentation: Augmentation, seed: int) -> None:
-        """``repeats`` ``(N,)`` says how often each face stands in the balanced training set."""
+    def __init__(
+        self,
+        repeats: NDArray[np.int64],
+        augmentation: Augmentation,
+        seed: int,
+        strength: Strength,
+        budget: int,
+    ) -> None:
+        """``repeats`` ``(N,)`` says how often each face stands in the balanced training set.
+
+        ``strength`` is that of the augmentation at the first and the last of ``budget`` samples.
+        """
         self.balanced = np.repeat(np.arange(len(repeats)), repeats)
         self.augmentation = augmentation
         self.seed = seed
+        self.strength = strength
+        self.budget = budget
         self._shuffled = lru_cache(maxsize=1)(self._shuffle)
         self._drawn = lru_cache(maxsize=1)(self._draw)
 
@@ -203,7 +215,11 @@ class Samples:
         return np.random.default_rng([self.seed, 0, epoch]).permutation(self.balanced)
 
     def _draw(self, block: int) -> Draw:
-        return draw(self.augmentation, DRAWS, np.random.default_rng([self.seed, 1, block]))
+        places = np.arange(block * DRAWS, (block + 1) * DRAWS)
+        ends = [0, max(1, self.budget - 1)]
+        strength = np.interp(places, ends, [self.strength.first, self.strength.last])
+        rng = np.random.default_rng([self.seed, 1, block])
+        return draw(self.augmentation, DRAWS, rng, strength)
 
 
 def _pieces(first: int, count: int, size: int) -> list[tuple[int, slice]]:
@@ -235,7 +251,9 @@ def train(
     not an error.
     """
     size = ARCHITECTURES[name].input_size
-    samples = Samples(repeats, objective.augmentation, objective.seed)
+    samples = Samples(
+        repeats, objective.augmentation, objective.seed, recipe.strength, steps * recipe.batch
+    )
     every = max(1, steps // CURVE_POINTS)
     while state.step < steps and not state.diverged:
         step = state.step

@@ -1,0 +1,70 @@
+"""What changes of the recipe are worth on 300W's validation part, with as many samples each.
+
+``python -m benchmarks.recipes SEED CANDIDATE...`` needs 300W prepared (``datasets: [300w]``,
+``snakemake data/balance/300w/pdb.csv``). A row for each candidate: CNN-6 + PDB (Wing) with the
+recipe `fast`, changed; its NME by the pupils' distance in percent on the validation faces, there
+again with the mean of each picture's and its mirror image's landmarks, and on as many training
+faces. Without candidates, all of them.
+"""
+
+import csv
+import dataclasses
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import trials
+from stages import command, layout
+from stages.job import Job
+from stages.params import load
+from wingloss.recipe import Strength
+
+DATASET = "300w"
+SAMPLES = 120_000  # an eighth of the paper's
+HEADER = (
+    "candidate", "seed", "nme_val", "nme_val_mirrored", "nme_training_faces", "seconds",
+)  # fmt: skip
+QUICKER, CALMER = {"learning_rate": 3e-3}, {"strength": Strength(1, 0)}
+BEFORE = {"learning_rate": 1.5e-3, "strength": Strength(1, 1)}
+CANDIDATES: dict[str, dict[str, Any]] = {
+    "before": BEFORE,
+    "learning rate 3e-3": BEFORE | QUICKER,
+    "augmentation weakens to nothing": BEFORE | CALMER,
+    "both": BEFORE | QUICKER | CALMER,
+}
+
+
+def main() -> None:
+    """Prints the rows of the seed and the candidates on the command line."""
+    torch.set_num_threads(command.threads())
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(HEADER)
+    seed, *names = sys.argv[1:]
+    for name in names or CANDIDATES:
+        rows.writerow((name, seed, *measure(CANDIDATES[name], int(seed))))
+        sys.stdout.flush()
+
+
+def measure(changes: dict[str, Any], seed: int) -> tuple[str, ...]:
+    """The errors of `fast` with ``changes``, and how long the training took."""
+    job = Job.of(load(), layout.Run(DATASET, "cnn6", "pdb", "wing", seed), stage=1)
+    job = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, **changes))
+    faces, everyones_lengths = job.faces("train")
+    validating, lengths = job.faces("val")
+    began = time.monotonic()
+    network = trials.train(job, faces, job.repetitions(), SAMPLES)
+    seconds = time.monotonic() - began
+    few = np.random.default_rng(0).permutation(len(faces))[: len(validating)]
+    errors = (
+        trials.nme(network, job, validating, lengths),
+        trials.nme(network, job, validating, lengths, mirrored=True),
+        trials.nme(network, job, trials.part(faces, few), everyones_lengths[few]),
+    )
+    return *(f"{error:.3f}" for error in errors), f"{seconds:.0f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What benchmarks on real faces share: CNN-6 trained beside the pipeline, and its errors."""
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch import nn
+
+from stages.job import Job
+from stages.machine import keep_freed_memory
+from wingloss import metrics, protocol, training
+from wingloss.augmentation import Faces
+from wingloss.geometry import Array, flip
+
+CPU = torch.device("cpu")
+
+
+def part(faces: Faces, chosen: np.ndarray) -> Faces:
+    """Some of the faces."""
+    return Faces(*(values[chosen] for values in vars(faces).values()))
+
+
+def train(job: Job, faces: Faces, repeats: np.ndarray, samples: int) -> nn.Sequential:
+    """The job's network, once it has seen ``samples`` samples of these faces."""
+    keep_freed_memory()
+    rules = protocol.load(job.dataset)
+    network = job.untrained(rules.n_landmarks)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for _ in training.train(
+        training.start(network, job.network, faces, repeats, job.recipe),
+        job.network,
+        faces,
+        repeats,
+        lambda _: 0.0,
+        job.objective,
+        job.recipe,
+        samples // job.recipe.batch,
+        rules.flip_permutation,
+        CPU,
+    ):
+        pass
+    return network
+
+
+def nme(
+    network: nn.Sequential, job: Job, faces: Faces, lengths: Array, mirrored: bool = False
+) -> float:
+    """The mean error in percent; ``lengths`` ``(N,)`` normalise, in pixels of the crops.
+
+    With ``mirrored`` that of the mean of each picture's and its mirror image's landmarks.
+    """
+    rules = protocol.load(job.dataset)
+
+    def predict(crops: np.ndarray) -> Array:
+        seen = dataclasses.replace(faces, crops=crops)
+        return training.predict(network, job.network, seen, job.recipe.precision, CPU)
+
+    found = predict(faces.crops)
+    if mirrored:
+        size = faces.crops.shape[1]
+        there = predict(np.ascontiguousarray(faces.crops[:, :, ::-1]))
+        found = (found + flip(there, rules.flip_permutation, size)) / 2
+    return 100 * float(metrics.nme(found, faces.points, lengths).mean())
