@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
@@ -26,6 +27,7 @@ from stages.params import load
 from stages.progress import Progress
 from wingloss import model, protocol, training
 
+LOCK = Path("requirements.lock")  # the versions of all packages
 CHECKPOINT_SECONDS = 20.0
 PATIENCE = 2.0  # seconds that a training has to its next checkpoint once it is told to stop
 
@@ -202,6 +204,7 @@ def _manifest(job: Job, state: training.State) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "hardware": torch.cuda.get_device_name() if cuda else processor(),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "lock": store.file_hash(LOCK),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }

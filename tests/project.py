@@ -27,6 +27,7 @@ SOURCES = (
     "params.yaml",
     "paper",
     "profiles",
+    "requirements.lock",
     "stages",
     "wingloss",
     "workflow",

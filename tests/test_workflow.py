@@ -1,5 +1,6 @@
 """What runs beside the engines, and what they do when a parameter changes and changes back."""
 
+import hashlib
 import json
 import shutil
 import signal
@@ -50,9 +51,11 @@ def test_the_papers_recipe_runs_through_both_stages(finished: Project) -> None:
     finished.set(recipe="paper", **budgets, **{"runs.cnn6": {"balance": [], "loss": []}})
     finished.snakemake("results/synthetic/summary.csv")
     stages = finished.root / "results/synthetic/models/cnn6_7/pdb/wing/seed0"
+    lock = hashlib.sha256(finished.read("requirements.lock")).hexdigest()
     for stage, rate in ((1, 3e-5), (2, 1e-5)):
         manifest = json.loads((stages / f"stage{stage}/manifest.json").read_text())
         assert manifest["status"] == "trained" and manifest["recipe"] == "paper"
+        assert manifest["lock"] == lock
         assert manifest["steps"] == 5 and manifest["precision"] == "float32"
         assert manifest["inputs"]["recipe"]["learning_rate"] == rate
     assert ",paper," in finished.read("results/synthetic/summary.csv").decode()

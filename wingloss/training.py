@@ -5,6 +5,7 @@ that was broken off goes on as if nothing had happened: a checkpoint needs no ra
 """
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -378,9 +379,21 @@ def forward(network: nn.Sequential, inputs: Tensor, precision: Precision) -> Ten
 
 
 def device() -> torch.device:
-    """The device to run on. Float32 means float32 on it: TF32, a GPU's default, is switched off."""
+    """The device to run on, where the same work gives the same bits.
+
+    On a GPU that takes settings of the whole process: libraries must not choose their kernels by
+    speed, nor add in the order in which threads happen to end. And float32 means float32: TF32, a
+    GPU's default, is switched off.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     torch.backends.cudnn.allow_tf32 = False
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # A warning, no error, where a kernel might add in any order: of these networks' only pooling's,
+    # whose windows don't overlap, so that nothing is added.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    return torch.device("cuda")
 
 
 def available_precision(wanted: Precision, device: torch.device) -> Precision:
