@@ -32,7 +32,7 @@ BEFORE = {"learning_rate": 1.5e-3, "strength": Strength(1, 1)}
 CANDIDATES: dict[str, dict[str, Any]] = {
     "before": BEFORE,
     "learning rate 3e-3": BEFORE | QUICKER,
-    "augmentation weakens to nothing": BEFORE | CALMER,
+    "rotation and blur fade": BEFORE | CALMER,
     "both": BEFORE | QUICKER | CALMER,
 }
 

@@ -62,15 +62,15 @@ def draw(
 ) -> Draw:
     """``count`` draws of Section 7.1's augmentation.
 
-    ``strength`` ``(count,)`` is by how much of what ``augmentation`` says each face is turned, its
-    box's corners are moved, and of the probability that it is blurred. Flips stay as probable.
+    ``strength`` ``(count,)`` is how much of what ``augmentation`` says there is of each face's
+    rotation and of its probability of blur. Boxes err, and faces are flipped, as much as ever.
     """
     strength = np.broadcast_to(strength, count)
     turn, shift = augmentation.rotation, augmentation.box_shift
     still = np.array([[0.0, 0.0], [1.0, 1.0]])
     return Draw(
         angle=np.deg2rad(strength * rng.uniform(-turn, turn, count)),
-        corners=still + strength[:, None, None] * rng.uniform(-shift, shift, (count, 2, 2)),
+        corners=still + rng.uniform(-shift, shift, (count, 2, 2)),
         flipped=rng.random(count) < augmentation.flip,
         blurred=rng.random(count) < strength * augmentation.blur,
     )

@@ -21,7 +21,10 @@ class WingShape:
 
 @dataclass(frozen=True)
 class Strength:
-    """How much of the augmentation there is at the first sample and at the last, linear between."""
+    """How much of the rotation and the blur there is at the first sample and the last.
+
+    Linear between them. What remains at the end is what new faces have too: boxes that err.
+    """
 
     first: float = field(metadata={"minimum": 0, "maximum": 1})
     last: float = field(metadata={"minimum": 0, "maximum": 1})
@@ -45,6 +48,6 @@ class Recipe:
     # bfloat16 where the machine multiplies in it, or float32 everywhere
     precision: Precision
     samples: dict[str, int]  # the budget: augmented faces seen, by data set
-    strength: Strength  # of the augmentation: all but flips
+    strength: Strength  # of the augmentation's rotation and blur
     # what ResNet-50 begins with, but for its last layer: none, or published ones
     weights: Weights = "none"

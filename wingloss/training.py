@@ -184,7 +184,7 @@ class Samples:
     ) -> None:
         """``repeats`` ``(N,)`` says how often each face stands in the balanced training set.
 
-        ``strength`` is that of the augmentation at the first and the last of ``budget`` samples.
+        ``strength`` is that of rotation and blur at the first and the last of ``budget`` samples.
         """
         self.balanced = np.repeat(np.arange(len(repeats)), repeats)
         self.augmentation = augmentation
