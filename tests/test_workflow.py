@@ -82,17 +82,37 @@ def test_unlock_clears_only_stale_locks(project: Project) -> None:
     lock = project.root / ".snakemake/locks/0.input.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
+    project.replace("workflow/unlock.py", "PATIENCE = 30", "PATIENCE = 1")
     stage = project.start("stages.train")
     stage.send_signal(signal.SIGSTOP)
+    runs = f"process {stage.pid} still runs here: "
     try:
         for command in ("workflow.unlock", "workflow.sync"):
-            said = project.run(command, status=1)
-            assert said.startswith(f"error: process {stage.pid} still runs here: ")
-            assert said.count("\n") == 1
+            said = project.run(command, status=1).splitlines()
+            assert len(said) == 2
+            assert said[0].startswith(runs) and said[0].endswith("waiting up to 1 s for its end")
+            assert said[1].startswith(f"error: {runs}")
+        assert lock.exists()
+        project.replace("workflow/unlock.py", "PATIENCE = 1", "PATIENCE = 200")
+        waiting = project.start("workflow.unlock")
+        assert waiting.stdout.readline().startswith(runs)
         assert lock.exists()
     finally:
         stage.kill()
         stage.communicate()
-    assert "cleared the stale lock .snakemake/locks/0.input.lock" in project.run("workflow.unlock")
+    said, _ = waiting.communicate(timeout=100)
+    assert said == "cleared the stale lock .snakemake/locks/0.input.lock\n"
     assert not lock.exists()
     assert project.run("workflow.unlock") == ""
+
+
+def test_unlock_does_not_wait_for_an_engine(project: Project) -> None:
+    engine = project.start("dvc", "status")
+    engine.send_signal(signal.SIGSTOP)
+    try:
+        said = project.run("workflow.unlock", status=1)
+    finally:
+        engine.kill()
+        engine.communicate()
+    assert said.startswith(f"error: process {engine.pid} still runs here: ")
+    assert said.count("\n") == 1

@@ -1,4 +1,5 @@
 # The checked parameters, and what every rule's inputs and parameters are made of.
+# Commands begin with `exec`: no shell stands between a stage and its engine, with which it dies.
 
 import shutil
 import sys

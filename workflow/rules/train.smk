@@ -2,7 +2,6 @@
 # (Section 6).
 # Everything on the way to CNN-7 goes first, because it takes longest; so stage one is trained
 # before the CNN-6 run that shares its parameters, which the run store then already holds.
-# `exec`: no shell stands between a training and its engine, with which it dies.
 
 FACES = [
     layout.SAMPLES,
