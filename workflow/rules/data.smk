@@ -29,7 +29,7 @@ rule prepare:
     output:
         layout.SAMPLES,
         layout.STAMP,
-        expand(layout.CROPS, split=protocol.SPLITS, allow_missing=True),
+        expand(layout.CROPS, split=layout.SPLITS, allow_missing=True),
     log:
         "logs/prepare/{dataset}.log",
     conda:

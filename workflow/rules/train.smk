@@ -85,7 +85,7 @@ rule correct:
         code_files("stages.correct"),
         protocol_file,
         layout.SAMPLES,
-        expand(layout.CROPS, split=protocol.SPLITS, allow_missing=True),
+        expand(layout.CROPS, split=layout.SPLITS, allow_missing=True),
         expand(layout.REPEATS, balance=layout.BALANCES, allow_missing=True),
         layout.POSE,
         of("cnn6_7", layout.MODEL, 1),
