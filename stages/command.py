@@ -1,17 +1,20 @@
-"""The command line of every stage: arguments, log, clean errors, threads."""
+"""The command line of every stage: arguments, log, clean errors, threads, death with its engine."""
 
 import argparse
 import contextlib
+import ctypes
 import errno
 import inspect
 import logging
 import os
+import platform
+import signal
 import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-from stages import layout
+from stages import PARENT, layout
 from stages.errors import UserError
 
 log = logging.getLogger("wingloss")
@@ -25,6 +28,7 @@ def main(stage: Callable[..., None]) -> None:
     Everything is logged under ``logs/``; the terminal gets the log's lines without tracebacks.
     An error that the user can mend is one line, and exit status 1.
     """
+    die_with_parent()
     name = inspect.getmodule(stage).__spec__.name.rpartition(".")[2]  # type: ignore[union-attr]
     parser = argparse.ArgumentParser(
         prog=f"python -m stages.{name}",
@@ -59,6 +63,21 @@ def threads() -> int:
     Snakemake sets OMP_NUM_THREADS for each job; DVC runs one stage at a time and sets nothing.
     """
     return int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
+
+
+def die_with_parent() -> None:
+    """Has Linux send SIGTERM when the engine that started this stage is gone.
+
+    A killed engine leaves its jobs running otherwise, and the next engine would wait for them.
+    """
+    if platform.system() != "Linux":
+        return
+    ask = ctypes.CDLL(None).prctl
+    ask(1, signal.SIGTERM)  # 1 is PR_SET_PDEATHSIG
+    if os.getppid() != PARENT:  # it was gone before it could send anything
+        raise SystemExit(128 + signal.SIGTERM)
+    # What a stage forks, such as the renderer's processes, dies with the stage in turn.
+    os.register_at_fork(after_in_child=lambda: ask(1, signal.SIGTERM))
 
 
 class _Plain(logging.Formatter):

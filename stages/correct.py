@@ -15,7 +15,7 @@ from stages.faces import FRAME, frames_of
 from stages.job import Job
 from stages.layout import Run
 from stages.params import Params, load
-from stages.train import die_with_parent, made
+from stages.train import made
 from wingloss import protocol
 from wingloss.correction import corrected_frames, displaced, folds, frame_errors
 from wingloss.geometry import Array
@@ -28,7 +28,6 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     Its column ``boxed_by`` names the training in the run store whose landmarks boxed the face,
     where that isn't the run's own stage one.
     """
-    die_with_parent()
     params = load()
     rules = protocol.load(dataset)
     cell = Run(dataset, network, balance, loss, seed)

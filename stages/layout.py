@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import get_args
 
 from stages.params import STAGES, Balance, Params
+from wingloss import protocol
 
 INCOMING = "data/incoming/{dataset}"  # the user's: only read, never an output
 DOWNLOADS = "data/downloads/{dataset}"  # published files as fetched, no output either
+PROTOCOL = "wingloss/protocols/{dataset}.yaml"
 RAW = "data/raw/{dataset}"
 RAW_LOCK = "data/raw/.{dataset}.lock"
 SAMPLES = "data/prepared/{dataset}/samples.csv"
@@ -44,6 +46,7 @@ RUN_STORE = Path(".runs")
 LOGS = Path("logs")
 
 BALANCES = get_args(Balance)
+SPLITS = protocol.SPLITS
 NEITHER = "none"  # the balance and the loss of what is no network
 
 

@@ -188,6 +188,8 @@ class Params:
         _check_datasets(self.datasets)
         _among("datasets", self.datasets, self.dataset)
         _among("datasets", self.datasets, self.raw)
+        if "synthetic" in self.datasets and self.raw["synthetic"] is None:
+            raise ValueError("raw.synthetic: nobody publishes these faces; say how to render them")
         for network in vars(self.recipes[self.recipe]):
             budget = getattr(self.recipes[self.recipe], network).samples
             _among(f"recipes.{self.recipe}.{network}.samples", self.datasets, budget)

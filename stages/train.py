@@ -1,8 +1,6 @@
 """Training of one stage of a run: on the face boxes, or CNN-7 on the corrected ones."""
 
-import ctypes
 import dataclasses
-import os
 import platform
 import resource
 import shutil
@@ -16,7 +14,7 @@ from typing import Any, Protocol
 import pandas as pd
 import torch
 
-from stages import PARENT, command, files, layout, store
+from stages import command, files, layout, store
 from stages.code import code_hash
 from stages.command import log
 from stages.errors import UserError
@@ -46,7 +44,6 @@ class Resumable(Protocol):
 
 def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: int) -> None:
     """Writes stage STAGE of the run: model.safetensors, curve.csv and manifest.json."""
-    die_with_parent()
     torch.set_num_threads(command.threads())
     cell = Run(dataset, network, balance, loss, seed)
     with made(Job.of(load(), cell, stage)) as entry:
@@ -240,17 +237,6 @@ class _Stopping:
     def _give_up(self, number: int, frame: object) -> None:
         log.warning("stopped amid a step; the next run goes on from the last checkpoint")
         raise SystemExit(128 + self.asked)
-
-
-def die_with_parent() -> None:
-    """Has Linux send SIGTERM when the engine that started this training is gone.
-
-    A killed engine leaves its jobs running otherwise, and the next engine would wait for them.
-    """
-    if platform.system() == "Linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1 is PR_SET_PDEATHSIG
-        if os.getppid() != PARENT:  # it was gone before it could send anything
-            raise SystemExit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -221,6 +221,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     """Calls a stage in this process as ``python -m`` would: its exit status and its stderr."""
 
     monkeypatch.delenv("WINGLOSS_MIRROR", raising=False)
+    # Nothing that stays with this process: the tests may outlive who started them.
+    monkeypatch.setattr(command, "die_with_parent", lambda: None)
 
     def call_stage(project: Project, stage: Any, **arguments: object) -> tuple[int, str]:
         monkeypatch.chdir(project.root)

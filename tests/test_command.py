@@ -53,6 +53,7 @@ def test_control_c_says_nothing(tmp_path: Path, call: Callable) -> None:
 def test_no_place_for_the_log_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["stage", "--dataset", "faces"])
+    monkeypatch.setattr(command, "die_with_parent", lambda: None)
     (tmp_path / "logs").touch()
     with pytest.raises(SystemExit, match=r"^error: logs/test_command/faces\.log: [^\n]*$"):
         command.main(raising(ZeroDivisionError()).run)

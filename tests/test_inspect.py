@@ -25,6 +25,13 @@ def test_a_sheet_shows_points_and_outlines_where_they_are():
     assert (drawn[100:, 100:] == 0).all()  # the last row is filled up
 
 
+def test_a_long_label_takes_a_second_line():
+    label = "train/001339 illumination large_pose occlusion"
+    drawn = sheet([Tile(np.zeros((200, 200, 3), np.uint8), label)], columns=1)
+    assert drawn[:, -4:].max() == 0 and drawn[40:].max() == 0
+    assert min(drawn[:16].max(), drawn[18:32].max()) > 200  # white, but for smooth edges
+
+
 def test_the_nearest_picture_is_found_whatever_its_exposure():
     rng = np.random.default_rng(0)
     others = rng.integers(0, 200, (5000, 8, 8), dtype=np.uint8)

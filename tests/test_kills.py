@@ -63,15 +63,34 @@ def test_a_killed_engines_training_dies_and_is_taken_up(
     running = untrained.start(*ENGINES[engine])
     wait_for(untrained.checkpoints, 60)
     running.kill()
+    if engine == "snakemake":  # at once, as who runs it again does
+        assert "cleared the stale lock" in untrained.run("workflow.unlock")
     wait_for(lambda: not untrained.processes("stages.train"), 5)
     running.communicate()
     assert not untrained.trainings(), "killed too late to show anything"
     assert outputs(untrained) == []
-    if engine == "snakemake":
-        assert "cleared the stale lock" in untrained.run("workflow.unlock")
     said = untrained.run(*ENGINES[engine])
     assert "going on from the checkpoint at step" in said
     assert same_weights(untrained, template)
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        ("snakemake", "--cores", "2", "data/raw/synthetic"),
+        ("dvc", "repro", "download@synthetic"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_killed_engines_rendering_dies_with_its_helpers(project: Project, engine: tuple) -> None:
+    project.environment |= {"SHELL": "/bin/sh", "OMP_NUM_THREADS": "2"}
+    project.set(**{"raw.synthetic.train": 5000})
+    running = project.start(*engine)
+    wait_for(lambda: len(project.processes("python -m stages.download")) >= 3, 60)
+    running.kill()
+    wait_for(lambda: not project.processes("stages.download"), 5)
+    assert "rendering" not in project.run("workflow.unlock")
+    assert not (project.root / "data/raw/synthetic").exists()
 
 
 def test_a_training_killed_alone_fails_its_engine_and_is_taken_up(

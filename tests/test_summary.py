@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from project import Project
 
-from stages import layout, summary
+from stages import layout, paper, summary, table
 from stages.layout import Run
 
 COLUMNS = (
@@ -158,6 +158,33 @@ def test_missing_predictions_are_named(scored: Project, call: Callable) -> None:
     assert (status, said.count("\n")) == (1, 1)
     assert said.startswith(f"error: {missing}: no such file; run ")
     assert not (scored.root / "results/300w/summary.csv").exists()
+
+
+def test_tables_have_the_means_of_the_summary(finished: Project, call: Callable) -> None:
+    """They are made by other code from the same predictions; here with a second, worse seed."""
+    finished.set(seeds=[0, 1])
+    for path in (finished.root / "results/synthetic/predictions").rglob("seed0.npz"):
+        with np.load(path) as data:
+            worse = dict(data)
+        worse["run"] = json.dumps(json.loads(str(worse["run"])) | {"seed": 1})
+        worse["predicted"] = worse["predicted"] + np.float32(3)
+        np.savez_compressed(path.with_name("seed1.npz"), **worse)
+    assert call(finished, summary, dataset="synthetic")[0] == 0
+    rows = table_of(finished, "synthetic").query("split == 'test'")
+    means = rows.groupby(["network", "balance", "loss", "subset"]).nme_box.mean()
+    compared = set()
+    for number, known in list(paper.tables().items())[:-1]:  # the last one's are sizes and speeds
+        assert call(finished, table, dataset="synthetic", table=number)[0] == 0
+        path = layout.TABLE.format(dataset="synthetic", table=number)
+        cells = pd.read_csv(finished.root / path).set_index(["method", "column"])
+        for row in known.rows:
+            for i, column in enumerate(known.columns):
+                found, of = cells.loc[row.method, column.name], row.cell(i)
+                if found.status == "run":
+                    mean = means[of.network, of.balance, of.loss, column.subset]
+                    assert (found.here, found.seeds) == (pytest.approx(mean, rel=1e-5), 2)
+                    compared.add(number)
+    assert compared == {1, 2, 3, 4, 5}
 
 
 def test_the_graph_goes_on_after_a_training_that_diverged(finished: Project) -> None:

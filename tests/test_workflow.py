@@ -4,10 +4,13 @@ import hashlib
 import json
 import shutil
 import signal
+import tomllib
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from project import L2, WING, Project
+import yaml
+from project import L2, ROOT, WING, Project
 from safetensors.numpy import load_file
 
 ENGINES = {
@@ -85,17 +88,72 @@ def test_unlock_clears_only_stale_locks(project: Project) -> None:
     lock = project.root / ".snakemake/locks/0.input.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
+    project.replace("workflow/unlock.py", "PATIENCE = 30", "PATIENCE = 1")
     stage = project.start("stages.train")
     stage.send_signal(signal.SIGSTOP)
+    runs = f"process {stage.pid} still runs here: "
     try:
         for command in ("workflow.unlock", "workflow.sync"):
-            said = project.run(command, status=1)
-            assert said.startswith(f"error: process {stage.pid} still runs here: ")
-            assert said.count("\n") == 1
+            said = project.run(command, status=1).splitlines()
+            assert len(said) == 2
+            assert said[0].startswith(runs) and said[0].endswith("waiting up to 1 s for its end")
+            assert said[1].startswith(f"error: {runs}")
+        assert lock.exists()
+        project.replace("workflow/unlock.py", "PATIENCE = 1", "PATIENCE = 200")
+        waiting = project.start("workflow.unlock")
+        assert waiting.stdout.readline().startswith(runs)
         assert lock.exists()
     finally:
         stage.kill()
         stage.communicate()
-    assert "cleared the stale lock .snakemake/locks/0.input.lock" in project.run("workflow.unlock")
+    said, _ = waiting.communicate(timeout=100)
+    assert said == "cleared the stale lock .snakemake/locks/0.input.lock\n"
     assert not lock.exists()
     assert project.run("workflow.unlock") == ""
+
+
+def test_unlock_does_not_wait_for_an_engine(project: Project) -> None:
+    engine = project.start("dvc", "status")
+    engine.send_signal(signal.SIGSTOP)
+    try:
+        said = project.run("workflow.unlock", status=1)
+    finally:
+        engine.kill()
+        engine.communicate()
+    assert said.startswith(f"error: process {engine.pid} still runs here: ")
+    assert said.count("\n") == 1
+
+
+def test_the_rules_environment_is_the_projects() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    given = yaml.safe_load((ROOT / "workflow/environment.yaml").read_text(encoding="utf-8"))
+    (packages,) = [one["pip"] for one in given["dependencies"] if isinstance(one, dict)]
+    assert packages == project["dependencies"], "mend workflow/environment.yaml"
+
+
+class Addresses(HTMLParser):
+    """What a page loads from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.found += [value for name, value in attrs if name in ("src", "href")]
+
+
+def test_plots_open_without_a_network(finished: Project) -> None:
+    """With the page that the set-up makes, in the way it makes it."""
+    finished.run("workflow.plots_template")
+    finished.dvc("config", "--local", "plots.html_template", "plots.html")
+    finished.dvc("plots", "show", "--out", "shown")
+    html = finished.read("shown/index.html").decode()
+    page = Addresses()
+    page.feed(html)
+    assert page.found == []
+    assert "_wing_seed0_stage1_curve_csv" in html and "_ced_cnn6-none-wing-seed0_csv" in html
+    assert "window.vegaEmbed=" in html and "vegaEmbed(" in html  # what draws them
+    finished.dvc("config", "--local", "--unset", "plots.html_template")
+    finished.dvc("plots", "show", "--out", "without")
+    page.feed(finished.read("without/index.html").decode())
+    assert page.found, "DVC's own page has no addresses either: the project's isn't needed"

@@ -39,7 +39,8 @@ class Recipe:
     final_learning_rate: float = field(metadata={"minimum_exclusive": 0})
     decay: Literal["log_linear", "cosine"]  # from the learning rate to the final one
     warmup: float = field(metadata={"minimum": 0, "maximum": 1})  # share of the steps, linear
-    learning_rate_factor: dict[LossKind, float]  # for losses that need another rate
+    # for losses that need another rate
+    learning_rate_factor: dict[LossKind, float] = field(metadata={"minimum_exclusive": 0})
     momentum: float = field(metadata={"minimum": 0, "maximum": 0.999})  # AdamW: its first beta
     weight_decay: float = field(metadata={"minimum": 0})
     batch: int = field(metadata={"minimum": 1})
@@ -47,7 +48,15 @@ class Recipe:
     first_guess: Literal["zero", "mean_shape"]
     # bfloat16 where the machine multiplies in it, or float32 everywhere
     precision: Precision
-    samples: dict[str, int]  # the budget: augmented faces seen, by data set
+    # the budget: augmented faces seen, by data set
+    samples: dict[str, int] = field(metadata={"minimum": 1})
     strength: Strength  # of the augmentation's rotation and blur
     # what ResNet-50 begins with, but for its last layer: none, or published ones
     weights: Weights = "none"
+
+    def __post_init__(self) -> None:
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"final_learning_rate: {self.final_learning_rate} is more than learning_rate, "
+                f"{self.learning_rate}"
+            )

@@ -1,5 +1,6 @@
 """Contact sheets: faces with their landmarks, many in one picture."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ class Tile:
     """A square picture (S, S, 3) and what is drawn on it, in its 0-based pixels."""
 
     picture: Picture
-    label: str = ""  # written along the upper edge
+    label: str = ""  # written along the upper edge, in as many lines as it takes
     points: Array | None = None  # (L, 2)
     outlines: Sequence[Array] = ()  # each (4, 2): the corners of a box or a frame
     numbered: bool = False  # each point's index beside it
@@ -45,8 +46,8 @@ def _draw(tile: Tile) -> Picture:
             if tile.numbered:
                 corner = [round(value / 16) + 3 for value in centre]
                 _write(picture, str(number), corner, 0.4)
-    if tile.label:
-        _write(picture, tile.label, [4, 13], 0.38)
+    for number, line in enumerate(textwrap.wrap(tile.label, size // 7)):
+        _write(picture, line, [4, 13 + 14 * number], 0.38)
     return picture
 
 

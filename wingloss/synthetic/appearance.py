@@ -160,6 +160,12 @@ class Masks:
         self.moustache *= np.clip((1.1 - y) / 0.12, 0, 1) * front
         self.goatee = np.clip((0.38 - side) / 0.12, 0, 1) * np.clip((y - 1.25) / 0.1, 0, 1) * front
         self.goatee *= np.clip((1.78 - y) / 0.1, 0, 1)
+        # A beard thins out towards its edge.
+        edge = 0.05 * self._scale()
+        self.jaw, self.moustache, self.goatee = (
+            np.asarray(cv2.GaussianBlur(np.asarray(area, np.float32), (0, 0), edge))
+            for area in (self.jaw, self.moustache, self.goatee)
+        )
         self.stubble = np.clip(self.jaw + self.moustache + self.goatee, 0, 1)
         self.freckle = np.clip(
             blob(0.45, 0.35, 0.05, width=0.25) + blob(0, 0.3, 0.4, width=0.2), 0, 1
@@ -170,7 +176,7 @@ class Masks:
             rng.normal(size=(14, self.shape[1] // 2)).astype(np.float32), self.shape[::-1]
         )
         hairs = rng.normal(size=self.shape).astype(np.float32)
-        whiskers = np.asarray(cv2.GaussianBlur(hairs, (0, 0), 0.5, sigmaY=1.5))
+        whiskers = np.asarray(cv2.GaussianBlur(hairs, (0, 0), 0.8, sigmaY=3))
         self.whiskers = whiskers / whiskers.std()
 
     def cells(self, points: Array, scale: int) -> Array:
@@ -310,10 +316,10 @@ def paint_head(surface: Field, person: Person, scalp: Field, size: int, rng: Gen
             strands = of.whiskers[:, ::-1] if rng.random() < 0.5 else of.whiskers
             area = area * (1 - of.lips)
             mix(
-                np.clip(area * (thick + 0.25 * strands), 0, 0.97),
-                (hair * 0.85)[None, None] * np.exp(0.3 * strands)[..., None],
+                np.clip(area**1.5 * (thick + 0.25 * strands), 0, 0.97),
+                (hair * 0.85)[None, None] * np.exp(0.2 * strands)[..., None],
             )
-            height += 0.004 * area * strands + 0.03 * thick * area
+            height += 0.002 * area * strands + 0.02 * thick * area
             gloss *= 1 - 0.7 * area
     brow = of.brows[rng.integers(1, 4) if person.male else rng.integers(0, 3)]
     mix(np.clip(rng.uniform(0.65, 1.1) * brow, 0, 0.96), hair * 0.55 + skin * 0.03)

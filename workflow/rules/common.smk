@@ -1,4 +1,5 @@
 # The checked parameters, and what every rule's inputs and parameters are made of.
+# Commands begin with `exec`: no shell stands between a stage and its engine, with which it dies.
 
 import shutil
 import sys
@@ -11,7 +12,6 @@ from stages import layout, paper
 from stages.code import code_files
 from stages.errors import UserError
 from stages.params import load
-from wingloss import protocol
 
 try:
     PARAMS = load()
@@ -20,6 +20,8 @@ except UserError as error:
 
 RUNS = [run for dataset in PARAMS.datasets for run in layout.runs(PARAMS, dataset)]
 SCORED = [run for dataset in PARAMS.datasets for run in layout.scored(PARAMS, dataset)]
+
+protocol_file = layout.PROTOCOL  # an input of every rule
 
 # A training asks for a GPU where there is one; the profile says how many there are.
 GPUS = int(shutil.which("nvidia-smi") is not None)
@@ -43,11 +45,6 @@ def refuse_overrides(config):
             sys.exit(
                 "error: --config and --configfile reach neither DVC nor the stages; change params.yaml"
             )
-
-
-def protocol_file(wildcards):
-    """The data set's protocol."""
-    return os.path.relpath(protocol.path(wildcards.dataset))
 
 
 def science(*keys):

@@ -18,7 +18,7 @@ rule download:
     params:
         science=science("raw.{dataset}"),
     shell:
-        "python -m stages.download --dataset {wildcards.dataset}"
+        "exec python -m stages.download --dataset {wildcards.dataset}"
 
 
 rule prepare:
@@ -29,7 +29,7 @@ rule prepare:
     output:
         layout.SAMPLES,
         layout.STAMP,
-        expand(layout.CROPS, split=protocol.SPLITS, allow_missing=True),
+        expand(layout.CROPS, split=layout.SPLITS, allow_missing=True),
     log:
         "logs/prepare/{dataset}.log",
     conda:
@@ -46,7 +46,7 @@ rule prepare:
             "context",
         ),
     shell:
-        "python -m stages.prepare --dataset {wildcards.dataset}"
+        "exec python -m stages.prepare --dataset {wildcards.dataset}"
 
 
 rule pose:
@@ -64,7 +64,7 @@ rule pose:
     resources:
         work=4,
     shell:
-        "python -m stages.pose --dataset {wildcards.dataset}"
+        "exec python -m stages.pose --dataset {wildcards.dataset}"
 
 
 rule balance:
@@ -84,4 +84,4 @@ rule balance:
     params:
         science=science("dataset.{dataset}.bins"),
     shell:
-        "python -m stages.balance --dataset {wildcards.dataset}"
+        "exec python -m stages.balance --dataset {wildcards.dataset}"

@@ -32,7 +32,7 @@ for network in ("cnn6", "resnet50"):
             network=network,
             science=science("context"),
         shell:
-            "python -m stages.evaluate --dataset {wildcards.dataset} --network {params.network}"
+            "exec python -m stages.evaluate --dataset {wildcards.dataset} --network {params.network}"
             " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
@@ -58,7 +58,7 @@ rule evaluate_cnn6_7:
     params:
         science=science("context"),
     shell:
-        "python -m stages.evaluate --dataset {wildcards.dataset} --network cnn6_7"
+        "exec python -m stages.evaluate --dataset {wildcards.dataset} --network cnn6_7"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
@@ -80,7 +80,7 @@ rule baseline:
     params:
         science=science("context", "ert"),
     shell:
-        "python -m stages.baseline --dataset {wildcards.dataset} --method {wildcards.method}"
+        "exec python -m stages.baseline --dataset {wildcards.dataset} --method {wildcards.method}"
         " --seed {wildcards.seed}"
 
 
@@ -101,4 +101,4 @@ rule summary:
     params:
         science=science("runs", "baselines", "seeds"),
     shell:
-        "python -m stages.summary --dataset {wildcards.dataset}"
+        "exec python -m stages.summary --dataset {wildcards.dataset}"

@@ -2,7 +2,6 @@
 # (Section 6).
 # Everything on the way to CNN-7 goes first, because it takes longest; so stage one is trained
 # before the CNN-6 run that shares its parameters, which the run store then already holds.
-# `exec`: no shell stands between a training and its engine, with which it dies.
 
 FACES = [
     layout.SAMPLES,
@@ -86,7 +85,7 @@ rule correct:
         code_files("stages.correct"),
         protocol_file,
         layout.SAMPLES,
-        expand(layout.CROPS, split=protocol.SPLITS, allow_missing=True),
+        expand(layout.CROPS, split=layout.SPLITS, allow_missing=True),
         expand(layout.REPEATS, balance=layout.BALANCES, allow_missing=True),
         layout.POSE,
         of("cnn6_7", layout.MODEL, 1),
