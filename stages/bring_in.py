@@ -7,12 +7,15 @@ are fetched, into ``data/downloads``, which no engine deletes.
 
 import os
 import shutil
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 from stages import fetch, layout, source
 from stages.command import log
 from stages.errors import UserError
 from stages.files import whole_folder
+from stages.progress import tracked
 from stages.source import Archive, Source
 from stages.unpack import is_archive, join, unpack
 from wingloss import protocol
@@ -49,10 +52,53 @@ def run(dataset: str, target: Path) -> None:
             wanted = ", ".join(part.path for part in rules.parts)
             raise UserError(f"{place}: no training part of {dataset} there; expected {wanted}")
         try:
-            readers.extract(new, rules)
+            _extract(new, rules)
+            if published:
+                _verify(new, place, rules, published)
         except BadSample as error:
             said = str(error).replace(str(new), str(place))
+            for archive in published.archives if published and place == downloads else []:
+                if said.startswith(
+                    str(place / archive.file)
+                ):  # what lies in archives has checksums
+                    fetch.forget(place / archive.file)
             raise UserError(f"{said}; fetch it again") from error
+
+
+def _extract(new: Path, rules: Protocol) -> None:
+    """Writes the pictures that annotation files hold; those that are broken are said."""
+    made = tracked(readers.extract(new, rules), "writing pictures", None, "pictures")
+    for error in [one for one in made if isinstance(one, BadSample)]:
+        log.warning("%s; its face will have no picture", error)
+
+
+def _verify(new: Path, place: Path, rules: Protocol, published: Source) -> None:
+    """Whether the folders are there that the annotations take pictures from.
+
+    Single pictures that are missing are the next stage's to list.
+
+    Raises:
+        BadSample: an annotation file can't be read.
+        UserError: a folder is missing; names the published files that are.
+    """
+    records, _ = readers.read(new, rules)
+    folders = Counter(PurePosixPath(record.image).parent for record in records)
+    lacking = {folder: faces for folder, faces in folders.items() if not (new / folder).is_dir()}
+    if not lacking:
+        return
+    first = min(lacking)
+    folder = next(f for f in (*reversed(first.parents), first) if not (new / f).is_dir())
+    pieces = {archive.file: _pieces(place, archive) for archive in published.archives}
+    absent = [f"{file} isn't there" for file, found in pieces.items() if not found]
+    others = [
+        f"{path.name} isn't one of the published files: unpack it there"
+        for path in sorted(place.iterdir())
+        if is_archive(path) and not any(path in found for found in pieces.values())
+    ]
+    raise UserError(
+        f"{place}: {sum(lacking.values())} of {len(records)} faces have no picture, for there "
+        f"is no folder {folder}; {'; '.join([*absent, *others])}"
+    )
 
 
 def _holds(place: Path, rules: Protocol, published: Source | None) -> bool:
@@ -104,8 +150,8 @@ def _fill(new: Path, place: Path, published: Source | None, fetched: bool) -> No
 
 
 def _deliver(pieces: list[Path], archive: Archive, new: Path) -> None:
-    """Checks a published file and unpacks or copies it; joins its pieces first."""
-    path, into = pieces[0], new / archive.into
+    """Brings a published file into a folder, its pieces joined."""
+    path = pieces[0]
     if len(pieces) > 1:
         for i in range(1, int(pieces[-1].suffix[1:])):
             piece = pieces[0].with_suffix(f".{i:03d}")
@@ -114,9 +160,22 @@ def _deliver(pieces: list[Path], archive: Archive, new: Path) -> None:
         log.info("joining %d pieces of %s", len(pieces), archive.file)
         path = new / f".{archive.file}"
         join(pieces, path)
+    try:
+        _take(path, archive, new / archive.into)
+    except UserError as error:
+        if pieces[0].name == archive.file:
+            raise
+        said = str(error).replace(str(path), f"{pieces[0]} to {pieces[-1].suffix}, joined")
+        raise UserError(f"{said}; is a piece after these missing?") from error
+    if len(pieces) > 1:
+        path.unlink()
+
+
+def _take(path: Path, archive: Archive, into: Path) -> None:
+    """Checks a whole published file and unpacks or copies it."""
     fetch.check(path, archive.bytes, archive.sha256)
     if is_archive(Path(archive.file)):
-        log.info("unpacking %s", path)
+        log.info("unpacking %s", archive.file)
         unpack(path, into)
     else:
         with path.open("rb") as file:
@@ -124,12 +183,19 @@ def _deliver(pieces: list[Path], archive: Archive, new: Path) -> None:
                 raise UserError(f"{path}: a page of the web, not what is published; fetch it again")
         into.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, into / archive.file)
-    if len(pieces) > 1:
-        path.unlink()
 
 
 def _copy(place: Path, new: Path, left_out: set[Path]) -> None:
     """Copies all files but hidden ones; not their permissions: a mirror may be read-only."""
+    paths = [path for path in _files(place) if path not in left_out]
+    for path in tracked(paths, "copying", len(paths), "files"):
+        target = new / path.relative_to(place)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+
+
+def _files(place: Path) -> Iterator[Path]:
+    """The files of a folder that aren't hidden, and no record of a hash."""
     for folder, folders, names in os.walk(place, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if len(Path(folder).relative_to(place).parts) > 20:
@@ -137,12 +203,8 @@ def _copy(place: Path, new: Path, left_out: set[Path]) -> None:
                 f"{folder}: folders within folders without end; is there a link to itself?"
             )
         for name in sorted(names):
-            path = Path(folder, name)
-            if name.startswith(".") or name.endswith(".sha256") or path in left_out:
-                continue
-            target = new / path.relative_to(place)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+            if not name.startswith(".") and not name.endswith(".sha256"):
+                yield Path(folder, name)
 
 
 def _page(places: list[Path], rules: Protocol, published: Source | None) -> str:

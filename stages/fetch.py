@@ -90,8 +90,12 @@ def record(target: Path, sha256: str) -> None:
 
 def hash_of(path: Path) -> str:
     """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest, size = hashlib.sha256(), path.stat().st_size / MB
+    with path.open("rb") as file, Progress(f"checking {path.name}", size, "MB") as progress:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+            progress.tell(file.tell() / MB)
+    return digest.hexdigest()
 
 
 def check(path: Path, size: int | None, sha256: str | None) -> None:
@@ -138,7 +142,14 @@ def _download(url: str, partial: Path, size: int | None) -> None:
             idle = 0 if now > furthest else idle + 1
             furthest = max(furthest, now)
             if idle == TRIES:
-                raise Unavailable(f"{fault}; {now} bytes are kept, run again to go on from there")
+                if _mark_of(partial).exists():
+                    raise Unavailable(
+                        f"{fault}; {now} bytes are kept, run again to go on from there"
+                    )
+                _forget(partial)  # another version's end could follow
+                raise Unavailable(
+                    f"{fault}; nothing is kept, since the server can't go on from there"
+                )
             log.warning("%s: %s after %d bytes: going on", url, fault, now)
             time.sleep(BACKOFF * 2**idle)
 
@@ -156,7 +167,7 @@ def _go_on(session: requests.Session, url: str, partial: Path, size: int | None)
         raise Unavailable(f"no connection ({type(error).__name__})") from error
     with answer:
         if answer.status_code == 416:  # the file ends where we are, or before
-            if answer.headers.get("Content-Range") == f"bytes */{have}":
+            if have == size or answer.headers.get("Content-Range") == f"bytes */{have}":
                 return None
             _forget(partial)
             raise Unavailable(f"it has fewer than {have} bytes; deleted")

@@ -13,6 +13,15 @@ import pandas as pd
 
 from stages.errors import UserError
 from wingloss.geometry import Array
+from wingloss.protocol import SPLITS
+
+# The table of samples: these columns, YAW where the data set says it, and the landmarks'.
+TEXT = ("face", "photograph", "split", "subsets", "image")
+NUMBERS = (
+    *("box_x0", "box_y0", "box_x1", "box_y1"),
+    *("frame_x", "frame_y", "frame_side", "frame_angle"),
+)
+YAW = "yaw"  # degrees
 
 
 @contextmanager
@@ -61,14 +70,49 @@ def write_table(path: Path, table: pd.DataFrame, digits: int = 6) -> None:
 
 
 def read_table(path: Path, **text: type) -> pd.DataFrame:
-    """The CSV in ``path``; empty cells of the columns named in ``text`` are empty text."""
-    table = pd.read_csv(existing(path), dtype=text or None)
-    return table.fillna({name: "" for name, kind in text.items() if kind is str})
+    """The CSV in ``path``; cells of the columns named in ``text`` are taken as they stand.
+
+    In the others, empty cells are missing values; words such as NA are so nowhere.
+    """
+    columns = pd.read_csv(existing(path), nrows=0).columns
+    empty = {name: [""] for name in columns if name not in text}
+    return pd.read_csv(path, dtype=text or None, keep_default_na=False, na_values=empty)
 
 
 def read_samples(path: Path) -> pd.DataFrame:
     """The table of samples that ``stages.prepare`` writes."""
-    return read_table(path, face=str, photograph=str, image=str, subsets=str)
+    table = read_table(path, **dict.fromkeys(TEXT, str))
+    _check_samples(path, table)
+    return table
+
+
+def write_samples(path: Path, table: pd.DataFrame) -> None:
+    """Writes the table of samples, a face a row."""
+    _check_samples(path, table)
+    write_table(path, table, digits=10)
+
+
+def _check_samples(path: Path, table: pd.DataFrame) -> None:
+    """The schema of the table of samples: its columns, and what may stand in them.
+
+    Raises:
+        UserError: it is another table.
+    """
+    points = [name for name in table if name not in (*TEXT, *NUMBERS, YAW)]
+    numbers = table.drop(columns=list(TEXT), errors="ignore").apply(pd.to_numeric, errors="coerce")
+    if not {*TEXT, *NUMBERS} <= set(table):
+        fault = f"no column {', '.join(sorted({*TEXT, *NUMBERS} - set(table)))}"
+    elif points != [f"{axis}{i}" for axis in "xy" for i in range(len(points) // 2)]:
+        fault = "its landmarks' columns aren't x0, x1, ..., y0, y1, ..."
+    elif not np.isfinite(numbers.to_numpy(np.float64)).all():
+        fault = "a number in it is missing or not finite"
+    elif not table.split.isin(SPLITS).all():
+        fault = f"a split is none of {', '.join(SPLITS)}"
+    elif table.face.duplicated().any():
+        fault = f"two faces are called '{table.face[table.face.duplicated()].iloc[0]}'"
+    else:
+        return
+    raise UserError(f"{path}: {fault}; run 'snakemake --forcerun prepare' to make it anew")
 
 
 def points(samples: pd.DataFrame, n_landmarks: int) -> Array:

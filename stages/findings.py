@@ -14,7 +14,6 @@ from stages.faces import context_maps, face_boxes, frames_of, read_crops
 from stages.params import Params
 from stages.progress import tracked
 from wingloss import duplicates, pose
-from wingloss.datasets import ibug
 from wingloss.geometry import Array, apply, landmark_boxes, square_frames
 from wingloss.protocol import Protocol
 from wingloss.sheet import Picture
@@ -99,11 +98,9 @@ def _boxes(samples: pd.DataFrame, points: Array, sizes: Array) -> None:
 
 def _yaw(dataset: str, samples: pd.DataFrame, points: Array, rules: Protocol) -> None:
     """Whether the pose coefficient is the yaw and what balancing does to it, where it is known."""
-    root = Path(layout.RAW.format(dataset=dataset))
-    known = files.read_table(root / ibug.FACES) if (root / ibug.FACES).is_file() else None
-    if known is None or "yaw" not in known:
+    if files.YAW not in samples:
         return
-    yaw = known.set_index("image").yaw.reindex(samples.image).to_numpy()
+    yaw = samples[files.YAW].to_numpy()
     coefficients = pose.fit(points, rules.pose_mode).coefficients(points)
     log.info(
         "yaw: %.0f to %.0f degrees, median of its size %.0f; its correlation with the pose "
@@ -138,12 +135,14 @@ def _duplicates(
         )
         thumbnails = [_thumbnail(*pair, canonical) for pair in pairs]
         likeness[split] = duplicates.normalise(np.stack(thumbnails)), rows.face.to_numpy()
-    for split in sorted(set(likeness) - {"train"}):
-        index, alike = duplicates.nearest(likeness[split][0], likeness["train"][0])
+    for split, held in (("val", "train"), ("test", "train"), ("test", "val")):
+        if not {split, held} <= set(likeness):
+            continue
+        index, alike = duplicates.nearest(likeness[split][0], likeness[held][0])
         found = np.flatnonzero(alike > ALIKE)
-        log.info("%d faces of %s look like one of train", len(found), split)
+        log.info("%d faces of %s look like one of %s", len(found), split, held)
         for face in found[np.argsort(-alike[found])][:10]:
-            other = likeness["train"][1][index[face]]
+            other = likeness[held][1][index[face]]
             log.warning("%s looks like %s (%.3f)", likeness[split][1][face], other, alike[face])
 
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -217,6 +217,23 @@ class Params:
         return vars(self.runs)
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML as it should be: PyYAML takes the last of two entries with one key, and says nothing."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key '{key.value}' stands in one table twice",
+                        problem_mark=key.start_mark,
+                    )
+                keys.add(key.value)
+        return node
+
+
 def load(path: Path = PARAMS) -> Params:
     """The checked parameters.
 
@@ -224,7 +241,7 @@ def load(path: Path = PARAMS) -> Params:
         UserError: one line that names the key and what is allowed.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the project's root") from None
     except yaml.YAMLError as error:

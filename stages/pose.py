@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from stages import command, files, layout
@@ -9,8 +10,10 @@ from stages.command import log
 from stages.errors import UserError
 from stages.faces import frames_of
 from wingloss import pose, protocol
-from wingloss.geometry import apply, to_unit
+from wingloss.geometry import Array, apply, to_unit
+from wingloss.protocol import Protocol
 
+MODES = 5  # whose likeness to the yaw is compared
 ASYMMETRIC = 0.5  # of a face's size (the landmarks' root mean square distance from their centre)
 
 
@@ -30,6 +33,8 @@ def run(dataset: str) -> None:
         rules.pose_mode,
         100 * model.explained[rules.pose_mode - 1],
     )
+    if files.YAW in samples:
+        _compare_to_yaw(points[training], samples[training][files.YAW], rules)
     table = pd.DataFrame(
         {
             "face": samples.face,
@@ -58,6 +63,22 @@ def run(dataset: str) -> None:
             "eigenvector": model.eigenvector.tolist(),
         },
     )
+
+
+def _compare_to_yaw(points: Array, yaw: pd.Series, rules: Protocol) -> None:
+    """Says how the chosen eigenvector goes with the yaw, and whether another does better."""
+    last = min(max(MODES, rules.pose_mode), rules.pose_modes, len(points) - 1)
+    likeness = {
+        mode: abs(np.corrcoef(pose.fit(points, mode).coefficients(points), yaw)[0, 1])
+        for mode in range(1, last + 1)
+    }
+    own, best = likeness[rules.pose_mode], max(likeness.values())
+    log.info("the pose coefficient's correlation with the yaw: %.2f", own)
+    if own < best:
+        log.warning(
+            "eigenvector %d goes with the yaw better (%.2f): is pose_mode in %s right?",
+            *(max(likeness, key=likeness.__getitem__), best, protocol.path(rules.name).name),
+        )
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ from wingloss.geometry import (
 from wingloss.protocol import SPLITS, Protocol
 
 BLOCK = 256  # crops in memory at once
+# What photographs come in; Pillow would also run a program for what says that it is PostScript.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 
 def run(dataset: str) -> None:
@@ -67,7 +69,7 @@ def run(dataset: str) -> None:
         stamp = _stamp(dataset, samples[whole], kept, rules, params, skipped=len(bad))
     # Sizes in the table are in image pixels: three decimals are a thousandth of a pixel.
     table = samples[whole].round(3)
-    files.write_table(Path(layout.SAMPLES.format(dataset=dataset)), table, digits=10)
+    files.write_samples(Path(layout.SAMPLES.format(dataset=dataset)), table)
     files.write_json(Path(layout.STAMP.format(dataset=dataset)), stamp)
 
 
@@ -109,6 +111,7 @@ def _table(records: list[Record], dataset: Dataset) -> pd.DataFrame:
     points = np.stack([record.points for record in records])
     boxes = _boxes(records, points, dataset)
     frames = square_frames(boxes, dataset.box.scale)
+    yaw = [record.yaw for record in records]
     return pd.DataFrame(
         {
             "face": [record.face for record in records],
@@ -118,6 +121,7 @@ def _table(records: list[Record], dataset: Dataset) -> pd.DataFrame:
             "image": [record.image for record in records],
             **{f"box_{name}": boxes[:, i] for i, name in enumerate(("x0", "y0", "x1", "y1"))},
             **{f"frame_{name}": frames[:, i] for i, name in enumerate(("x", "y", "side", "angle"))},
+            **({} if None in yaw else {files.YAW: yaw}),
             **files.point_columns(points),
         }
     )
@@ -131,10 +135,10 @@ def _boxes(records: list[Record], points: Array, dataset: Dataset) -> Array:
 
 
 def _splits(records: list[Record], validation: Validation) -> list[str]:
-    """Each face's split; validation takes whole photographs of the training part.
+    """Each face's split; validation takes the training faces of whole photographs.
 
     Photographs are ranked by a hash of their name, so that a face more or less leaves the others
-    where they are.
+    where they are. Test faces stay test faces, even where (on AFLW) a photograph has both.
     """
     training = {record.photograph for record in records if record.part.split == "train"}
 
@@ -143,7 +147,10 @@ def _splits(records: list[Record], validation: Validation) -> list[str]:
 
     count = max(1, round(validation.share * len(training)))
     chosen = set(sorted(training, key=rank)[:count])
-    return ["val" if record.photograph in chosen else record.part.split for record in records]
+    return [
+        "val" if r.part.split == "train" and r.photograph in chosen else r.part.split
+        for r in records
+    ]
 
 
 def _stamp(
@@ -170,6 +177,7 @@ def _stamp(
     rendered = params.raw[dataset] is not None
     data_stamp = "synthetic" if rendered else "partial" if missing else "full"
     splits = {split: int((samples.split == split).sum()) for split in SPLITS}
+    assert splits["test"] == sum(counts[part.name] for part in rules.parts if part.split == "test")
     log.info("%s: %s", dataset, ", ".join(f"{n} {split}" for split, n in splits.items()))
     return {
         "data_stamp": data_stamp + (f", {skipped} skipped" if skipped else ""),
@@ -263,7 +271,7 @@ def crop(path: Path, frame: Array, transform: Array, size: int) -> np.ndarray:
 def _picture(path: Path) -> np.ndarray:
     """The picture as RGB uint8. Pillow, because OpenCV takes a truncated JPEG without a word."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.mode.startswith(("I", "F")):  # Pillow would cut off what is beyond 255
                 raise BadSample(f"{path}: more than 8 bits a pixel; save it with 8")
             return np.asarray(image.convert("RGB"))
@@ -271,7 +279,7 @@ def _picture(path: Path) -> np.ndarray:
         raise BadSample(f"{path}: no such picture") from None
     except BadSample:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # whatever a broken picture makes Pillow raise
         raise BadSample(f"{path}: not a whole picture ({error})") from error
 
 

@@ -6,7 +6,6 @@ import gzip
 import io
 import lzma
 import os
-import shutil
 import stat
 import tarfile
 import zipfile
@@ -75,10 +74,13 @@ def unpack(archive: Path, target: Path) -> None:
 
 def join(pieces: list[Path], target: Path) -> None:
     """Writes the pieces of a split file one after the other."""
-    with target.open("wb") as out:
+    total = sum(piece.stat().st_size for piece in pieces) / 1e6
+    with target.open("wb") as out, Progress(f"joining {target.name}", total, "MB") as progress:
         for piece in pieces:
             with piece.open("rb") as file:
-                shutil.copyfileobj(file, out, CHUNK)
+                while chunk := file.read(CHUNK):
+                    out.write(chunk)
+                    progress.tell(out.tell() / 1e6)
 
 
 def is_archive(path: Path) -> bool:

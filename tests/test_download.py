@@ -13,6 +13,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -139,6 +141,27 @@ def test_a_later_call_goes_on_where_an_earlier_one_gave_up(server: Server, tmp_p
     assert (tmp_path / "file.zip").read_bytes() == CONTENT
 
 
+def test_what_cannot_be_taken_up_again_is_not_kept(server: Server, tmp_path: Path) -> None:
+    """Without a mark of its version, what follows could be another file's end."""
+    server.tells_versions = False
+    server.faults["/file.zip"] = [("break", 100_000)] * 7
+    with pytest.raises(UserError, match=r"nothing is kept, since the server can't go on"):
+        get(server, tmp_path / "file.zip")
+    assert not left(tmp_path)
+    get(server, tmp_path / "file.zip")
+    assert {wanted for _, wanted, _ in server.seen} == {None}
+
+
+def test_a_whole_file_that_only_lacks_its_name_is_kept(server: Server, tmp_path: Path) -> None:
+    """Some servers answer 416 without the file's length."""
+    (tmp_path / ".file.zip.partial").write_bytes(CONTENT)
+    (tmp_path / ".file.zip.partial.version").write_text('"1"')
+    server.faults["/file.zip"] = [416]
+    get(server, tmp_path / "file.zip", len(CONTENT), SHA256)
+    assert [status for _, _, status in server.seen] == [416]
+    assert left(tmp_path) == RECORDED
+
+
 @pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
 def test_another_size_than_known_is_refused(server: Server, tmp_path: Path, size: int) -> None:
     with pytest.raises(
@@ -187,7 +210,8 @@ def zipped(path: Path, **files: bytes) -> Path:
 
 
 def tarred(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
-    with tarfile.open(path, "w:gz") as archive:
+    form = path.suffix.removeprefix(".") or "gz"
+    with tarfile.open(name=path, mode=f"w:{form}") as archive:  # type: ignore[call-overload]
         for member, content in members:
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
@@ -282,7 +306,7 @@ def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             unpack.unpack(archive, tmp_path / "out")
 
 
-@pytest.mark.parametrize("form", ["zip", "tar.gz"])
+@pytest.mark.parametrize("form", ["zip", "tar.gz", "tar.bz2", "tar.xz"])
 def test_an_archive_is_unpacked_without_doubling_its_top_folder(tmp_path: Path, form: str) -> None:
     names = ["afw/a_1.jpg", "afw/.hidden", "__MACOSX/afw/a_1.jpg", "afw/deep/b c.jpg"]
     archive = tmp_path / f"afw.{form}"
@@ -296,8 +320,8 @@ def test_an_archive_is_unpacked_without_doubling_its_top_folder(tmp_path: Path, 
     assert (tmp_path / "out/afw/a_1.jpg").read_bytes() == b"afw/a_1.jpg"
 
 
-@pytest.mark.parametrize("form", ["zip", "tar.gz"])
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("form", ["zip", "tar.gz", "tar.bz2", "tar.xz"])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_spoilt_archive_is_unpacked_or_named(
     tmp_path: Path, form: str, data: st.DataObject
@@ -506,6 +530,86 @@ def test_a_page_in_place_of_annotations_is_forgotten(
     assert status == 1
     assert "error: data/downloads/aflw/AFLWinfo_release.mat: a page of the web" in said
     assert not [name for name in left(project.root / "data/downloads/aflw") if "info" in name]
+
+
+def test_annotations_that_cannot_be_read_are_fetched_again(
+    project: Project, call: Callable, server: Server, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WRITERS["aflw"](project.root / "work/tree", train=6, test=2)
+    published = pack(project.root / "work/tree", "aflw")
+    server.files = {f"/aflw/{name}": value for name, value in published.items()}
+    mat = "/aflw/AFLWinfo_release.mat"
+    server.files[mat] = server.files[mat][:-500]
+    monkeypatch.setenv("WINGLOSS_MIRROR", server.address)
+    status, said = call(project, download, dataset="aflw")
+    assert status == 1
+    assert "error: data/downloads/aflw/AFLWinfo_release.mat: not a whole .mat file (" in said
+    server.files[mat] = published["AFLWinfo_release.mat"]
+    status, said = call(project, download, dataset="aflw")
+    assert status == 0, said
+    assert len(server.seen) == 4 + 1
+
+
+LACKING = {  # data set, the published file that isn't there, another in its place, what is said
+    "a third of the pictures": (
+        *("aflw", "aflw-images-2.tar.gz", None),
+        "2 of 8 faces have no picture, for there is no folder aflw/data/flickr/2; "
+        "aflw-images-2.tar.gz isn't there",
+    ),
+    "all pictures": (
+        *("wflw", "WFLW_images.tar.gz", None),
+        "8 of 8 faces have no picture, for there is no folder WFLW_images; WFLW_images.tar.gz "
+        "isn't there",
+    ),
+    "another archive": (
+        *("wflw", "WFLW_images.tar.gz", "WFLW_images.zip"),
+        "8 of 8 faces have no picture, for there is no folder WFLW_images; WFLW_images.tar.gz "
+        "isn't there; WFLW_images.zip isn't one of the published files: unpack it there",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LACKING)
+def test_what_lacks_of_a_data_set_is_named(project: Project, call: Callable, case: str) -> None:
+    dataset, absent, other, message = LACKING[case]
+    WRITERS[dataset](project.root / "work/tree", train=6, test=2)
+    published = pack(project.root / "work/tree", dataset)
+    content = published.pop(absent)
+    place = project.root / "data/incoming" / dataset
+    place.mkdir(parents=True)
+    for name, value in (published | ({other: content} if other else {})).items():
+        (place / name).write_bytes(value)
+    status, said = call(project, download, dataset=dataset)
+    assert (status, said.splitlines()[-1]) == (1, f"error: data/incoming/{dataset}: {message}")
+    assert not (project.root / f"data/raw/{dataset}").exists() and not project.left_over()
+
+
+def test_a_missing_last_piece_is_asked_for(project: Project, call: Callable) -> None:
+    place = project.root / "data/incoming/wflw"
+    place.mkdir(parents=True)
+    whole = tarred(project.root / "whole.gz", (member("a"), os.urandom(999))).read_bytes()
+    for number in (1, 2):
+        (place / f"WFLW_images.tar.gz.{number:03d}").write_bytes(whole[:300])
+    status, said = call(project, download, dataset="wflw")
+    assert status == 1
+    name = "data/incoming/wflw/WFLW_images.tar.gz.001 to .002, joined"
+    assert f"error: {name}: not a whole archive (" in said
+    assert said.endswith("; is a piece after these missing?\n")
+
+
+def test_a_broken_picture_in_a_file_of_pictures_is_said(project: Project, call: Callable) -> None:
+    WRITERS["cofw"](project.root / "data/incoming/cofw", train=6, test=2)
+    path = project.root / "data/incoming/cofw/COFW_train_color.mat"
+    with h5py.File(path, "r+") as file:
+        file["IsTr"][0, 1] = file.create_dataset("bad", data=np.zeros((4, 5, 5), np.uint8)).ref
+    status, said = call(project, download, dataset="cofw")
+    assert status == 0, said
+    assert "COFW_train_color.mat: picture 2: 4 colours, not 3; its face will have no pict" in said
+    project.set(on_bad_sample="skip")
+    status, said = call(project, prepare, dataset="cofw")
+    assert status == 0, said
+    assert "COFW_train_color/0002.png: no such picture" in said
+    assert json.loads(project.read("data/prepared/cofw/stamp.json"))["skipped"] == 1
 
 
 def test_a_missing_piece_is_named(project: Project, call: Callable) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.io import savemat
 
 from wingloss import protocol
 from wingloss.datasets import readers
@@ -144,6 +145,8 @@ GOOD = lines(points_of(IMAGES[0]))
         ([*GOOD[:5], "12.0 nose", *GOOD[6:]], "point 3 is '12.0 nose', not x and y"),
         ([*GOOD[:6], "12.0", *GOOD[7:]], "point 4 is '12.0', not x and y"),
         ([*GOOD[:6], "1 2 3", *GOOD[7:]], "point 4 is '1 2 3', not x and y"),
+        ([*GOOD[:6], "1_0 2", *GOOD[7:]], "point 4 is '1_0 2', not x and y"),
+        (["n_points: 67", *GOOD[2:]], "n_points is 67, and there are 68 points"),
         ([line for line in GOOD if line not in "{}"], "no points between braces"),
         (GOOD[:-2], "no points between braces"),  # a torn file
         ([], "no points between braces"),
@@ -159,6 +162,17 @@ def test_a_missing_pts_file_is_named(root: Path):
     (root / "afw" / "134212_1.pts").unlink()
     with pytest.raises(BadSample, match=r"afw/134212_1\.pts: no such file"):
         read(root, RULES)
+
+
+@pytest.mark.parametrize("ending", [None, ".bmp", ".webp"])
+def test_a_pts_file_without_a_picture_is_named(root: Path, ending: str | None):
+    path = root / "afw" / "134212_1.jpg"
+    path.rename(path.with_suffix(ending)) if ending else path.unlink()
+    records, (error,) = readers.read(root, RULES)
+    assert len(records) == len(IMAGES) - 1
+    assert str(error) == (
+        f"{path.with_suffix('.pts')}: no picture of this name (.jpg, .jpeg, .png) beside it"
+    )
 
 
 def test_a_binary_pts_file_is_named(root: Path):
@@ -190,6 +204,40 @@ def test_a_bad_table_of_boxes_is_named(root: Path, table: str, reason: str):
     (root / "detector_boxes.csv").write_text(table, encoding="utf-8")
     with pytest.raises(BadSample, match=f"detector_boxes.{reason}"):
         read(root, RULES)
+
+
+def test_bad_rows_are_listed_in_one_go_and_the_other_faces_are_read(root: Path):
+    rows = [f"{image},0,0,200,200" for image in IMAGES]
+    rows[0] = f"{IMAGES[0]},9,9,9,9"
+    rows[3] = f"{IMAGES[3]},1"
+    rows.append(rows[5])  # twice
+    (root / "detector_boxes.csv").write_text("\n".join([HEAD, *rows]), encoding="utf-8")
+    told = f"image,yaw,subsets\n{IMAGES[1]},left,\n{IMAGES[2]},-30.5,frontal\n"
+    (root / "faces.csv").write_text(told, encoding="utf-8")
+    records, bad = readers.read(root, RULES)
+    assert [record.image for record in records if record.image in IMAGES[:4]] == [IMAGES[2]]
+    assert len(records) == len(IMAGES) - len(bad) == len(IMAGES) - 4
+    assert sorted(str(error).rpartition("/")[2] for error in bad) == [
+        "134212_1.jpg' is empty or not finite",
+        "30427236_1.jpg'; keep its face's",
+        "detector_boxes.csv:5: too few columns",
+        "faces.csv:2: yaw is 'left', no number",
+    ]
+    assert {record.image: record.yaw for record in records}[IMAGES[2]] == -30.5
+
+
+def test_a_picture_with_a_space_too_many_has_its_box(root: Path):
+    path = root / "ibug" / "image_092 _01.jpg"
+    path.touch()
+    path.with_suffix(".pts").write_text("\n".join(GOOD), encoding="utf-8")
+    entries = np.empty((1, 2), dtype=object)
+    for i, name in enumerate(("image_092_01.jpg", "image_003_1.jpg ")):
+        entries[0, i] = {"imgName": name, "bb_detector": [1.0, 1.0, 99.0, 199.0]}
+    (root / "Bounding Boxes").mkdir()
+    savemat(root / "Bounding Boxes/bounding_boxes_ibug.mat", {"bounding_boxes": entries})
+    found = faces(root)
+    for image in ("ibug/image_092 _01.jpg", "ibug/image_003_1.jpg"):
+        assert found[image].box.tolist() == [0, 0, 98, 198]
 
 
 def test_a_bad_table_of_faces_is_named(root: Path):

@@ -60,6 +60,7 @@ def test_inspect_finds_what_was_planted(finished: Project) -> None:
 
     said = finished.run("stages.inspect", "synthetic")
     assert f"test/000003 looks like {train} (1.000)" in said
+    assert "faces of test look like one of val" in said
     assert "8 faces in 8 photographs" in said and "160 to 160 px wide" in said
     assert 0.85 < float(said.partition("pose coefficient ")[2].partition(",")[0]) <= 1
     counts = [sum(map(int, line.rpartition(": ")[2].split())) for line in said.splitlines()

@@ -221,6 +221,17 @@ def test_not_yaml_is_said_with_its_line(tmp_path: Path) -> None:
         load(path)
 
 
+def test_a_key_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    """As it would with a block pasted from the docs; PyYAML alone takes the last one."""
+    path = tmp_path / "params.yaml"
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    path.write_text(f"{text}datasets: [mine]\n", encoding="utf-8")
+    line = text.count("\n") + 1
+    message = rf"line {line}: this is not YAML: the key 'datasets' stands in one table twice$"
+    with pytest.raises(UserError, match=message):
+        load(path)
+
+
 def test_a_stage_ends_with_the_one_line(project: Project, call: Callable) -> None:
     project.set(**{"dataset.synthetic.bins": "9 bins"})
     status, said = call(project, balance, dataset="synthetic")

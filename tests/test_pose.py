@@ -1,11 +1,18 @@
 """The pose space: what Procrustes removes, and that the first mode of turned heads is their yaw."""
 
+import dataclasses
+
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.spatial
 from hypothesis import given
 from hypothesis import strategies as st
+from project import ROOT
 
+from stages import pose as pose_stage
+from stages.params import load
+from wingloss import protocol
 from wingloss.geometry import Array
 from wingloss.pose import (
     PoseModel,
@@ -16,7 +23,9 @@ from wingloss.pose import (
     normalise,
     rotations,
 )
-from wingloss.synthetic.head import LANDMARKS
+from wingloss.synthetic.face import AFLW, _turned_landmarks, rotation
+from wingloss.synthetic.head import LANDMARKS, draw_shape
+from wingloss.synthetic.population import draw_pose
 
 RNG = np.random.default_rng(0)
 SHAPE = RNG.normal(size=(12, 2))
@@ -97,6 +106,38 @@ def test_the_first_mode_of_turned_heads_is_their_yaw(model: PoseModel):
     coefficients = model.coefficients(HEADS)
     assert abs(np.corrcoef(coefficients, YAW)[0, 1]) > 0.95
     assert abs(np.corrcoef(coefficients, PITCH)[0, 1]) < 0.2
+
+
+@pytest.fixture(scope="module")
+def population() -> tuple[Array, pd.Series]:
+    """Landmarks ``(N, 68, 2)`` of the rendered faces, unrendered, and their yaw in degrees."""
+    faces = load(ROOT / "params.yaml").raw["synthetic"].faces
+    shapes, yaw = [], []
+    for i in range(200):
+        rng = np.random.default_rng([2, i])
+        turn = draw_pose(faces, rng)
+        controls = draw_shape(bool(i % 2), rng.random() < faces.expression, rng)
+        shapes.append(_turned_landmarks(controls, rotation(*turn), turn[0], turn[2])[:, :2])
+        yaw.append(turn[0])
+    return np.array(shapes), pd.Series(yaw)
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("synthetic", range(68)), ("aflw", AFLW)])
+def test_the_protocols_own_mode_is_the_yaws(
+    population: tuple[Array, pd.Series], caplog: pytest.LogCaptureFixture, name: str, scheme
+):
+    shapes, yaw = population
+    points = np.stack(
+        [shapes[:, group].reshape(len(yaw), -1, 2).mean(axis=1) for group in scheme], 1
+    )
+    rules = protocol.load(name)
+    caplog.set_level("INFO", "wingloss")
+    pose_stage._compare_to_yaw(points, yaw, rules)
+    (line,) = caplog.messages
+    assert float(line.rpartition(": ")[2]) > 0.7
+    pose_stage._compare_to_yaw(points, yaw, dataclasses.replace(rules, pose_mode=3))
+    assert caplog.messages[-1].startswith(f"eigenvector {rules.pose_mode} goes with the yaw better")
+    assert f"is pose_mode in {name}.yaml right?" in caplog.messages[-1]
 
 
 def test_rolled_and_moved_heads_have_the_same_pose_space(model: PoseModel):

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +13,15 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from project import Project
 from scipy.io import savemat
 
-from stages import download, prepare
+from stages import download, files, prepare
+from stages.errors import UserError
 from wingloss.datasets.ibug import write_pts
+from wingloss.datasets.record import BadSample
 
 FOLDERS = {  # of 300W, with the photographs' names and how many faces each has
     "afw": {"one": 2, "two": 1, "three": 1, "four": 3},
@@ -257,7 +262,17 @@ def test_bad_raw_data_is_one_line_and_leaves_nothing(
     assert not (project.root / "data/prepared/300w/crops_train.npy").exists()
 
 
+def lonely_points(raw: Path) -> None:
+    write_pts(raw / "lfpw/trainset/lonely.pts", np.full((68, 2), 40.0))
+
+
+def another_box_empty(raw: Path) -> None:
+    edit_boxes(raw, "helen/testset/900_1.jpg,28.0,23.0,72", "helen/testset/900_1.jpg,72.0,23.0,28")
+
+
 BAD = {  # what to spoil, and what is said of it
+    another_box_empty: "data/raw/300w/detector_boxes.csv:12: the box of 'helen/testset/900_1.jpg'",
+    lonely_points: "data/raw/300w/lfpw/trainset/lonely.pts: no picture of this name",
     truncate: "data/raw/300w/afw/one_1.jpg: not a whole picture",
     lambda raw: (raw / "afw/two_1.pts").unlink(): "data/raw/300w/afw/two_1.pts: no such file",
     lambda raw: write_pts(raw / "ibug/image_003_1.pts", np.full((68, 2), 40.0)): (
@@ -274,8 +289,8 @@ def test_all_bad_faces_are_listed_in_one_go(project: Project, raw: Path, call: C
     *listed, error = said.splitlines()
     for message in BAD.values():
         assert len([line for line in listed if f"warning: {message}" in line]) == 1
-    assert error.startswith("error: data/raw/300w/afw/two_1.pts: no such file")
-    assert "(and 2 more bad faces, all listed above)" in error
+    assert error.startswith("error: data/raw/300w/detector_boxes.csv:12: the box of")
+    assert "(and 4 more bad faces, all listed above)" in error
     assert not project.left_over()
     assert not list(project.root.glob("data/prepared/300w/*.*"))
 
@@ -286,12 +301,14 @@ def test_skipped_faces_are_counted_and_stamped(project: Project, raw: Path, call
     project.set(on_bad_sample="skip")
     status, said = call(project, prepare, dataset="300w")
     assert status == 0, said
-    assert "warning: 300w: 3 faces left out; every result will be stamped so" in said
+    assert "warning: 300w: 5 faces left out; every result will be stamped so" in said
     stamp = json.loads(project.read("data/prepared/300w/stamp.json"))
-    assert (stamp["data_stamp"], stamp["skipped"]) == ("partial, 3 skipped", 3)
+    assert (stamp["data_stamp"], stamp["skipped"]) == ("partial, 5 skipped", 5)
     samples = samples_of(project)
-    assert len(samples) == sum(stamp["faces"].values()) == 15 - 3
-    assert not {"afw/one_1", "afw/two_1", "ibug/image_003_1"} & set(samples.face)
+    assert len(samples) == sum(stamp["faces"].values()) == 15 - 4
+    assert not {"afw/one_1", "afw/two_1", "helen/testset/900_1", "ibug/image_003_1"} & set(
+        samples.face
+    )
     for split, count in stamp["faces"].items():
         crops = np.load(project.root / f"data/prepared/300w/crops_{split}.npy")
         assert crops.shape == (count, 64, 64, 3)
@@ -375,6 +392,72 @@ def test_what_was_placed_by_hand_survives_a_failed_run(project: Project, engine:
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
     assert not list(project.root.glob("data/prepared/300w/*.*"))
     assert not project.left_over()
+
+
+# A picture of a format that Pillow knows, but of a kind that it doesn't.
+DDS = b"DDS " + struct.pack("<7I44x2I4s40x", 124, 4103, 9, 9, 0, 0, 0, 32, 4, b"none")
+
+
+@pytest.mark.parametrize("kind", [".jpg", ".png", ".bmp", ".webp", ".tiff", "dds"])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_spoilt_picture_is_cropped_or_named(
+    tmp_path: Path, kind: str, data: st.DataObject
+) -> None:
+    picture = np.arange(3072, dtype=np.uint16).reshape(32, 32, 3).astype(np.uint8)
+    content = bytearray(DDS if kind == "dds" else cv2.imencode(kind, picture)[1].tobytes())
+    del content[data.draw(st.integers(0, len(content)) | st.just(len(content)), label="length") :]
+    for _ in range(data.draw(st.integers(0, 4), label="changes")):
+        place = data.draw(st.integers(0, len(content)), label="place")
+        content[place : place + 1] = data.draw(st.binary(max_size=3), label="bytes")
+    path = tmp_path / "face.jpg"
+    path.write_bytes(content)
+    try:
+        crop = prepare.crop(path, np.array([9.0, 9.0, 8.0, 0.0]), np.eye(2, 3), 16)
+    except BadSample as error:
+        assert str(error).startswith(f"{path}: ")
+    else:
+        assert crop.shape == (16, 16, 3) and kind != "dds"
+    assert [file.name for file in tmp_path.iterdir()] == ["face.jpg"]
+
+
+def table_of_samples() -> pd.DataFrame:
+    """Two faces of one photograph, with names that pandas takes for missing values."""
+    numbers = {name: [1.5, 2.5] for name in (*files.NUMBERS, "x0", "x1", "x2", "y0", "y1", "y2")}
+    text = {"face": ["NA", "None"], "photograph": ["null", "null"], "split": ["train", "test"]}
+    return pd.DataFrame(text | {"subsets": ["", "nan"], "image": ["NA.jpg", "b.jpg"]} | numbers)
+
+
+def test_names_in_the_table_of_samples_are_taken_as_they_stand(tmp_path: Path) -> None:
+    files.write_samples(tmp_path / "samples.csv", table_of_samples())
+    found = files.read_samples(tmp_path / "samples.csv")
+    assert found.to_dict("list") == table_of_samples().to_dict("list")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.drop(columns="photograph"), "no column photograph"),
+        (lambda table: table.drop(columns="frame_side"), "no column frame_side"),
+        (lambda table: table.drop(columns="y2"), "its landmarks' columns aren't x0, x1, ..., y0"),
+        (lambda table: table.assign(area=1), "its landmarks' columns aren't x0, x1, ..., y0"),
+        (lambda table: table.assign(x1=[1, np.inf]), "a number in it is missing or not finite"),
+        (lambda table: table.assign(box_x0=["a", 1]), "a number in it is missing or not finite"),
+        (lambda table: table.assign(yaw=[1, None]), "a number in it is missing or not finite"),
+        (lambda table: table.assign(split="held out"), "a split is none of train, val, test"),
+        (lambda table: table.assign(face="x"), "two faces are called 'x'"),
+    ],
+)
+def test_another_table_of_samples_is_neither_written_nor_read(
+    tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
+) -> None:
+    table, path = change(table_of_samples()), tmp_path / "samples.csv"
+    with pytest.raises(UserError, match=message):
+        files.write_samples(path, table)
+    assert not path.exists()
+    files.write_table(path, table)
+    with pytest.raises(UserError, match=f"{path}: {message}"):
+        files.read_samples(path)
 
 
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="no 300W: WINGLOSS_MIRROR names no folder with it")

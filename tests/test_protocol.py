@@ -131,7 +131,6 @@ def test_an_unknown_data_set_is_refused_and_the_known_ones_named():
         ("[[36], [45]]", "[[36]]", r"outer_eye_corners: .* should be two lists of landmarks"),
         ("[[36], [45]]", "[[36], [44]]", r"outer_eye_corners: flip_pairs don't turn the left ones"),
         ("common: 554", "very common: 554", r"subsets\.very common: a subset's name is a word"),
-        ("right, bottom", "right, right", r"boxes\.columns: .* should be four of left, top"),
         ("outer_eye", "outr_eye", r"outr_eye_corners: no such key"),
         ("landmarks: 68", "landmarks: many", r"landmarks: 'many' should be a whole number"),
         ("landmarks: 68\n", "", r"landmarks: this key is missing"),
@@ -142,7 +141,16 @@ def test_an_unknown_data_set_is_refused_and_the_known_ones_named():
             "headline: pupil",
             r"headline: 'pupil' is not one of inter_pupil",
         ),
-        ("right, bottom", "right, down", r"boxes\.columns: .* should be four of left, top"),
+        ("  source: of", "  columns: []\n  source: of", r"boxes\.columns: the format of ibug"),
+        ("common: 554", "full: 554", r"subsets\.full: a subset's name is a word, and not 'full'"),
+        ("common: 554", "common: 555", r"subsets\.common: 555 faces, and its parts have 554"),
+        ("pose_mode: 1", "pose_mode: 133", r"pose_mode: 68 landmarks have 132 modes"),
+        ("[[36], [45]]", "[[30], [30]]", r"outer_eye_corners: a landmark stands on both sides"),
+        (
+            "count: 337, faces_share_photographs: true",
+            "faces_share_photographs: 'no'",
+            r"parts\[0\]\.faces_share_photographs: 'no' should be true or false",
+        ),
         ("name: afw", "name: ../afw", r"parts\[0\]\.path: '\.\./afw' leads out of the data"),
         ("name: afw", "name: ibug", r"parts: every part needs a name of its own"),
         ("split: train, count: 337", "split: val", r"parts\[0\]\.split: 'val' is not one of train"),
@@ -161,6 +169,19 @@ def test_a_bad_protocol_is_one_line_that_names_file_and_key(
     with pytest.raises(protocol.BadProtocol, match=rf"broken\.yaml: {message}") as error:
         protocol.load("broken")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("last", ["right", "down"])
+def test_the_order_of_a_boxs_numbers_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+):
+    good = protocol.path("wflw").read_text(encoding="utf-8")
+    monkeypatch.setattr(protocol, "FOLDER", tmp_path)
+    protocol.load.cache_clear()
+    broken = good.replace("[left, top, right, bottom]", f"[left, top, right, {last}]")
+    (tmp_path / "broken.yaml").write_text(broken, encoding="utf-8")
+    with pytest.raises(protocol.BadProtocol, match=r"boxes\.columns: .* should be four of left"):
+        protocol.load("broken")
 
 
 JUNK = st.recursive(

@@ -1,6 +1,5 @@
 """The raw formats of AFLW, COFW, WFLW and one's own, each read from a tree written here in it."""
 
-import contextlib
 import csv
 import dataclasses
 import json
@@ -17,10 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
-from trees import HEIGHT, WIDTH, WRITERS, faces, picture
+from trees import HEIGHT, WIDTH, WRITERS, aflw_order, faces, picture
 
+from stages import prepare
+from stages.params import Validation
 from wingloss import protocol
-from wingloss.datasets import coco, cofw, csvs, ibug, readers
+from wingloss.datasets import coco, cofw, csvs, ibug, matlab, readers
 from wingloss.datasets.record import BadSample, Record
 from wingloss.protocol import Part, Protocol
 
@@ -61,8 +62,7 @@ def test_faces_are_as_they_were_written(trees: Path, name: str) -> None:
     assert len({record.face for record in found}) == 38
     train, test = found[:30], found[30:]
     if name == "aflw":
-        points, boxes = faces(name, 38)
-        points, boxes = points[::-1], boxes[::-1]  # as `ra` says
+        points, boxes = (both[aflw_order(38)] for both in faces(name, 38))  # as `ra` says
     else:
         points, boxes = (
             np.concatenate(both)
@@ -75,13 +75,29 @@ def test_faces_are_as_they_were_written(trees: Path, name: str) -> None:
 
 def test_aflw_frontal_is_all_visible_and_faces_share_photographs(trees: Path) -> None:
     found = read(trees / "aflw", rules_of("aflw"))
-    assert [r.face for r in found[:2]] == ["2/image00018-38", "0/image00018-37"]
-    assert found[0].image == "data/flickr/2/image00018.jpg"
+    assert [r.face for r in found[:2]] == ["0/image00000-1", "3/image00011-23"]
+    assert found[0].image == "data/flickr/0/image00000.jpg"
     frontal = [r.subsets == "frontal" for r in found]
     assert not any(frontal[:30])
     assert frontal[30:] == [bool(r.visible.all()) for r in found[30:]]
     assert 0 < sum(frontal) < 8
     assert (trees / "aflw" / found[0].image).is_file()
+    assert len({r.photograph for r in found}) == 19
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_test_faces_stay_so_where_a_photograph_has_training_faces_too(
+    trees: Path, seed: int
+) -> None:
+    found = read(trees / "aflw", rules_of("aflw"))
+    train, test = ({r.photograph for r in part} for part in (found[:30], found[30:]))
+    splits = prepare._splits(found, Validation(share=0.5, seed=seed))
+    validated = {r.photograph for r, split in zip(found, splits, strict=True) if split == "val"}
+    assert len(train & test) > 3 and validated & test
+    assert splits[30:] == 8 * ["test"] and set(splits[:30]) == {"train", "val"}
+    assert not validated & {
+        r.photograph for r, s in zip(found, splits, strict=True) if s == "train"
+    }
 
 
 @pytest.mark.parametrize("folder", ["data/flickr", "aflw/data/flickr", "flickr", "images"])
@@ -104,7 +120,8 @@ def test_wflw_attributes_are_subsets_of_the_test_faces(trees: Path) -> None:
 def test_cofw_pictures_are_written_as_matlab_has_them(trees: Path, tmp_path: Path) -> None:
     shutil.copytree(trees / "cofw", tmp_path / "cofw")
     found = read(tmp_path / "cofw", rules_of("cofw"))
-    cofw.extract(tmp_path / "cofw", rules_of("cofw"))
+    written = list(cofw.extract(tmp_path / "cofw", rules_of("cofw")))
+    assert written == [tmp_path / "cofw" / record.image for record in found]
     assert found[0].image == "COFW_train_color/0001.png"
     for i in (0, 3):
         image = cv2.imread(str(tmp_path / "cofw" / found[i].image), cv2.IMREAD_UNCHANGED)
@@ -124,7 +141,7 @@ def test_cofw_pictures_are_not_all_in_memory(tmp_path: Path) -> None:
             cells[0, i] = file.create_dataset(f"#refs#/{i}", data=data).ref
         file["phisTr"], file["bboxesTr"] = np.ones((87, count)), np.ones((4, count))
     tracemalloc.start()
-    cofw.extract(tmp_path, rules_of("cofw"))
+    assert sum(1 for _ in cofw.extract(tmp_path, rules_of("cofw"))) == count
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 6 * 3 * side * side < count * 3 * side * side / 4
@@ -229,8 +246,62 @@ def test_a_broken_cofw_picture_is_named(
         elif value is not None:
             bad = file.create_dataset("bad", data=value)
         cells[0, 1] = None if value is None else bad.ref
-    with pytest.raises(BadSample, match=rf"{path}: {message}"):
-        cofw.extract(tmp_path, rules_of("cofw"))
+    made = list(cofw.extract(tmp_path, rules_of("cofw")))
+    assert re.match(rf"{path}: {message}", str(made.pop(1)))
+    assert len(made) == 29 and all(one.is_file() for one in made)
+
+
+def test_cofw_takes_nothing_from_other_files(trees: Path, tmp_path: Path) -> None:
+    """HDF5 can: an array's bytes may lie in any file, a name may lead into another."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(range(256)) * 200)
+    outer, outside = tmp_path / "COFW_train_color.mat", [(str(secret), 0, 2700)]
+    with h5py.File(tmp_path / "other.mat", "w") as file:
+        file["boxes"] = np.ones((4, 30))
+        file["picture"] = np.ones((3, 30, 30), np.uint8)
+    virtual = h5py.VirtualLayout((3, 30, 30), np.uint8)
+    virtual[:] = h5py.VirtualSource(tmp_path / "other.mat", "picture", (3, 30, 30))
+
+    def spoil(name: str) -> h5py.File:
+        shutil.copy(trees / "cofw" / outer.name, outer)
+        file = h5py.File(outer, "r+")
+        if name:
+            del file[name]
+        return file
+
+    with spoil("") as file:
+        array = file.create_dataset("x", (3, 30, 30), np.uint8, external=outside)
+        file["IsTr"][0, 0] = array.ref
+        file["IsTr"][0, 1] = file.create_virtual_dataset("y", virtual).ref
+    made = list(cofw.extract(tmp_path, rules_of("cofw")))
+    for i in (0, 1):
+        assert str(made[i]) == f"{outer}: picture {i + 1} lies in another file"
+    with spoil("bboxesTr") as file:
+        outside = [(str(secret), 0, 4 * 30 * 8)]
+        file.create_dataset("bboxesTr", (4, 30), np.float64, external=outside)
+    with pytest.raises(BadSample, match=f"{outer}: bboxesTr lies in another file"):
+        readers.read(tmp_path, rules_of("cofw"))
+    with spoil("bboxesTr") as file:
+        file["bboxesTr"] = h5py.ExternalLink(tmp_path / "other.mat", "boxes")
+    with pytest.raises(BadSample, match=f"{outer}: no variables IsTr, phisTr, bboxesTr"):
+        readers.read(tmp_path, rules_of("cofw"))
+    with spoil("IsTr") as file:
+        file["link"] = h5py.ExternalLink(tmp_path / "other.mat", "picture")
+        file["IsTr"] = np.full((1, 30), b"link")
+    with pytest.raises(BadSample, match=f"{outer}: IsTr has no references to pictures"):
+        list(cofw.extract(tmp_path, rules_of("cofw")))
+
+
+def test_a_packed_bomb_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where it lies in a cell, of which the header tells nothing."""
+    monkeypatch.setattr(matlab, "MOST_BYTES", 1 << 20)
+    cell = np.empty((1, 1), dtype=object)
+    cell[0, 0] = np.zeros((400, 400))
+    savemat(tmp_path / "AFLWinfo_release.mat", {"ra": cell}, do_compression=True)
+    with pytest.raises(BadSample, match=r"release\.mat: it unpacks to more than 1 MiB"):
+        readers.read(tmp_path, rules_of("aflw"))
 
 
 @pytest.mark.parametrize(
@@ -286,14 +357,15 @@ def write(root: Path, reader: str, records: list[Record]) -> None:
 
 def own_records(reader: str) -> list[Record]:
     points, boxes = faces("300w", 4)
+    ending = "" if reader == "ibug" else ".jpg"
     parts = own_rules(reader).parts
     return [
         Record(
             face="",
             image=f"{parts[i > 2].name}/picture, {i}.jpg",
-            photograph="",
+            photograph=f"{parts[i > 2].name}/picture, {i}{ending}",
             part=parts[i > 2],
-            subsets="",
+            subsets="glasses frontal" if i == 2 else "",
             points=points[i],
             box=boxes[i] if i != 1 else None,
             source="",
@@ -316,18 +388,29 @@ def test_what_is_written_is_read(tmp_path: Path, reader: str) -> None:
         assert (ours.box is None) == (theirs.box is None)
         if ours.box is not None:
             np.testing.assert_allclose(theirs.box, ours.box, atol=1e-5)
-    assert len({r.photograph for r in found}) == 4
+        assert (theirs.photograph, theirs.subsets) == (ours.photograph, ours.subsets)
 
 
-def test_a_csv_may_name_photographs_and_subsets(tmp_path: Path) -> None:
-    write(tmp_path, "csv", own_records("csv"))
-    with (tmp_path / "test.csv").open(newline="", encoding="utf-8") as file:
-        header, row = csv.reader(file)
-    row[1:3] = "roll 7", "glasses frontal"
-    with (tmp_path / "test.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, row])
-    last = read(tmp_path, own_rules("csv"))[-1]
-    assert (last.photograph, last.subsets) == ("roll 7", "glasses frontal")
+@pytest.mark.parametrize("reader", ["csv", "coco"])
+def test_faces_may_share_pictures_and_photographs(tmp_path: Path, reader: str) -> None:
+    first, second, third, last = own_records(reader)
+    second = dataclasses.replace(second, image=first.image, photograph="roll 7")
+    third = dataclasses.replace(third, photograph="roll 7")
+    write(tmp_path, reader, [first, second, third, last])
+    found = read(tmp_path, own_rules(reader))
+    assert [r.image for r in found] == [first.image, first.image, third.image, last.image]
+    assert [r.photograph for r in found[1:3]] == ["roll 7", "roll 7"]
+
+
+@pytest.mark.parametrize(
+    ("key", "message"), [("image", "share a picture"), ("photograph", "of one")]
+)
+def test_what_pts_files_cannot_say_is_not_written(tmp_path: Path, key: str, message: str) -> None:
+    first, second, *_ = own_records("ibug")
+    second = dataclasses.replace(second, **{key: getattr(first, key)})
+    with pytest.raises(ValueError, match=message):
+        ibug.write(tmp_path, [first, second])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -336,8 +419,6 @@ def test_a_csv_may_name_photographs_and_subsets(tmp_path: Path) -> None:
         ("x67", "x76", r"train\.csv: no column x67"),
         ("image,photograph", "picture,photograph", r"train\.csv: no column image"),
         ("subsets", "x0", r"train\.csv: two columns x0"),
-        ("\n", "\nlong,", r"train\.csv:2: more cells than columns"),
-        (".0", ",0", r"train\.csv:2: more cells than columns"),
     ],
 )
 def test_a_csv_with_other_columns_is_named(
@@ -348,6 +429,29 @@ def test_a_csv_with_other_columns_is_named(
     path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
     with pytest.raises(BadSample, match=message):
         readers.read(tmp_path, own_rules("csv"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda row: ["long", *row], "more cells than columns"),
+        (lambda row: [*row[:3], *row[3].split("."), *row[4:]], "more cells than columns"),
+        (lambda row: row[:9], "too few columns"),
+        (lambda row: [*row[:3], "1_0", *row[4:]], "x_min is '1_0', no number"),
+    ],
+)
+def test_a_bad_row_of_a_csv_is_named_and_the_others_are_read(
+    tmp_path: Path, change: Callable[[list[str]], list[str]], message: str
+) -> None:
+    write(tmp_path, "csv", own_records("csv"))
+    path = tmp_path / "train.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        header, row, *others = csv.reader(file)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, change(row), *others])
+    records, (error,) = readers.read(tmp_path, own_rules("csv"))
+    assert len(records) == 3
+    assert str(error) == f"{path}:2: {message}"
 
 
 @pytest.mark.parametrize(
@@ -399,12 +503,16 @@ def test_two_faces_of_one_name_are_refused(trees: Path) -> None:
 
 # Whatever stands in a file, each face is read or named, and nothing else happens.
 
-FILES = {name: (name, file) for name, file in OFFICIAL.items()} | {
-    "csv": ("csv", "train.csv"),
-    "coco": ("coco", "train.json"),
-    "ibug": ("ibug", "detector_boxes.csv"),
-    "boxes": ("ibug", "Bounding Boxes/bounding_boxes_train.mat"),
-    "pts": ("ibug", "train/picture.pts"),
+FILES = {  # whose reader, the file, and how a face's place in it is named
+    "aflw": ("aflw", OFFICIAL["aflw"], r": face \d+"),
+    "cofw": ("cofw", OFFICIAL["cofw"], r": (face|picture) \d+"),
+    "wflw": ("wflw", OFFICIAL["wflw"], r":\d+"),
+    "csv": ("csv", "train.csv", r":\d+"),
+    "coco": ("coco", "train.json", r": annotations\[\d+\]"),
+    "ibug": ("ibug", "detector_boxes.csv", r":\d+"),
+    "faces": ("ibug", "faces.csv", r":\d+"),
+    "boxes": ("ibug", "Bounding Boxes/bounding_boxes_train.mat", r": entry \d+"),
+    "pts": ("ibug", "train/picture.pts", ""),
 }
 
 
@@ -417,15 +525,16 @@ def whole(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, by
     (root / "train").mkdir()
     ibug.write_pts(root / "train/picture.pts", faces("300w", 1)[0][0])
     (root / "detector_boxes.csv").write_text(
-        "image,x_min,y_min,x_max,y_max\ntrain/picture.jpg,1,2,3,4\n"
+        "image,x_min,y_min,x_max,y_max\ntrain/picture.jpg,10,20,80,70\n"
     )
+    (root / "faces.csv").write_text("image,yaw,subsets\ntrain/picture.jpg,-12.5,frontal\n")
     boxes = np.empty((1, 1), dtype=object)
-    boxes[0, 0] = {"imgName": "picture.jpg", "bb_detector": [1.0, 2.0, 3.0, 4.0]}
+    boxes[0, 0] = {"imgName": "picture.jpg", "bb_detector": [10.0, 20.0, 80.0, 70.0]}
     (root / "Bounding Boxes").mkdir()
     savemat(root / FILES["boxes"][1], {"bounding_boxes": boxes})
     return {
         kind: ((trees / name if name in OFFICIAL else root) / file).read_bytes()
-        for kind, (name, file) in FILES.items()
+        for kind, (name, file, _) in FILES.items()
     }
 
 
@@ -441,7 +550,7 @@ def test_a_spoilt_file_is_read_or_named(
     for _ in range(data.draw(st.integers(0, 4), label="changes")):
         place = data.draw(st.integers(0, len(content)), label="place")
         content[place : place + 1] = data.draw(st.binary(max_size=3), label="bytes")
-    name, file = FILES[kind]
+    name, file, place_in_it = FILES[kind]
     rules = rules_of(name) if name in OFFICIAL else own_rules(name)
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / file).write_bytes(content)
@@ -450,14 +559,17 @@ def test_a_spoilt_file_is_read_or_named(
         (tmp_path / "train/picture.jpg").touch()
         if kind != "pts":
             (tmp_path / "train/picture.pts").write_bytes(whole["pts"])
-    before = sorted(tmp_path.rglob("*"))
+    before = set(tmp_path.rglob("*"))
+    records, bad = [], []
     try:
         records, bad = readers.read(tmp_path, rules)
-    except BadSample as error:
-        records, bad = [], [error]
-    assert all(str(tmp_path) in str(error) for error in bad)
+        bad += [one for one in readers.extract(tmp_path, rules) if isinstance(one, BadSample)]
+    except BadSample as error:  # of the file as a whole
+        assert str(error).startswith(f"{tmp_path / file}: ")
+    for error in bad:
+        misfit = "box of 'train/picture.jpg'" in str(error)  # it is whole, but not for these points
+        assert re.match(rf"{tmp_path / file}{place_in_it}: ", str(error)) or misfit
     assert all(np.isfinite(record.points).all() for record in records)
-    assert sorted(tmp_path.rglob("*")) == before
-    if name == "cofw":
-        with contextlib.suppress(BadSample):
-            cofw.extract(tmp_path, rules)
+    new = set(tmp_path.rglob("*")) - before
+    assert name == "cofw" or not new
+    assert all(path.parent == tmp_path or path.suffix == ".png" for path in new)

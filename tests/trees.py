@@ -69,13 +69,21 @@ def write_picture(path: Path, seed: int) -> None:
     assert cv2.imwrite(str(path), picture(seed))
 
 
+def aflw_order(count: int) -> np.ndarray:
+    """The faces ``(N,)``, counted from 0, as `ra` orders them."""
+    return np.random.default_rng(count).permutation(count)
+
+
 def write_aflw(root: Path, train: int = 30, test: int = 8) -> None:
-    """Two faces a photograph; every third face has a hidden landmark; `ra` turns them round."""
+    """Two faces a photograph; every third face has a hidden landmark; `ra` shuffles them.
+
+    So one photograph may have a face to train and one to test, as the real ones do.
+    """
     count = train + test
     points, boxes = faces("aflw", count)
     names = np.empty((count, 1), dtype=object)
     for i in range(count):
-        names[i, 0] = f"{(0, 2, 3)[i % 3]}/image{i // 2:05d}.jpg"
+        names[i, 0] = f"{(0, 2, 3)[i // 2 % 3]}/image{i // 2:05d}.jpg"
         write_picture(root / "data/flickr" / names[i, 0], i // 2)
     mask = np.ones((count, 19), dtype=np.uint8)
     mask[::3, 4] = 0
@@ -84,7 +92,7 @@ def write_aflw(root: Path, train: int = 30, test: int = 8) -> None:
         "data": np.concatenate([points[:, :, 0], points[:, :, 1]], axis=1),
         "mask_new": mask,
         "nameList": names,
-        "ra": np.arange(count, 0, -1, dtype=np.uint16)[None],
+        "ra": aflw_order(count).astype(np.uint16)[None] + 1,
     }
     savemat(root / "AFLWinfo_release.mat", content)
 

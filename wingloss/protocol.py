@@ -20,6 +20,8 @@ Reader = Literal["ibug", "aflw", "cofw", "wflw", "csv", "coco"]
 Headline = Literal["inter_pupil", "inter_ocular", "box", "diag"]
 CORNERS = ("left", "top", "right", "bottom")
 COLUMNS = (*CORNERS, "width", "height")  # what a published box may be given by
+OWN_BOXES = ("aflw", "cofw", "wflw")  # readers whose formats don't say which number is which
+ALL = "full"  # what results call all faces of a split
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Boxes:
     """The face boxes that come with the data set."""
 
     source: str  # whose they are
-    columns: tuple[str, ...]  # the order in which their numbers are published
+    columns: tuple[str, ...]  # the order in which the raw format has their numbers
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Protocol:
     threshold: float  # tau of AUC and failure rate, as a share of that normaliser
     parts: tuple[Part, ...]
     subsets: dict[str, int | None]  # test faces of each named subset; None where nobody can say
+
+    @property
+    def pose_modes(self) -> int:
+        """How many eigenvectors shapes have: place, size and rotation are aligned away."""
+        return 2 * self.n_landmarks - 4
 
 
 class BadProtocol(ValueError):
@@ -99,16 +106,17 @@ def load(name: str) -> Protocol:
 
 def _protocol(name: str, data: Any) -> Protocol:
     keys = _Keys(data, "")
-    count = keys.whole("landmarks", minimum=2)
+    count = keys.whole("landmarks", minimum=3)  # two have no shape, wherever they lie
+    reader = keys.choice("reader", get_args(Reader))
     protocol = Protocol(
         name=name,
-        reader=keys.choice("reader", get_args(Reader)),
+        reader=reader,
         n_landmarks=count,
         flip_permutation=_permutation(keys.take("flip_pairs"), count),
         pupils=_groups(keys, "pupils", count),
         outer_eye_corners=_groups(keys, "outer_eye_corners", count),
         normalising_box=keys.choice("normalising_box", ("face", "landmarks"), "landmarks"),
-        boxes=_boxes(keys.take("boxes", {})),
+        boxes=_boxes(keys.take("boxes", {}), reader),
         bins=keys.whole("bins", 9),
         pose_mode=keys.whole("pose_mode", 1),
         headline=keys.choice("headline", get_args(Headline)),
@@ -121,10 +129,26 @@ def _protocol(name: str, data: Any) -> Protocol:
     for key, groups in eyes.items():
         if groups and {int(protocol.flip_permutation[i]) for i in groups[0]} != set(groups[1]):
             raise BadProtocol(f"{key}: flip_pairs don't turn the left ones into the right ones")
+        if groups and set(groups[0]) & set(groups[1]):
+            raise BadProtocol(f"{key}: a landmark stands on both sides")
     lengths = {"inter_pupil": protocol.pupils, "inter_ocular": protocol.outer_eye_corners}
     if lengths.get(protocol.headline, ()) is None:
         raise BadProtocol(f"headline: {protocol.headline} needs the points of both eyes")
+    if protocol.pose_mode > protocol.pose_modes:
+        raise BadProtocol(f"pose_mode: {count} landmarks have {protocol.pose_modes} modes")
+    _check_counts(protocol)
     return protocol
+
+
+def _check_counts(protocol: Protocol) -> None:
+    """Whether the parts that may hold a subset have as many faces as it."""
+    for name, count in protocol.subsets.items():
+        holding = [
+            p.count for p in protocol.parts if p.split == "test" and p.subset in (None, name)
+        ]
+        known = [faces for faces in holding if faces is not None]
+        if count is not None and len(known) == len(holding) and count > sum(known):
+            raise BadProtocol(f"subsets.{name}: {count} faces, and its parts have {sum(known)}")
 
 
 class _Keys:
@@ -165,6 +189,12 @@ class _Keys:
         value = self.take(key, *default)
         if value not in allowed:
             raise BadProtocol(f"{self.where}{key}: {value!r} is not one of {', '.join(allowed)}")
+        return value
+
+    def flag(self, key: str) -> bool:
+        value = self.take(key, False)
+        if type(value) is not bool:
+            raise BadProtocol(f"{self.where}{key}: {value!r} should be true or false")
         return value
 
     def text(self, key: str, *default: Any) -> Any:
@@ -211,8 +241,10 @@ def _indices(value: Any, count: int, where: str) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _boxes(data: Any) -> Boxes:
+def _boxes(data: Any, reader: Reader) -> Boxes:
     keys = _Keys(data, "boxes.")
+    if "columns" in keys.left and reader not in OWN_BOXES:
+        raise BadProtocol(f"boxes.columns: the format of {reader} says where its numbers stand")
     columns = keys.take("columns", list(CORNERS))
     if (
         not isinstance(columns, list)
@@ -230,8 +262,8 @@ def _boxes(data: Any) -> Boxes:
 def _subsets(data: Any) -> dict[str, int | None]:
     keys = _Keys(data, "subsets.")
     for name in keys.left:
-        if not isinstance(name, str) or " " in name:
-            raise BadProtocol(f"subsets.{name}: a subset's name is a word")
+        if not isinstance(name, str) or " " in name or name == ALL:
+            raise BadProtocol(f"subsets.{name}: a subset's name is a word, and not '{ALL}'")
     return {name: keys.count(name) for name in list(keys.left)}
 
 
@@ -252,7 +284,7 @@ def _parts(data: Any) -> tuple[Part, ...]:
                 split=keys.choice("split", ("train", "test")),
                 count=keys.count("count"),
                 subset=keys.text("subset", None),
-                faces_share_photographs=bool(keys.take("faces_share_photographs", False)),
+                faces_share_photographs=keys.flag("faces_share_photographs"),
             )
         )
         keys.end()

@@ -2,7 +2,8 @@
 
 ``keypoints`` is x, y, v a landmark (0-based pixels; v = 2 visible, 1 hidden, 0 not annotated, which
 isn't enough here) and ``bbox`` left, top, width, height. Pictures' ``file_name`` is a path in the
-data set's folder.
+data set's folder. Two keys beyond COCO's may be there: ``photograph`` (which faces of one share;
+otherwise the picture is meant) and ``subsets`` (names between spaces).
 """
 
 import json
@@ -56,6 +57,8 @@ def write(path: Path, records: list[Record]) -> None:
             "category_id": 1,
             "num_keypoints": len(flags),
             "keypoints": np.column_stack([record.points, flags]).ravel().tolist(),
+            "photograph": record.photograph,
+            "subsets": record.subsets,
         }
         if record.box is not None:
             left, top, right, bottom = record.box.tolist()
@@ -100,9 +103,9 @@ def _record(
     return Record(
         face=f"{stem(image)}-{part.name}{index + 1}",
         image=image,
-        photograph=image,
+        photograph=str(annotation.get("photograph") or image),
         part=part,
-        subsets=part.subset or "",
+        subsets=str(annotation.get("subsets") or part.subset or ""),
         points=keypoints[:, :2],
         box=None if box is None else corners(box, COLUMNS),
         source=where,

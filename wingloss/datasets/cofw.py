@@ -19,7 +19,7 @@ import numpy as np
 from wingloss.datasets.record import BadSample, Found, Record, corners, stem
 from wingloss.protocol import Part, Protocol
 
-MOST_BYTES = 300_000_000  # of one picture: a file that claims more is broken
+MOST_BYTES = 300_000_000  # of one picture or table: a file that claims more is broken
 
 
 def read(root: Path, protocol: Protocol) -> Iterator[Found]:
@@ -37,7 +37,7 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
             names = _names(file, path)
             phis = _matrix(file, names[1], 3 * n_landmarks, path)
             boxes = _matrix(file, names[2], 4, path)
-            if not len(phis) == len(boxes) == file[names[0]].size:
+            if not len(phis) == len(boxes) == _cells(file, names[0], path).size:
                 raise BadSample(f"{path}: {', '.join(names)} differ in length")
         for i, (phi, box) in enumerate(zip(phis, boxes, strict=True)):
             x, y, occluded = phi.reshape(3, n_landmarks)
@@ -55,23 +55,27 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
             )
 
 
-def extract(root: Path, protocol: Protocol) -> None:
-    """Writes the pictures of all .mat files under ``root``.
+def extract(root: Path, protocol: Protocol) -> Iterator[Path | BadSample]:
+    """Writes the pictures of all .mat files under ``root``: each one's path, or why it has none.
 
     Raises:
-        BadSample: a file or a picture in it can't be read as what it should be.
+        BadSample: a file can't be read as what it should be.
     """
     for part in protocol.parts:
         path = root / part.path
         if not path.exists():
             continue
         with _opened(path) as file:
-            cells = file[_names(file, path)[0]]
-            for i, reference in enumerate(np.ravel(cells)):
+            for i, reference in enumerate(_cells(file, _names(file, path)[0], path)):
                 target = root / picture_name(part, i)
                 target.parent.mkdir(exist_ok=True)
-                picture = _picture(file, reference, f"{path}: picture {i + 1}")
+                try:
+                    picture = _picture(file, reference, f"{path}: picture {i + 1}")
+                except BadSample as error:
+                    yield error
+                    continue
                 target.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+                yield target
 
 
 def picture_name(part: Part, index: int) -> str:
@@ -91,19 +95,39 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 
 def _names(file: h5py.File, path: Path) -> tuple[str, str, str]:
-    """The names of pictures, points and boxes in this file."""
+    """The names of pictures, points and boxes in this file.
+
+    Links are not followed: they may lead to any file of this machine.
+    """
     for ending in ("Tr", "T"):
         names = (f"Is{ending}", f"phis{ending}", f"bboxes{ending}")
-        if all(isinstance(file.get(name), h5py.Dataset) for name in names):
+        linked = any(not isinstance(file.get(name, getlink=True), h5py.HardLink) for name in names)
+        if not linked and all(isinstance(file[name], h5py.Dataset) for name in names):
             return names
     raise BadSample(f"{path}: no variables IsTr, phisTr, bboxesTr (or IsT, phisT, bboxesT)")
+
+
+def _content(value: h5py.Dataset, where: str) -> np.ndarray:
+    """What stands in this file of an array; HDF5 would take it from others too."""
+    if value.external or value.is_virtual:
+        raise BadSample(f"{where} lies in another file")
+    if not value.size * value.dtype.itemsize < MOST_BYTES:
+        raise BadSample(f"{where} has size {value.shape[::-1]}")
+    return np.asarray(value[()])
+
+
+def _cells(file: h5py.File, name: str, path: Path) -> np.ndarray:
+    """The references to the pictures ``(N,)``; names in their place could be those of links."""
+    if h5py.check_ref_dtype(file[name].dtype) is not h5py.Reference:
+        raise BadSample(f"{path}: {name} has no references to pictures")
+    return _content(file[name], f"{path}: {name}").ravel()
 
 
 def _matrix(file: h5py.File, name: str, columns: int, path: Path) -> np.ndarray:
     value = file[name]
     if value.ndim != 2 or value.shape[0] != columns or value.dtype.kind not in "fiu":
         raise BadSample(f"{path}: {name} has size {value.shape[::-1]}, not N x {columns}")
-    return np.asarray(value[()], dtype=np.float64).T
+    return _content(value, f"{path}: {name}").astype(np.float64).T
 
 
 def _picture(file: h5py.File, reference: h5py.Reference, where: str) -> np.ndarray:
@@ -113,7 +137,7 @@ def _picture(file: h5py.File, reference: h5py.Reference, where: str) -> np.ndarr
         dtype, shape = value.dtype, value.shape
         if dtype != np.uint8 or len(shape) not in (2, 3) or not 0 < value.size < MOST_BYTES:
             raise BadSample(f"{where}: {dtype} of size {shape}, not a picture")
-        picture = np.asarray(value[()])
+        picture = _content(value, where)
     except BadSample:
         raise
     except Exception as error:  # whatever a dangling reference makes h5py raise

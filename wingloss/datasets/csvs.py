@@ -27,9 +27,9 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
     axes = _columns(protocol.n_landmarks)
     for part in protocol.parts:
         path = root / part.path
-        for line, row in tables.rows(path, ("image", *axes)) if path.exists() else []:
+        for where, row in tables.rows(path, ("image", *axes)) if path.exists() else []:
             try:
-                yield _record(row, f"{path}:{line}", line, part, axes)
+                yield _record(row, where, part, axes)
             except BadSample as error:
                 yield error
 
@@ -50,7 +50,9 @@ def _columns(n_landmarks: int) -> list[str]:
     return [f"{axis}{i}" for i in range(n_landmarks) for axis in "xy"]
 
 
-def _record(row: dict[str, str], where: str, line: int, part: Part, axes: list[str]) -> Record:
+def _record(row: tables.Row, where: str, part: Part, axes: list[str]) -> Record:
+    tables.check(row, ("image", *axes), where)
+    line = where.rpartition(":")[2]
     has_box = any(row.get(name) for name in BOX)
     missing = [name for name in BOX if has_box and not row.get(name)]
     if missing:

@@ -1,5 +1,6 @@
 """The readers of raw formats by the names that protocols call them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from wingloss.datasets import aflw, coco, cofw, csvs, ibug, wflw
@@ -19,14 +20,16 @@ READERS = {
 EXTRACTORS = {"cofw": cofw.extract}  # of formats whose annotations hold the pictures
 
 
-def extract(root: Path, protocol: Protocol) -> None:
+def extract(root: Path, protocol: Protocol) -> Iterator[Path | BadSample]:
     """Writes the pictures that annotation files under ``root`` hold, if the format's do.
+
+    Gives each picture's path, or why it has none.
 
     Raises:
         BadSample: a file can't be read as what it should be.
     """
     if protocol.reader in EXTRACTORS:
-        EXTRACTORS[protocol.reader](root, protocol)
+        yield from EXTRACTORS[protocol.reader](root, protocol)
 
 
 def read(root: Path, protocol: Protocol) -> tuple[list[Record], list[BadSample]]:

@@ -30,6 +30,7 @@ class Record:
     box: Array | None  # (4,) x_min, y_min, x_max, y_max, image pixels, 0-based
     source: str  # the file, and the line or entry in it, that says all this
     visible: NDArray[np.bool_] | None = None  # (L,), where the data set says so
+    yaw: float | None = None  # degrees, where the data set says so
 
 
 # What a reader gives for a face: the face, or why there is none.
@@ -47,6 +48,13 @@ def corners(values: Iterable[float], columns: tuple[str, ...]) -> Array:
 def stem(image: str) -> str:
     """A picture's path without its ending."""
     return image.removesuffix(PurePosixPath(image).suffix)
+
+
+def number(word: str) -> float:
+    """A number as files write it. Raises ValueError, for what Python alone takes (1_0) too."""
+    if "_" in word or not word.isascii():
+        raise ValueError(f"'{word}' is no number")
+    return float(word)
 
 
 def inside(name: str) -> bool:

@@ -1,17 +1,19 @@
 """CSV tables with a header, read with their line numbers."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
-from wingloss.datasets.record import BadSample
+from wingloss.datasets.record import BadSample, number
+
+Row = dict[str, str]
 
 
-def rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file, each with its line number.
+def rows(path: Path, columns: tuple[str, ...]) -> list[tuple[str, Row]]:
+    """The rows of a CSV file, each with its file and line; :func:`check` them one by one.
 
     Raises:
-        BadSample: no such file, not a CSV file, a column that is missing or there twice, or a
-            row that is short or long.
+        BadSample: no such file, not a CSV file, or a column that is missing or there twice.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -22,20 +24,26 @@ def rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]
             names = reader.fieldnames or []
             if twice := [name for name in columns if names.count(name) > 1]:
                 raise BadSample(f"{path}: two columns {', '.join(twice)}")
-            found = [(reader.line_num, row) for row in reader]
+            return [(f"{path}:{reader.line_num}", row) for row in reader]
     except FileNotFoundError:
         raise BadSample(f"{path}: no such file") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadSample(f"{path}: not a CSV file in UTF-8 ({error})") from error
-    for line, row in found:
-        if any(row[name] is None for name in columns):
-            raise BadSample(f"{path}:{line}: too few columns")
-        if None in row:  # such as of decimal commas, which would shift all that follows
-            raise BadSample(f"{path}:{line}: more cells than columns")
-    return found
 
 
-def numbers(row: dict[str, str], columns: list[str], where: str) -> list[float]:
+def check(row: Row, columns: Iterable[str], where: str) -> None:
+    """Whether a row has a cell for each of ``columns``, and none beyond the header's.
+
+    Raises:
+        BadSample: it is short or long.
+    """
+    if any(row[name] is None for name in columns):
+        raise BadSample(f"{where}: too few columns")
+    if None in row:  # such as of decimal commas, which would shift all that follows
+        raise BadSample(f"{where}: more cells than columns")
+
+
+def numbers(row: Row, columns: list[str], where: str) -> list[float]:
     """The numbers of a row's ``columns``.
 
     Raises:
@@ -44,7 +52,7 @@ def numbers(row: dict[str, str], columns: list[str], where: str) -> list[float]:
     values = []
     for name in columns:
         try:
-            values.append(float(row[name]))
+            values.append(number(row[name]))
         except ValueError:
             raise BadSample(f"{where}: {name} is '{row[name]}', no number") from None
     return values

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wingloss.datasets.record import BadSample, Found, Record, corners, lines_of, stem
+from wingloss.datasets.record import BadSample, Found, Record, corners, lines_of, number, stem
 from wingloss.protocol import Part, Protocol
 
 PICTURES = "WFLW_images"
@@ -24,23 +24,23 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
     """
     for part in protocol.parts:
         path = root / part.path
-        for number, line in enumerate(lines_of(path) if path.exists() else [], start=1):
+        for place, line in enumerate(lines_of(path) if path.exists() else [], start=1):
             if not line.strip():
                 continue
             try:
-                yield _record(line, f"{path}:{number}", number, part, protocol)
+                yield _record(line, f"{path}:{place}", place, part, protocol)
             except BadSample as error:
                 yield error
 
 
-def _record(line: str, where: str, number: int, part: Part, protocol: Protocol) -> Record:
+def _record(line: str, where: str, place: int, part: Part, protocol: Protocol) -> Record:
     n_landmarks = protocol.n_landmarks
     count = 2 * n_landmarks + 4 + len(ATTRIBUTES)
     *words, name = line.strip().split(maxsplit=count)  # a path may hold spaces
     if len(words) != count:
         raise BadSample(f"{where}: {len(words)} numbers and a path, where {count} are expected")
     try:
-        values = np.array([float(word) for word in words])
+        values = np.array([number(word) for word in words])
     except ValueError as error:
         raise BadSample(f"{where}: {error}") from None
     attributes = values[-len(ATTRIBUTES) :]
@@ -48,7 +48,7 @@ def _record(line: str, where: str, number: int, part: Part, protocol: Protocol) 
         raise BadSample(f"{where}: an attribute is neither 0 nor 1")
     named = [word for word, has in zip(ATTRIBUTES, attributes, strict=True) if has]
     return Record(
-        face=f"{stem(name)}-{part.name}{number}",
+        face=f"{stem(name)}-{part.name}{place}",
         image=f"{PICTURES}/{name}",
         photograph=name,
         part=part,
