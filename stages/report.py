@@ -97,7 +97,7 @@ def _figure(number: int, dataset: str) -> dict[str, str]:
     drawing = files.existing(path).read_bytes()
     return {
         "name": f"Figure {number}",
-        "caption": paper.FIGURES[number],
+        "caption": paper.FIGURES[number].caption,
         "source": f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}",
     }
 
