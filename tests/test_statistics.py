@@ -57,7 +57,7 @@ def false_verdicts(seeds: int, faces: int, seed: float, face: float, both: float
     "seeds, seed, face, both, least",
     [
         (1, 0, 1, 0, 0.02),
-        (3, 0.3, 1, 1, 0.02),  # luck of the seeds outweighs the faces'
+        (3, 0.5, 1, 1, 0.02),  # luck of the seeds outweighs the faces'
         (3, 0.1, 1, 1, 0.01),
         (3, 0, 1, 1, 0),  # seeds do nothing: careful, because what seeds do isn't known
     ],
@@ -65,7 +65,7 @@ def false_verdicts(seeds: int, faces: int, seed: float, face: float, both: float
 def test_a_verdict_is_false_as_rarely_as_it_says(
     seeds: int, seed: float, face: float, both: float, least: float
 ) -> None:
-    """Nominally 5 %; resampled seeds are wrong in 12 to 24 % of such tables."""
+    """Nominally 5 %; three resampled seeds are wrong in 19 % of the second kind of tables."""
     assert least <= false_verdicts(seeds, 100, seed, face, both) <= 0.075
 
 

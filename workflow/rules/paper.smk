@@ -55,6 +55,7 @@ rule claims:
         code_files("stages.claims"),
         protocol_file,
         paper.CLAIMS,
+        layout.SPEED,
         all_predictions,
     output:
         report(layout.CLAIMS, caption="../report/claims.rst", category="Verdicts"),
