@@ -106,6 +106,8 @@ rule report_page:
         "stages/report.html.j2",
         "docs/deviations.md",
         paper.TABLES,
+        layout.SAMPLES,
+        expand(layout.CROPS, split=["val", "test"], allow_missing=True),
         layout.SPEED,
         expand(
             [layout.TABLE, layout.TABLE_TEXT],
@@ -130,6 +132,8 @@ rule report_page:
         work=4,
     params:
         science=science(
+            "raw.{dataset}",
+            "context",
             "recipe",
             "recipes.{recipe}",
             "runs",
