@@ -124,18 +124,23 @@ def _speeds(claim: Claim, dataset: str) -> dict[str, str]:
     measured = files.read_json(Path(layout.SPEED.format(dataset=dataset)))
     machine = measured["machine"]
     first, second = (measured["networks"][network] for network in claim.faster)
+    threads = machine["threads"]
     places = {
         "cpu_speed_1_thread": "1 CPU thread",
-        "cpu_speed": f"{machine['threads']} CPU threads",
+        "cpu_speed": f"{threads} CPU thread{'s' * (threads > 1)}",
         "gpu_speed": machine["gpu"],
     }
     ratios = {name: first[place] / second[place] for place, name in places.items() if first[place]}
     hold = [ratio >= claim.factor for ratio in ratios.values()]
     said = ", ".join(f"{ratio:.1f} times on {name}" for name, ratio in ratios.items())
     gpu = "" if machine["gpu"] else "; there is no GPU"
+    others = f"{machine['cores_of_others']} of {machine['cores']} cores"
     return {
         "verdict": "reproduced" if all(hold) else "undecided" if any(hold) else "contradicted",
-        "why": f"{said} ({machine['processor']}){gpu}; at least {claim.factor:g} is asked for.",
+        "why": (
+            f"{said} ({machine['processor']}){gpu}; at least {claim.factor:g} is asked for;"
+            f" meanwhile other work took {others}."
+        ),
     }
 
 

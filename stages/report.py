@@ -181,7 +181,7 @@ def _provenance(results: Results) -> list[tuple[str, str]]:
         ("made with", ", ".join(f"{name} {version(name)}" for name in packages)),
         # repetitions belong to a balance and stage two's frames to a run: see their manifests
         *(
-            (f"SHA-256 of {results.dataset}'s {name}", digest)
+            (f"SHA-256 of {results.dataset}, {name}", digest)
             for name, digest in hashes
             if name.endswith((" samples", " crops"))
         ),

@@ -57,7 +57,8 @@ def write_predictions(
 
 def write_speeds(project: Project, dataset: str = "synthetic", gpu: str | None = None) -> None:
     """CNN-6/7 4 and 3 times as fast as ResNet-50 on a CPU, 2 times on a GPU."""
-    machine = {"processor": "a processor", "threads": 2, "gpu": gpu}
+    machine = {"processor": "a processor", "threads": 2, "gpu": gpu, "cores": 2}
+    machine |= {"cores_of_others": 0.1}
     networks = {
         "cnn6_7": {"cpu_speed_1_thread": 40.0, "cpu_speed": 60.0, "gpu_speed": gpu and 100.0},
         "resnet50": {"cpu_speed_1_thread": 10.0, "cpu_speed": 20.0, "gpu_speed": gpu and 50.0},
@@ -354,6 +355,7 @@ def test_speeds_are_claims_too(
     assert one["verdict"] == several and one["claim"].endswith("ResNet-50")
     assert one["why"].startswith("4.0 times on 1 CPU thread, 3.0 times on 2 CPU threads")
     assert ("2.0 times on a GPU" in one["why"]) == (gpu is not None)
+    assert "meanwhile other work took 0.1 of 2 cores" in one["why"]
     ten = found["CNN-6/7 is roughly an order of magnitude faster than ResNet-50"]
     assert ten["verdict"] == "contradicted"
 
@@ -463,7 +465,7 @@ def test_the_report_needs_nothing_but_itself(finished: Project) -> None:
     for words in ("Table 3.", "Figure 4.", "faces</h3>", "SHA-256 of", 'class="verdict', "not run"):
         assert words in html
     assert html.count("<svg") == 3 * 8  # best, median and worst of eight test faces
-    assert html.count("SHA-256 of synthetic's") == 4  # samples and crops to train and to validate
+    assert html.count("SHA-256 of synthetic, ") == 4  # samples and crops to train and to validate
     assert "snakemake 9." in html and "dvc 3." in html and "code of this page, by commit" in html
 
 
