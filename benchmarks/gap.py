@@ -49,9 +49,9 @@ VARIANTS = {
     "landmarks x 1.0": Variant("landmarks", 1.0),
     "landmarks x 1.15": Variant("landmarks", 1.15),
     "landmarks x 1.25": Variant("landmarks", 1.25),
-    "an eighth of the faces": Variant(share=1 / 8),
-    "a quarter of the faces": Variant(share=1 / 4),
-    "half of the faces": Variant(share=1 / 2),
+    "an eighth of the faces": Variant(scale=1.25, share=1 / 8),
+    "a quarter of the faces": Variant(scale=1.25, share=1 / 4),
+    "half of the faces": Variant(scale=1.25, share=1 / 2),
 }
 
 

@@ -1,4 +1,4 @@
-"""A verdict on each of the paper's claims, from predictions alone."""
+"""A verdict on each of the paper's claims, from predictions and measured speeds alone."""
 
 import dataclasses
 from collections import Counter
@@ -57,11 +57,8 @@ def judge(claims: list[Claim], results: Results) -> list[dict[str, Any]]:
 
 def _look(claim: Claim, results: Results) -> dict[str, Any]:
     """What the runs say of one claim; verdicts that need a p-value are still to come."""
-    title = claim.claim
-    if claim.data != results.dataset:
-        title += f" (claimed of {claim.data}, tested on {results.dataset})"
     found: dict[str, Any] = {
-        "claim": title,
+        "claim": _title(claim, results),
         "place": claim.place,
         "verdict": "not run",
         "why": "",
@@ -70,13 +67,12 @@ def _look(claim: Claim, results: Results) -> dict[str, Any]:
         "holds": None,
         "comparisons": [],
     }
-    missing = [cell for cell in claim.cells if cell not in results.cells]
-    if missing:
-        return found | {"why": " ".join(scored.how_to_run(missing, results))}
+    if claim.faster:
+        return found | _speeds(claim, results.dataset)
+    obstacle = _obstacle(claim, results)
+    if obstacle:
+        return found | {"why": obstacle}
     runs = [results.cells[cell] for cell in claim.cells]
-    for subset in (claim.subset, claim.gains_on or "full"):
-        if not runs[0].inside(subset).any():
-            return found | {"why": f"{results.dataset} has no {subset} faces in {runs[0].split}."}
     if claim.diverges:
         return found | _divergence(runs)
     diverged = [str(c) for c, r in zip(claim.cells, runs, strict=True) if r.diverged]
@@ -84,7 +80,7 @@ def _look(claim: Claim, results: Results) -> dict[str, Any]:
         return found | {"verdict": "undecided", "why": f"Diverged: {', '.join(diverged)}."}
     estimates = [_estimate(claim, pair, results) for pair in claim.pairs]
     found["comparisons"] = [
-        {"of": _formula(claim, *pair)} | dataclasses.asdict(estimate)
+        {"of": _formula(claim, *pair), "unit": _unit(claim)} | dataclasses.asdict(estimate)
         for pair, estimate in zip(claim.pairs, estimates, strict=True)
     ]
     seeds = len(runs[0].seeds)
@@ -94,6 +90,58 @@ def _look(claim: Claim, results: Results) -> dict[str, Any]:
     holds = max(one.p_below for one in estimates)
     fails = min(one.p_above for one in estimates) * len(estimates)
     return found | {"p": min(1.0, 2 * min(holds, fails)), "holds": holds < fails}
+
+
+def _title(claim: Claim, results: Results) -> str:
+    """The claim, with what is not as it was in the paper."""
+    title = claim.claim
+    here = None if claim.faster else results.elsewhere([claim.data])
+    if here:
+        title += f" (claimed of {claim.data}, tested on {here})"
+    if results.weights == "none" and any(cell.network == "resnet50" for cell in claim.cells):
+        title += f" (ResNet-50 began with {scored.WEIGHTS['none']})"
+    return title
+
+
+def _obstacle(claim: Claim, results: Results) -> str | None:
+    """Why the claim can't be tested on what there is; first what no training would mend."""
+    for subset in (claim.subset, claim.gains_on or "full"):
+        if not results.any.inside(subset).any():
+            return f"There are no {subset} faces in {results.faces}."
+    recipes = results.params.recipes
+    if not claim.testable(recipes[results.params.recipe].cnn6.optimiser):
+        able = [name for name, recipe in recipes.items() if claim.testable(recipe.cnn6.optimiser)]
+        return (
+            "AdamW divides each gradient by its usual size, so none explodes: this needs plain "
+            f"gradient descent, `recipe: {' or '.join(able)}` in params.yaml."
+        )
+    missing = [cell for cell in claim.cells if cell not in results.cells]
+    return " ".join(scored.how_to_run(missing, results)) or None
+
+
+def _speeds(claim: Claim, dataset: str) -> dict[str, str]:
+    """No statistics: faster by the factor in every place that was measured, or in none, or both."""
+    measured = files.read_json(Path(layout.SPEED.format(dataset=dataset)))
+    machine = measured["machine"]
+    first, second = (measured["networks"][network] for network in claim.faster)
+    threads = machine["threads"]
+    places = {
+        "cpu_speed_1_thread": "1 CPU thread",
+        "cpu_speed": f"{threads} CPU thread{'s' * (threads > 1)}",
+        "gpu_speed": machine["gpu"],
+    }
+    ratios = {name: first[place] / second[place] for place, name in places.items() if first[place]}
+    hold = [ratio >= claim.factor for ratio in ratios.values()]
+    said = ", ".join(f"{ratio:.1f} times on {name}" for name, ratio in ratios.items())
+    gpu = "" if machine["gpu"] else "; there is no GPU"
+    others = f"{machine['cores_of_others']} of {machine['cores']} cores"
+    return {
+        "verdict": "reproduced" if all(hold) else "undecided" if any(hold) else "contradicted",
+        "why": (
+            f"{said} ({machine['processor']}){gpu}; at least {claim.factor:g} is asked for;"
+            f" meanwhile other work took {others}."
+        ),
+    }
 
 
 def _divergence(runs: list[Scored]) -> dict[str, str]:
@@ -128,10 +176,17 @@ def _measured(claim: Claim, one: Scored, results: Results) -> Array:
 def _formula(claim: Claim, first: Cell, second: Cell) -> str:
     """What is below zero if the claim holds, for the reader."""
     if claim.gains_on:
-        return f"gain of {first} over {second}: {claim.gains_on} less the others, relative"
+        return f"gain of {first} over {second}, on {claim.gains_on} faces less on the others"
     factor = "" if claim.factor == 1 else f"{claim.factor:g} × "
     margin = "" if claim.margin == 0 else f" − {claim.margin:g}"
     return f"{first} − {factor}{second}{margin}"
+
+
+def _unit(claim: Claim) -> str:
+    """What one of the comparison's figures is one of."""
+    if claim.gains_on:
+        return "% of the error"
+    return {"nme": "points of NME", "large_errors": "% of the faces"}[claim.measure]
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
 """One of the paper's figures, as vectors and as pixels."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from stages import command, files, layout, scored
+from stages import command, files, layout, paper, scored
 from stages.errors import UserError
-from stages.layout import Cell
 from stages.params import load
-from stages.scored import Results
 from wingloss import figures, pose, protocol
 
-LOSSES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}  # as the paper says
 CED_UP_TO = 2.5  # thresholds of the protocol
 
 
@@ -28,8 +26,8 @@ def run(dataset: str, figure: int) -> None:
         for pattern, kind in ((layout.FIGURE, "svg"), (layout.FIGURE_PIXELS, "png")):
             metadata = {"Date": None} if kind == "svg" else {"Software": None}
             path = Path(pattern.format(dataset=dataset, figure=figure))
-            with files.whole_file(path) as partial:
-                drawn.savefig(partial, format=kind, dpi=150, metadata=metadata)
+            with files.whole_file(path) as unfinished:
+                drawn.savefig(unfinished, format=kind, dpi=150, metadata=metadata)
 
 
 def _loss_shapes(_: str) -> Figure:
@@ -45,13 +43,6 @@ def _network(dataset: str) -> Figure:
 
     rules = protocol.load(dataset)
     return figures.architectures(ARCHITECTURES, rules.n_landmarks)
-
-
-def _losses(dataset: str) -> Figure:
-    """Fig. 4: CNN-6 without balancing, a curve a loss."""
-    results = scored.read(load(), dataset)
-    chosen = {name: Cell("cnn6", "none", loss) for loss, name in LOSSES.items()}
-    return _ced(results, {f"CNN-6 ({name})": cell for name, cell in chosen.items()})
 
 
 def _pose(dataset: str) -> Figure:
@@ -74,25 +65,17 @@ def _pose(dataset: str) -> Figure:
     return figures.pose_bins(figures.Bins(edges, before, after, shapes))
 
 
-def _methods(dataset: str) -> Figure:
-    """Fig. 6: CNN-6/7 with balancing and every loss, and what else really runs here."""
-    results = scored.read(load(), dataset)
-    chosen = {f"CNN-6/7 + PDB ({n})": Cell("cnn6_7", "pdb", loss) for loss, n in LOSSES.items()}
-    chosen["CNN-6 + PDB (Wing)"] = Cell("cnn6", "pdb", "wing")
-    chosen["ResNet-50 + PDB (Wing)"] = Cell("resnet50", "pdb", "wing")
-    chosen["regression trees (ERT)"] = Cell("ert", layout.NEITHER, layout.NEITHER)
-    chosen["mean shape in the face box"] = Cell("mean_shape", layout.NEITHER, layout.NEITHER)
-    return _ced(results, chosen)
-
-
-def _ced(results: Results, chosen: dict[str, Cell]) -> Figure:
+def _errors(figure: int, dataset: str) -> Figure:
+    """Figs. 4 and 6: a curve for each of the figure's runs that there is."""
+    chosen = paper.FIGURES[figure].curves
+    results = scored.read(load(), dataset, list(chosen.values()))
     curves = {
         name: results.cells[cell].errors for name, cell in chosen.items() if cell in results.cells
     }
     if not curves:
         names = ", ".join(str(cell) for cell in chosen.values())
         return figures.nothing(f"not run: {names}")
-    up_to = 100 * CED_UP_TO * protocol.load(results.dataset).threshold
+    up_to = 100 * CED_UP_TO * protocol.load(dataset).threshold
     return figures.ced(curves, results.any.normaliser.replace("_", "-"), up_to)
 
 
@@ -104,9 +87,9 @@ FIGURES: dict[int, Callable[[str], Figure]] = {
     1: _wing,
     2: _network,
     3: _loss_shapes,
-    4: _losses,
+    4: partial(_errors, 4),
     5: _pose,
-    6: _methods,
+    6: partial(_errors, 6),
 }
 
 if __name__ == "__main__":

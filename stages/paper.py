@@ -1,4 +1,7 @@
-"""The paper as data: its tables with the runs they name, and its claims (``paper/*.yaml``)."""
+"""The paper as data: its tables and figures with the runs they name, and its claims.
+
+Tables and claims stand in ``paper/*.yaml``.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,6 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
+from stages import layout
 from stages.errors import UserError
 from stages.layout import Cell
 from stages.typed import Refused, build
@@ -13,19 +17,58 @@ from stages.typed import Refused, build
 TABLES = Path("paper/tables.yaml")
 CLAIMS = Path("paper/claims.yaml")
 
-# The captions of the figures, said of what is drawn here.
+LOSSES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}  # as the paper says
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One of the paper's figures: its caption, said of what is drawn here, and what it is drawn of.
+
+    ``curves`` are runs, each with its name in the figure; ``files`` are patterns of other files.
+    """
+
+    caption: str
+    curves: dict[str, Cell] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The runs that the figure needs."""
+        return list(self.curves.values())
+
+
 FIGURES = {
-    1: "Wing loss (Eq. 5) for several w and ε.",
-    2: "The layers of CNN-6 and, beyond the paper's figure, of CNN-7 and ResNet-50. Blocks are"
-    " feature maps, after pooling or the last of a group's residual blocks; the larger, the"
-    " higher.",
-    3: "The L1, L2 and smooth L1 losses.",
-    4: "Cumulative error distributions of CNN-6 by loss, pooled over seeds.",
-    5: "Pose coefficients of the training faces before and after pose-based data balancing;"
-    " above each bin the mean of its aligned faces.",
-    6: "Cumulative error distributions of CNN-6/7 with balancing by loss, and of the other"
-    " methods that run here: CNN-6, ResNet-50, an ensemble of regression trees (ERT), and the"
-    " mean shape, which looks at no picture.",
+    1: Figure("Wing loss (Eq. 5) for several w and ε."),
+    2: Figure(
+        "The layers of CNN-6 and, beyond the paper's figure, of CNN-7 and ResNet-50. Blocks are"
+        " feature maps, after pooling or the last of a group's residual blocks; the larger, the"
+        " higher."
+    ),
+    3: Figure("The L1, L2 and smooth L1 losses."),
+    4: Figure(
+        "Cumulative error distributions of CNN-6 by loss, pooled over seeds.",
+        curves={f"CNN-6 ({name})": Cell("cnn6", "none", loss) for loss, name in LOSSES.items()},
+    ),
+    5: Figure(
+        "Pose coefficients of the training faces before and after pose-based data balancing;"
+        " above each bin the mean of its aligned faces.",
+        files=(layout.SAMPLES, layout.POSE, layout.COEFFICIENTS, layout.HISTOGRAM),
+    ),
+    6: Figure(
+        "Cumulative error distributions of CNN-6/7 with balancing by loss, and of the other"
+        " methods that run here: CNN-6, ResNet-50, an ensemble of regression trees (ERT), and the"
+        " mean shape, which looks at no picture.",
+        curves={
+            **{
+                f"CNN-6/7 + PDB ({name})": Cell("cnn6_7", "pdb", loss)
+                for loss, name in LOSSES.items()
+            },
+            "CNN-6 + PDB (Wing)": Cell("cnn6", "pdb", "wing"),
+            "ResNet-50 + PDB (Wing)": Cell("resnet50", "pdb", "wing"),
+            "regression trees (ERT)": Cell("ert", layout.NEITHER, layout.NEITHER),
+            "mean shape in the face box": Cell("mean_shape", layout.NEITHER, layout.NEITHER),
+        },
+    ),
 }
 
 
@@ -73,6 +116,11 @@ class Table:
                 raise ValueError(f"{row.method}: one loss a column, or one for all")
 
     @property
+    def of_speeds(self) -> bool:
+        """Whether it compares sizes and speeds, and no errors."""
+        return self.columns[0].measure != "nme"
+
+    @property
     def cells(self) -> list[Cell]:
         """The runs that the table needs, each once."""
         every = [row.cell(i) for row in self.rows for i in range(len(self.columns))]
@@ -88,6 +136,7 @@ class Claim:
     data: str
     lower: list[list[str]] = field(default_factory=list)
     diverges: list[str] = field(default_factory=list)
+    faster: list[str] = field(default_factory=list)
     factor: float = 1.0
     margin: float = 0.0
     measure: Literal["nme", "large_errors"] = "nme"
@@ -95,8 +144,20 @@ class Claim:
     gains_on: str | None = None
 
     def __post_init__(self) -> None:
-        if bool(self.lower) == bool(self.diverges) or any(len(pair) != 2 for pair in self.lower):
-            raise ValueError(f"{self.claim}: pairs of runs under lower, or runs under diverges")
+        kinds = (self.lower, self.diverges, self.faster)
+        pairs = [*self.lower, *([self.faster] if self.faster else [])]
+        if sum(map(bool, kinds)) != 1 or any(len(pair) != 2 for pair in pairs):
+            raise ValueError(
+                f"{self.claim}: pairs of runs under lower, or runs under diverges, or a pair of "
+                "networks under faster"
+            )
+
+    def testable(self, optimiser: str) -> bool:
+        """Whether a recipe with the optimiser (of recipe.Recipe) can show it.
+
+        AdamW divides each gradient by its usual size, so under it none explodes.
+        """
+        return not self.diverges or optimiser == "sgd"
 
     @property
     def pairs(self) -> list[tuple[Cell, Cell]]:

@@ -15,6 +15,8 @@ from wingloss import metrics, protocol
 from wingloss.geometry import Array
 
 SPLITS = ("val", "test")
+LARGE_POSE = "large_pose"
+LARGE_POSES = 0.1  # the share of a split's faces that are, where the data don't name them
 CED_UP_TO = 0.2  # the curve ends below 1 where errors lie beyond
 
 
@@ -42,13 +44,23 @@ def write(run: Run, found: dict[str, Array], about: dict[str, Any]) -> None:
             run=json.dumps(about),
             face=samples.face.to_numpy(str),
             split=samples.split.to_numpy(str),
-            subsets=samples.subsets.to_numpy(str),
+            subsets=_subsets(run.dataset, samples).to_numpy(str),
             predicted=predicted.astype(np.float32),
             true=points.astype(np.float32),
             **{f"normaliser_{name}": length for name, length in lengths.items()},  # type: ignore[arg-type]
         )
     errors = metrics.nme(predicted, points, lengths[rules.headline])
     _write_ced(run, samples, errors, about["status"])
+
+
+def _subsets(dataset: str, samples: pd.DataFrame) -> pd.Series:
+    """Each face's subsets, named by the data or, of large poses, by the pose coefficient's size."""
+    if samples.subsets.str.split().explode().eq(LARGE_POSE).any():
+        return samples.subsets
+    poses = files.read_table(Path(layout.COEFFICIENTS.format(dataset=dataset)), face=str)
+    size = poses.set_index("face").coefficient.abs()[samples.face].set_axis(samples.index)
+    large = size.groupby(samples.split).rank(pct=True) > 1 - LARGE_POSES
+    return samples.subsets.where(~large, (samples.subsets + f" {LARGE_POSE}").str.strip())
 
 
 def _write_ced(run: Run, samples: pd.DataFrame, errors: Array, status: str) -> None:

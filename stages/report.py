@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cv2
 import jinja2
 import numpy as np
 from markdown_it import MarkdownIt
@@ -13,9 +14,10 @@ from stages import command, files, layout, paper, scored
 from stages import table as tables
 from stages.command import log
 from stages.layout import Cell, Run
-from stages.params import load
+from stages.machine import describe_commit
+from stages.params import Params, load
 from stages.scored import Results, Scored
-from wingloss.geometry import Array
+from wingloss.geometry import Array, apply, compose, landmark_boxes, square_frames, to_unit
 
 TEMPLATE = Path("stages/report.html.j2")
 DEVIATIONS = Path("docs/deviations.md")
@@ -26,6 +28,7 @@ PREFERRED = [
     Cell("cnn6", "pdb", "wing"),
     Cell("cnn6", "none", "wing"),
 ]
+SQUARE, MARGIN = np.diag([100.0, 100.0, 0.0])[:2], 1.08  # a face's drawing, and the room round it
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
@@ -54,7 +57,7 @@ def run(dataset: str) -> None:
         figures=[_figure(number, dataset) for number in params.figures],
         claims=claims,
         shown=str(shown),
-        faces=_faces(dataset, shown, results.cells[shown]),
+        faces=_faces(params, dataset, shown, results.cells[shown]),
         deviations=MARKDOWN.render(DEVIATIONS.read_text(encoding="utf-8").partition("\n")[2]),
         provenance=_provenance(results),
     )
@@ -97,20 +100,28 @@ def _figure(number: int, dataset: str) -> dict[str, str]:
     drawing = files.existing(path).read_bytes()
     return {
         "name": f"Figure {number}",
-        "caption": paper.FIGURES[number],
+        "caption": paper.FIGURES[number].caption,
         "source": f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}",
     }
 
 
-def _faces(dataset: str, cell: Cell, one: Scored) -> list[dict[str, Any]]:
-    """Groups of faces of the first seed, by their error: points on a blank ground."""
+def _faces(params: Params, dataset: str, cell: Cell, one: Scored) -> list[dict[str, Any]]:
+    """Groups of faces of the first seed, by their error; each is drawn in a square of 100 units.
+
+    Points lie on the faces' pictures where these are rendered, else on a blank ground.
+    """
     path = Run(dataset, cell.network, cell.balance, cell.loss, one.seeds[0]).path(
         layout.PREDICTIONS
     )
     with np.load(files.existing(path), allow_pickle=False) as data:
         chosen = data["split"] == one.split
         names = data["face"][chosen]
-        predicted, true = (data[key][chosen].astype(np.float64) for key in ("predicted", "true"))
+        points = np.concatenate([data["true"][chosen], data["predicted"][chosen]], axis=2)
+    both = points.reshape(len(points), -1, 2).astype(np.float64)
+    squares = compose(SQUARE, to_unit(square_frames(landmark_boxes(both), MARGIN)))
+    lines = apply(squares, both).reshape(points.shape).round(1)
+    rendered = params.raw[dataset] is not None
+    pictures = _Pictures(params, dataset, one.split, squares) if rendered else None
     finite = np.flatnonzero(np.isfinite(one.errors[0]))
     order = finite[np.argsort(one.errors[0, finite], kind="stable")]
     middle = max(0, len(order) // 2 - SHOWN // 2)
@@ -126,7 +137,8 @@ def _faces(dataset: str, cell: Cell, one: Scored) -> list[dict[str, Any]]:
                 {
                     "name": names[i],
                     "error": one.errors[0, i],
-                    "points": _drawn(predicted[i], true[i]),
+                    "lines": lines[i].tolist(),
+                    "picture": pictures and pictures.of(i),
                 }
                 for i in chosen_faces
             ],
@@ -135,27 +147,44 @@ def _faces(dataset: str, cell: Cell, one: Scored) -> list[dict[str, Any]]:
     ]
 
 
-def _drawn(predicted: Array, true: Array) -> list[list[float]]:
-    """Lines from true to predicted points in a square of 100 units that holds both."""
-    both = np.concatenate([predicted, true])
-    low = both.min(axis=0)
-    size = np.ptp(both, axis=0).max()
-    margin = (1 - np.ptp(both, axis=0) / size) / 2
-    placed = [4 + 92 * ((points - low) / size + margin) for points in (true, predicted)]
-    return np.concatenate(placed, axis=1).round(1).tolist()
+class _Pictures:
+    """The context crops of a split's faces, and where they lie in the faces' squares."""
+
+    def __init__(self, params: Params, dataset: str, split: str, squares: Array) -> None:
+        samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
+        samples = samples[samples.split == split]
+        centres = samples[["frame_x", "frame_y"]].to_numpy(np.float64)
+        halves = params.context.scale * samples[["frame_side"]].to_numpy(np.float64) / 2
+        corners = np.stack([centres - halves, centres + halves], axis=1)
+        self.corners = apply(squares, corners).round(2)
+        path = Path(layout.CROPS.format(dataset=dataset, split=split))
+        self.crops = np.load(files.existing(path), mmap_mode="r")
+
+    def of(self, i: int) -> dict[str, Any]:
+        """Face number ``i``'s left, top and side, and its pixels."""
+        (left, top), (right, _) = self.corners[i]
+        _, jpeg = cv2.imencode(".jpg", self.crops[i, :, :, ::-1], (cv2.IMWRITE_JPEG_QUALITY, 80))
+        source = f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"
+        return {"left": left, "top": top, "side": right - left, "source": source}
 
 
 def _provenance(results: Results) -> list[tuple[str, str]]:
     """Where the results come from: commits, versions, hashes of what was trained on."""
     every = [about for one in results.cells.values() for about in one.about]
     trained = {f"{name} {number}" for about in every for name, number in about["versions"].items()}
-    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "matplotlib", "pandas"))
-    hashes = {(name, digest) for about in every for name, digest in about["data"].items()}
+    packages = ("numpy", "matplotlib", "pandas", "snakemake", "dvc")
+    hashes = sorted({(name, digest) for about in every for name, digest in about["data"].items()})
     return [
         ("code of the trainings, by commit", ", ".join(sorted({a["commit"] for a in every}))),
         ("trained with", ", ".join(sorted(trained))),
-        ("this page was made with", packages),
-        *((f"SHA-256 of {name}", digest) for name, digest in sorted(hashes)),
+        ("code of this page, by commit", describe_commit()),
+        ("made with", ", ".join(f"{name} {version(name)}" for name in packages)),
+        # repetitions belong to a balance and stage two's frames to a run: see their manifests
+        *(
+            (f"SHA-256 of {results.dataset}, {name}", digest)
+            for name, digest in hashes
+            if name.endswith((" samples", " crops"))
+        ),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The errors of all runs of a data set, cell by cell, from their predictions files alone."""
+"""The errors of a data set's runs, cell by cell, from their predictions files alone."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stages import files, layout
+from stages import files, layout, rates
 from stages.errors import UserError
 from stages.layout import Cell
 from stages.params import Params
@@ -40,11 +40,19 @@ class Scored:
         ]
 
 
+WEIGHTS = {
+    "none": "random weights, the paper's with ImageNet's",
+    "imagenet": "ImageNet's weights, as the paper's did",
+}
+PARTS = {"test": "test faces", "val": "validation faces"}
+
+
 @dataclass(frozen=True)
 class Results:
-    """All runs of one data set that the parameters ask for."""
+    """The runs of one data set, of those cells that were looked for and the parameters ask for."""
 
     dataset: str
+    params: Params
     cells: dict[Cell, Scored]
 
     @property
@@ -53,30 +61,53 @@ class Results:
         return next(iter(self.cells.values()))
 
     @property
+    def weights(self) -> str:
+        """The weights that ResNet-50 begins with here, one of WEIGHTS."""
+        return self.params.recipes[self.params.recipe].resnet50.weights
+
+    @property
+    def faces(self) -> str:
+        """What was scored, in words."""
+        one, stamp = self.any, self.any.about[0]["data_stamp"]
+        said = "" if stamp == self.dataset else f" ({stamp})"
+        return f"{self.dataset}{said}, {one.errors.shape[1]} {PARTS[one.split]}"
+
+    @property
     def said(self) -> str:
         """On what, over what and how all of these were measured, in words."""
-        one, about = self.any, self.any.about[0]
-        part = {"test": "test faces", "val": "validation faces"}[one.split]
-        stamp = "" if about["data_stamp"] == self.dataset else f" ({about['data_stamp']})"
+        one = self.any
         seeds = ", ".join(str(seed) for seed in one.seeds)
         return (
-            f"{self.dataset}{stamp}, {one.errors.shape[1]} {part}, NME in percent of "
-            f"{one.normaliser}, recipe {about['recipe']}, seed{'s' * (len(one.seeds) > 1)} {seeds}"
+            f"{self.faces}, NME in percent of {one.normaliser}, recipe {self.params.recipe}, "
+            f"seed{'s' * (len(one.seeds) > 1)} {seeds}"
         )
 
-    def minutes(self, network: str) -> float | None:
-        """What a run of the network took here, in minutes; None where there is none."""
+    def elsewhere(self, theirs: list[str]) -> str | None:
+        """What was scored, where that isn't the complete test part of one of the data sets."""
+        if self.dataset not in theirs:
+            return self.dataset
+        if not self.cells:
+            return None
+        one = self.any
+        whole = one.split == "test" and one.about[0]["data_stamp"] == "full"
+        return None if whole else self.faces
+
+    def minutes(self, network: str) -> tuple[float, str]:
+        """What a run of the network takes here, in minutes, and how that is known."""
         took = [
             about["train_seconds"]
             for cell, scored in self.cells.items()
             for about in scored.about
             if cell.network == network
         ]
-        return float(np.mean(took)) / 60 if took else None
+        if took:
+            return float(np.mean(took)) / 60, "from what the runs here took each"
+        seconds = rates.run_seconds(self.params, self.dataset, network)
+        return seconds / 60, "from rates measured elsewhere, for one thread"
 
 
-def read(params: Params, dataset: str) -> Results:
-    """The results of every run that the parameters ask for.
+def read(params: Params, dataset: str, cells: list[Cell] | None = None) -> Results:
+    """The results of every run that the parameters ask for, or of the runs of ``cells`` alone.
 
     Raises:
         UserError: runs of different data, recipes or faces, which share no table.
@@ -84,44 +115,57 @@ def read(params: Params, dataset: str) -> Results:
     rules = protocol.load(dataset)
     found: dict[Cell, list[tuple[int, dict[str, Any]]]] = {}
     for run in layout.scored(params, dataset):
-        with np.load(files.existing(run.path(layout.PREDICTIONS)), allow_pickle=False) as data:
-            found.setdefault(run.cell, []).append((run.seed, dict(data)))
-    cells = {cell: _scored(seeds, rules.headline) for cell, seeds in found.items()}
-    every = [about for one in cells.values() for about in one.about]
-    stamps = {about["data_stamp"] for about in every}
-    recipes = {about["recipe"] for about in every} - {layout.NEITHER}
-    shapes = {one.errors.shape for one in cells.values()}
-    if max(len(stamps), len(recipes), len(shapes)) > 1:
+        if cells is None or run.cell in cells:
+            with np.load(files.existing(run.path(layout.PREDICTIONS)), allow_pickle=False) as data:
+                found.setdefault(run.cell, []).append((run.seed, dict(data)))
+    _check_alike([data for seeds in found.values() for _, data in seeds], dataset)
+    scored = {cell: _scored(seeds, rules.headline) for cell, seeds in found.items()}
+    return Results(dataset, params, scored)
+
+
+def _check_alike(runs: list[dict[str, Any]], dataset: str) -> None:
+    """Refuses runs that were not made on the same faces, with one recipe."""
+    abouts = [json.loads(str(data["run"])) for data in runs]
+    stamps = {about["data_stamp"] for about in abouts}
+    recipes = {about["recipe"] for about in abouts} - {layout.NEITHER}
+    same_faces = all(
+        np.array_equal(data[key], runs[0][key])
+        for data in runs
+        for key in ("face", "split", "true")
+    )
+    if len(stamps) > 1 or len(recipes) > 1 or not same_faces:
         where = Path(layout.PREDICTIONS_FOLDER.format(dataset=dataset))
         raise UserError(f"{where}: results of different data or recipes share no table; run again")
-    return Results(dataset, cells)
 
 
 def how_to_run(cells: list[Cell], results: Results) -> list[str]:
-    """What to set in params.yaml so that the cells run, and how long that takes, if known."""
-    said = []
+    """What to set in params.yaml so that the cells run, and how long that takes."""
+    asked = list(dict.fromkeys(run.cell for run in layout.runs(results.params, results.dataset)))
+    seeds, said = len(results.params.seeds), []
     for network in dict.fromkeys(cell.network for cell in cells):
         own = [cell for cell in cells if cell.network == network]
         if network not in layout.STAGES:
             said.append(f"Not run: {network}. Add it to `baselines` in params.yaml.")
             continue
-        asked = [cell for cell in results.cells if cell.network == network]
+        there = [cell for cell in asked if cell.network == network]
         balances, losses = (
-            list(dict.fromkeys(getattr(cell, key) for cell in [*asked, *own]))
+            list(dict.fromkeys(getattr(cell, key) for cell in [*there, *own]))
             for key in ("balance", "loss")
         )
-        new = len(balances) * len(losses) - len(asked)  # a grid may hold more than what is missing
-        each, seeds = results.minutes(network), len(results.any.seeds)
-        time = "nothing has been run yet that tells how long it takes"
-        if each:
-            total = max(1, round(each * new * seeds))
-            time = f"about {total} minutes more, projected from what the runs here took each"
+        new = len(balances) * len(losses) - len(there)  # a grid may hold more than what is missing
+        each, known = results.minutes(network)
+        total = max(1, round(each * new * seeds))
         grid = f"{{balance: [{', '.join(balances)}], loss: [{', '.join(losses)}]}}"
         said.append(
-            f"Not run: {len(own)} cells of {network}. Set `runs.{network}: {grid}` in params.yaml"
-            f" and run `snakemake --cores all`: {new * seeds} runs, {time}."
+            f"Not run: {_count(len(own), 'cell')} of {network}. Set `runs.{network}: {grid}` in "
+            f"params.yaml and run `snakemake --cores all`: {_count(new * seeds, 'run')}, about "
+            f"{_count(total, 'minute')} more, projected {known}."
         )
     return said
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _scored(seeds: list[tuple[int, dict[str, Any]]], normaliser: str) -> Scored:

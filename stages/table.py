@@ -16,10 +16,6 @@ from stages.scored import Results
 UNITS = {"parameters": 1e6, "size": 2**20}  # a table has millions, and MiB
 COLUMNS = ["method", "column", "paper", "here", "std", "difference", "seeds", "status"]
 NOT_RUN = "not run"
-WEIGHTS = {
-    "none": "random weights, the paper's with ImageNet's",
-    "imagenet": "ImageNet's weights, as the paper's did",
-}
 
 
 def run(dataset: str, table: int) -> None:
@@ -29,7 +25,7 @@ def run(dataset: str, table: int) -> None:
     if table not in known:
         raise UserError(f"--table {table}: there are 1 to {max(known)}")
     chosen = known[table]
-    results = scored.read(params, dataset)
+    results = scored.read(params, dataset, chosen.cells)
     cells = compare(chosen, results)
     files.write_table(_path(layout.TABLE, dataset, table), cells)
     with files.whole_file(_path(layout.TABLE_TEXT, dataset, table)) as partial:
@@ -81,7 +77,7 @@ def _here(
     found = results.cells[cell]
     inside = found.inside(column.subset)
     if not inside.any():
-        return *nothing, f"no {column.subset} faces in {found.split}"
+        return *nothing, f"no {column.subset} faces"
     errors = found.errors[:, inside].mean(axis=1)
     if found.diverged:
         return *nothing[:2], len(errors), "diverged"
@@ -111,14 +107,19 @@ def wide(table: Table, cells: pd.DataFrame) -> list[list[str]]:
     lines = [["method", "", *(column.name for column in table.columns)]]
     for row in table.rows:
         own = cells[cells.method == row.method]
-        digits = 1 if table.columns[0].measure != "nme" else 2
-        lines.append([row.method, "paper", *(_number(value, digits) for value in own.paper)])
+        digits = 1 if table.of_speeds else 2
+        lines.append([row.method, "paper", *(_published(one, table) for one in own.paper)])
         if row.network is not None:
             lines.append(["", "here", *(_text(one, digits) for one in own.itertuples())])
             if own.here.notna().any():
                 differences = [_number(value, digits, "+") for value in own.difference]
                 lines.append(["", "difference", *differences])
     return lines
+
+
+def _published(value: float, table: Table) -> str:
+    """A figure as the paper prints it: errors with two decimals, sizes and speeds as they are."""
+    return f"{value:g}" if table.of_speeds else _number(value, 2)
 
 
 def _text(one, digits: int) -> str:
@@ -134,28 +135,32 @@ def _number(value: float, digits: int, sign: str = "") -> str:
 
 
 def title(table: Table, results: Results) -> str:
-    """The table's title, which says where its data are not the paper's."""
-    theirs = sorted({column.data for column in table.columns})
-    if results.dataset in theirs or table.columns[0].measure != "nme":
-        return table.title
-    return f"{table.title} (the paper: {' and '.join(theirs)}; here: {results.dataset})"
+    """The table's title, which says where its faces are not the paper's."""
+    theirs = _theirs(table)
+    here = None if table.of_speeds else results.elsewhere(theirs)
+    return (
+        f"{table.title} (the paper: {' and '.join(theirs)}; here: {here})" if here else table.title
+    )
+
+
+def _theirs(table: Table) -> list[str]:
+    """The data sets that the paper's figures are of."""
+    return sorted({column.data for column in table.columns})
 
 
 def notes(table: Table, cells: pd.DataFrame, results: Results) -> list[str]:
     """Sentences that belong beneath the table."""
-    if table.columns[0].measure != "nme":
+    if table.of_speeds:
         return [_conditions(_speed(results.dataset)["machine"])]
-    said = [f"Here: {results.said}; mean ± standard deviation over seeds."]
-    if results.dataset not in {column.data for column in table.columns}:
+    said = []
+    if results.cells:
+        said.append(f"Here: {results.said}; mean ± standard deviation over seeds.")
+    if results.elsewhere(_theirs(table)):
         said.append(
-            "Other data than the paper's: the order of the methods can be compared, levels can't."
+            "Other faces than the paper's: the order of the methods can be compared, levels can't."
         )
-    begun = {
-        results.cells[cell].about[0]["weights"]
-        for cell in table.cells
-        if cell.network == "resnet50" and cell in results.cells
-    }
-    said += [f"ResNet-50 began with {WEIGHTS[name]}." for name in begun]
+    if any(cell.network == "resnet50" for cell in results.cells):
+        said.append(f"ResNet-50 began with {scored.WEIGHTS[results.weights]}.")
     missing = [cell for cell in table.cells if cell not in results.cells]
     return [*said, *scored.how_to_run(missing, results)]
 

@@ -30,6 +30,11 @@ MODULES = {
     "report_page": "report",
 }
 
+# Stages that read what their number says. A list in dvc.yaml can't depend on it, so there each of
+# them has what all of them read.
+COARSER = ("table@", "figure@")
+MADE = ("data/", "results/")
+
 # Parameters to lay the graphs out for, by name; the committed ones are the first.
 VARIANTS = {
     "as committed": {},
@@ -87,8 +92,11 @@ def test_both_engines_have_the_same_graph(graphs: dict[str, dict], variant: str)
     ]
     for name in sorted(snakemake.keys() & dvc.keys()):
         for part, ours in snakemake[name].items():
-            if ours != dvc[name][part]:
-                differences += [f"{name}: {part} differ", *differing(ours, dvc[name][part], name)]
+            theirs = dvc[name][part]
+            if part == "inputs" and name.startswith(COARSER):
+                theirs = [file for file in theirs if file in ours or not file.startswith(MADE)]
+            if ours != theirs:
+                differences += [f"{name}: {part} differ", *differing(ours, theirs, name)]
     assert not differences, "mend the file that is wrong:\n" + "\n".join(differences)
 
 
@@ -109,6 +117,40 @@ def test_the_graph_is_what_the_parameters_ask_for(graphs: dict[str, dict]) -> No
         "one table": data + runs + 1 + 1 + 1 + 1 + 2 + 1,
         "no baseline": data + runs - baselines + results,
     }
+
+
+@pytest.mark.parametrize(
+    "stage, made",
+    [
+        ("table@synthetic-2", ["predictions/cnn6/none/wing/seed0.npz"]),  # of 24 cells
+        ("table@synthetic-4", ["predictions/cnn6_7/pdb/wing/seed0.npz",
+                               "predictions/ert/none/none/seed0.npz"]),
+        ("table@synthetic-6", []),
+        ("table@synthetic-7", ["speed.json"]),
+        ("figure@synthetic-1", []),
+        ("figure@synthetic-4", [f"predictions/cnn6/none/{loss}/seed0.npz"
+                                for loss in ("l1", "l2", "smooth_l1", "wing")]),
+        ("figure@synthetic-6", [f"predictions/{cell}/seed0.npz"
+                                for cell in ("cnn6/pdb/wing", "cnn6_7/pdb/wing", "ert/none/none",
+                                             "mean_shape/none/none")]),
+    ],
+)  # fmt: skip
+def test_a_table_or_figure_needs_its_own_runs_alone(
+    graphs: dict[str, dict], stage: str, made: list[str]
+) -> None:
+    inputs = graphs["as committed"]["snakemake"][stage]["inputs"]
+    found = [file for file in inputs if file.startswith(MADE)]
+    assert found == [f"results/synthetic/{file}" for file in made]
+
+
+def test_the_figure_of_poses_needs_no_run(graphs: dict[str, dict]) -> None:
+    inputs = graphs["as committed"]["snakemake"]["figure@synthetic-5"]["inputs"]
+    assert [file for file in inputs if file.startswith(MADE)] == [
+        "data/balance/synthetic/histogram.csv",
+        "data/pose/synthetic/coefficients.csv",
+        "data/pose/synthetic/model.json",
+        "data/prepared/synthetic/samples.csv",
+    ]
 
 
 @pytest.mark.parametrize("stage", RULES)

@@ -9,17 +9,16 @@ import re
 
 import yaml
 
-from stages import paper
-from stages.layout import STAGES
-from stages.params import PARAMS, load
+from stages import layout, paper, rates
+from stages.params import PARAMS, STAGES, load
 
 SEEDS = [0, 1, 2]  # as many as a verdict on a claim needs
 
 
-def asked() -> dict[str, dict[str, list[str]]]:
-    """The balances and losses of each network that the tables and claims have."""
+def asked(optimiser: str) -> dict[str, dict[str, list[str]]]:
+    """The balances and losses of each network that the tables have, and the testable claims."""
     every = [cell for table in paper.tables().values() for cell in table.cells]
-    every += [cell for claim in paper.claims() for cell in claim.cells]
+    every += [cell for claim in paper.claims() if claim.testable(optimiser) for cell in claim.cells]
     return {
         network: {
             key: list(
@@ -32,15 +31,24 @@ def asked() -> dict[str, dict[str, list[str]]]:
 
 
 def main() -> None:
-    text = PARAMS.read_text(encoding="utf-8")
-    for key, value in {"seeds": SEEDS, "runs": asked()}.items():
+    before, text = load(), PARAMS.read_text(encoding="utf-8")
+    runs = asked(before.recipes[before.recipe].cnn6.optimiser)
+    for key, value in {"seeds": SEEDS, "runs": runs}.items():
         # a key's own line, and those below it that are indented
         new = yaml.safe_dump({key: value}, default_flow_style=None, sort_keys=False, width=96)
         text = re.sub(rf"^{key}:.*\n(?:[ \t]+.*\n)*", new, text, flags=re.M)
     PARAMS.write_text(text, encoding="utf-8")
     params = load()
-    runs = sum(len(grid.balance) * len(grid.loss) for grid in params.grids.values()) * len(SEEDS)
-    print(f"{PARAMS} now asks for {runs} runs of each data set.")
+    for dataset in params.datasets:
+        every = layout.runs(params, dataset)
+        # a CNN-6/7's first stage is the training of a CNN-6 run that is asked for too
+        seconds = sum(
+            rates.training_seconds(params, dataset, STAGES[run.network][-1]) for run in every
+        )
+        print(
+            f"{PARAMS} now asks for {len(every)} runs of {dataset}: about {seconds / 3600:.1f} "
+            "hours of one core, projected from rates measured elsewhere."
+        )
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ import yaml
 
 sys.path.insert(0, workflow.basedir)
 
-from stages import layout, paper
+from stages import layout, paper, rates
 from stages.code import code_files
 from stages.errors import UserError
 from stages.params import load
 
 try:
     PARAMS = load()
+    TABLES = paper.tables()
 except UserError as error:
     sys.exit(f"error: {error}")
 
@@ -34,8 +35,8 @@ wildcard_constraints:
     balance="[a-z0-9_]+",
     loss="[a-z0-9_]+",
     seed="[0-9]+",
-    table="[0-9]+",
-    figure="[0-9]+",
+    table="|".join(str(number) for number in TABLES),
+    figure="|".join(str(number) for number in paper.FIGURES),
 
 
 def refuse_overrides(config):
@@ -68,6 +69,12 @@ def all_predictions(wildcards):
     return [run.path(layout.PREDICTIONS) for run in own]
 
 
+def predictions_of(dataset, cells):
+    """Those of the cells that the parameters ask for."""
+    own = [run for run in SCORED if run.dataset == dataset and run.cell in cells]
+    return [run.path(layout.PREDICTIONS) for run in own]
+
+
 def of(network, pattern, stage=""):
     """A pattern of layout.py for one network and, where it has one, one stage."""
     return pattern.replace("{network}", network).replace("{stage}", str(stage))
@@ -84,16 +91,11 @@ def training_threads(_, attempt=None):
     return max(1, workflow.cores // max(1, len(RUNS)))
 
 
-# Samples a second that one thread trains: only their ratio to the other jobs' seconds matters.
-TRAINING_RATE = {"cnn6": 330, "cnn7": 26, "resnet50": 5}
-
-
 def training_work(network):
     """The seconds that the data set's budget takes, for the progress display."""
 
     def seconds(wildcards):
-        budget = getattr(PARAMS.recipes[PARAMS.recipe], network).samples
-        return budget[wildcards.dataset] // TRAINING_RATE[network] + 5
+        return int(rates.training_seconds(PARAMS, wildcards.dataset, network)) + 5
 
     return seconds
 

@@ -3,6 +3,7 @@
 SCORED_FACES = [
     layout.SAMPLES,
     layout.STAMP,
+    layout.COEFFICIENTS,
     expand(layout.CROPS, split=["val", "test"], allow_missing=True),
 ]
 

@@ -1,4 +1,5 @@
-# The paper's tables, claims and figures, and the page on all of them, from the predictions of all runs.
+# The paper's tables, claims and figures, from the predictions of the runs that each is about, and the
+# page on all of them.
 
 
 # A timing: it gets all cores, so that it runs alone, and is made again only if what it times changes.
@@ -20,13 +21,20 @@ rule speed:
         "python -m stages.speed --dataset {wildcards.dataset}"
 
 
+def what_a_table_shows(wildcards):
+    """Speeds, or predictions of the table's own runs: `snakemake table3` makes no others."""
+    one = TABLES[int(wildcards.table)]
+    if one.of_speeds:
+        return layout.SPEED.format(dataset=wildcards.dataset)
+    return predictions_of(wildcards.dataset, one.cells)
+
+
 rule table:
     input:
         code_files("stages.table"),
         protocol_file,
         paper.TABLES,
-        layout.SPEED,
-        all_predictions,
+        what_a_table_shows,
     output:
         report(layout.TABLE, caption="../report/table.rst", category="Tables"),
         layout.TABLE_TEXT,
@@ -37,7 +45,7 @@ rule table:
     resources:
         work=4,
     params:
-        science=science("runs", "baselines", "seeds"),
+        science=science("recipe", "recipes.{recipe}", "runs", "baselines", "seeds"),
     shell:
         "python -m stages.table --dataset {wildcards.dataset} --table {wildcards.table}"
 
@@ -47,6 +55,7 @@ rule claims:
         code_files("stages.claims"),
         protocol_file,
         paper.CLAIMS,
+        layout.SPEED,
         all_predictions,
     output:
         report(layout.CLAIMS, caption="../report/claims.rst", category="Verdicts"),
@@ -58,20 +67,23 @@ rule claims:
     resources:
         work=6,
     params:
-        science=science("runs", "baselines", "seeds"),
+        science=science("recipe", "recipes.{recipe}", "runs", "baselines", "seeds"),
     shell:
         "python -m stages.claims --dataset {wildcards.dataset}"
+
+
+def what_a_figure_shows(wildcards):
+    """Predictions of the figure's own runs, or poses, or nothing, where it draws formulas."""
+    one = paper.FIGURES[int(wildcards.figure)]
+    files = [pattern.format(dataset=wildcards.dataset) for pattern in one.files]
+    return [*files, *predictions_of(wildcards.dataset, one.cells)]
 
 
 rule figure:
     input:
         code_files("stages.figure"),
         protocol_file,
-        layout.SAMPLES,
-        layout.POSE,
-        layout.COEFFICIENTS,
-        layout.HISTOGRAM,
-        all_predictions,
+        what_a_figure_shows,
     output:
         report(layout.FIGURE, caption="../report/figure.rst", category="Figures"),
         layout.FIGURE_PIXELS,
@@ -94,6 +106,8 @@ rule report_page:
         "stages/report.html.j2",
         "docs/deviations.md",
         paper.TABLES,
+        layout.SAMPLES,
+        expand(layout.CROPS, split=["val", "test"], allow_missing=True),
         layout.SPEED,
         expand(
             [layout.TABLE, layout.TABLE_TEXT],
@@ -117,13 +131,23 @@ rule report_page:
     resources:
         work=4,
     params:
-        science=science("runs", "baselines", "seeds", "tables", "figures"),
+        science=science(
+            "raw.{dataset}",
+            "context",
+            "recipe",
+            "recipes.{recipe}",
+            "runs",
+            "baselines",
+            "seeds",
+            "tables",
+            "figures",
+        ),
     shell:
         "python -m stages.report --dataset {wildcards.dataset}"
 
 
 # `snakemake --cores all table3 figure4` makes these, of every data set.
-for number in paper.tables():
+for number in TABLES:
 
     rule:
         name:
