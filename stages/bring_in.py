@@ -58,10 +58,9 @@ def run(dataset: str, target: Path) -> None:
         except BadSample as error:
             said = str(error).replace(str(new), str(place))
             for archive in published.archives if published and place == downloads else []:
-                if said.startswith(
-                    str(place / archive.file)
-                ):  # what lies in archives has checksums
-                    fetch.forget(place / archive.file)
+                file = place / archive.file  # what lies in an archive has passed its checksums
+                if said.startswith(f"{file}: "):
+                    fetch.forget(file)
             raise UserError(f"{said}; fetch it again") from error
 
 
@@ -95,10 +94,9 @@ def _verify(new: Path, place: Path, rules: Protocol, published: Source) -> None:
         for path in sorted(place.iterdir())
         if is_archive(path) and not any(path in found for found in pieces.values())
     ]
-    raise UserError(
-        f"{place}: {sum(lacking.values())} of {len(records)} faces have no picture, for there "
-        f"is no folder {folder}; {'; '.join([*absent, *others])}"
-    )
+    lost = f"{sum(lacking.values())} of {len(records)} faces have no picture"
+    said = [f"{place}: {lost}, for there is no folder {folder}", *absent, *others]
+    raise UserError("; ".join(said))
 
 
 def _holds(place: Path, rules: Protocol, published: Source | None) -> bool:
@@ -163,7 +161,7 @@ def _deliver(pieces: list[Path], archive: Archive, new: Path) -> None:
     try:
         _take(path, archive, new / archive.into)
     except UserError as error:
-        if pieces[0].name == archive.file:
+        if pieces[0].name == archive.file:  # it isn't split
             raise
         said = str(error).replace(str(path), f"{pieces[0]} to {pieces[-1].suffix}, joined")
         raise UserError(f"{said}; is a piece after these missing?") from error

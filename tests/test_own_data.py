@@ -1,5 +1,6 @@
 """docs/own-data.md, block by block."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -121,6 +122,24 @@ def test_the_pages_boxes(mine: Project, prepared: Callable) -> None:
     assert "no face box; add it, or set dataset.mine.box.source to landmarks" in said
     assert "(and 26 more bad faces, all listed above)" in said
     assert "train/0001.pts" not in said
+    header, first = table.read_text(encoding="utf-8").splitlines()
+    faces = sorted(mine.root.glob("data/incoming/mine/*/*.jpg"))
+    rows = [first.replace("train/0001.jpg", f"{face.parent.name}/{face.name}") for face in faces]
+    table.write_text("\n".join([header, *rows]), encoding="utf-8")
+    status, said = prepared()
+    assert status == 0, said
+    samples = pd.read_csv(mine.root / "data/prepared/mine/samples.csv")
+    assert (samples[["box_x0", "box_y0", "box_x1", "box_y1"]] == [28, 30.5, 70, 75]).all(axis=None)
+
+
+def test_a_test_part_may_be_left_out(mine: Project, prepared: Callable) -> None:
+    shutil.rmtree(mine.root / "data/incoming/mine/test")
+    mine.replace("wingloss/protocols/mine.yaml", "  - {name: test, split: test}\n", "")
+    status, said = prepared()
+    assert status == 0, said
+    stamp = json.loads(mine.read("data/prepared/mine/stamp.json"))
+    assert stamp["faces"] == {"train": 22, "val": 2, "test": 0}
+    assert stamp["data_stamp"] == "full"
 
 
 @pytest.mark.parametrize("pairs", ["[[0, 1], [3, 4]]", "[[0, 1]]", "[[0, 1], [2, 4]]"])
