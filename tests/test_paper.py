@@ -469,10 +469,14 @@ def test_the_report_needs_nothing_but_itself(finished: Project) -> None:
     assert "snakemake 9." in html and "dvc 3." in html and "code of this page, by commit" in html
 
 
-def test_only_faces_that_are_nobodys_are_shown(finished: Project, call: Callable) -> None:
+def test_only_faces_that_are_nobodys_are_shown(
+    finished: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     html = finished.read("results/synthetic/report.html").decode()
     assert html.count("<image x=") == 3 * 8
-    finished.set(**{"raw.synthetic": None})  # as of photographs
+    params = load(finished.root / "params.yaml")
+    params.raw["synthetic"] = None  # as of photographs
+    monkeypatch.setattr(report, "load", lambda: params)
     assert call(finished, report, dataset="synthetic")[0] == 0
     html = finished.read("results/synthetic/report.html").decode()
     assert "<image" not in html and html.count("<svg") == 3 * 8

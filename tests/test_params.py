@@ -111,7 +111,7 @@ MEANING = {
     ),
     "a rate that rises": (
         with_value("recipes.fast.cnn6.final_learning_rate", 0.1),
-        "recipes.fast.cnn6: final_learning_rate: 0.1 is more than learning_rate, 0.0015",
+        "recipes.fast.cnn6: final_learning_rate: 0.1 is more than learning_rate, 0.003",
     ),
     "rendered faces that nobody renders": (
         with_value("raw.synthetic", None),

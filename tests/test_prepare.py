@@ -398,6 +398,7 @@ def test_what_was_placed_by_hand_survives_a_failed_run(project: Project, engine:
 DDS = b"DDS " + struct.pack("<7I44x2I4s40x", 124, 4103, 9, 9, 0, 0, 0, 32, 4, b"none")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of spoilt TIFFs
 @pytest.mark.parametrize("kind", [".jpg", ".png", ".bmp", ".webp", ".tiff", "dds"])
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

@@ -17,12 +17,16 @@ def forget(project: Project) -> None:
 
 
 def test_trainings_made_together_are_taken_from_the_store(finished: Project) -> None:
+    """Their bits are others than those of trainings made alone, and so are their keys."""
+    alone = finished.trainings()
+    finished.run("stages.together", "--dataset", "synthetic")
+    assert finished.trainings() == alone
     forget(finished)
     said = finished.run("stages.together", "--dataset", "synthetic")
     assert "wing: 2 of 2 trainings are to be made" in said  # none and pdb, one of them stage one's
     assert "l2: 1 of 1 trainings are to be made" in said
     made = finished.trainings()
-    assert len(made) == 3
+    assert len(made) == 3 and not set(alone) & set(made)
     assert "taking it from the run store" in finished.run(*TRAIN_WING)
     assert finished.trainings() == made
     manifest = json.loads(finished.read(WING.replace("model.safetensors", "manifest.json")))
@@ -31,16 +35,6 @@ def test_trainings_made_together_are_taken_from_the_store(finished: Project) -> 
     assert manifest["key"] in made and manifest["inputs"]["made"] == "together"
     said = finished.run("stages.together", "--dataset", "synthetic")
     assert "wing: 0 of 2 trainings are to be made" in said and finished.trainings() == made
-
-
-def test_a_training_made_alone_has_a_key_of_its_own(finished: Project) -> None:
-    """Its bits are others; it is neither taken for one made together nor made again."""
-    alone = set(finished.trainings())
-    finished.run("stages.together", "--dataset", "synthetic")
-    assert set(finished.trainings()) == alone
-    forget(finished)
-    finished.run("stages.together", "--dataset", "synthetic")
-    assert finished.trainings() and not alone & set(finished.trainings())
 
 
 def test_sigterm_is_heard_within_a_block_of_slow_steps(finished: Project) -> None:
@@ -61,7 +55,7 @@ def test_sigterm_is_heard_within_a_block_of_slow_steps(finished: Project) -> Non
 
 
 def test_broken_off_trainings_go_on_together(finished: Project) -> None:
-    finished.set(**{"recipes.fast.cnn6.samples.synthetic": 2000})
+    finished.set(**{"recipes.fast.cnn6.samples.synthetic": 1200})
     forget(finished)
     running = finished.start("stages.together", "--dataset", "synthetic")
     wait_for(finished.checkpoints, 60)

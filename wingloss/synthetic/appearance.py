@@ -314,7 +314,7 @@ def paint_head(surface: Field, person: Person, scalp: Field, size: int, rng: Gen
             area = (of.stubble, of.moustache, np.maximum(of.moustache, of.goatee), of.jaw)[parts]
             thick = rng.uniform(0.6, 1.6)
             strands = of.whiskers[:, ::-1] if rng.random() < 0.5 else of.whiskers
-            area = area * (1 - of.lips)
+            area = (area * (1 - of.lips)).clip(0)
             mix(
                 np.clip(area**1.5 * (thick + 0.25 * strands), 0, 0.97),
                 (hair * 0.85)[None, None] * np.exp(0.2 * strands)[..., None],
