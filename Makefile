@@ -30,10 +30,10 @@ paper: setup
 sync: setup
 	@python -m workflow.sync
 
-# One thread in each of the tests' processes: more would fight over the cores. There is one process
-# more than cores, since tests also wait; one without work takes over some of another's last tests.
+# One thread in each of the tests' processes: more would fight over the cores. A process without work
+# takes over some of another's last tests.
 test: setup
-	@OMP_NUM_THREADS=1 pytest -n $$(($$(nproc) + 1)) --dist worksteal
+	@OMP_NUM_THREADS=1 pytest -n auto --dist worksteal
 
 lint: setup
 	@ruff check

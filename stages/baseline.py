@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages import command, files, layout, predictions, store
+from stages import command, files, layout, predictions
 from stages.errors import UserError
 from stages.faces import context_maps, frames_of, read_faces
 from stages.layout import Run
@@ -36,7 +36,7 @@ def run(dataset: str, method: str, seed: int) -> None:
         "commit": describe_commit(),
         "hardware": processor(),
         "versions": {"Python": platform.python_version(), "dlib": version("dlib-bin")},
-        "data": {"train crops": store.file_hash(crops)},
+        "data": {"train crops": files.file_hash(crops)},
     }
     predictions.write(Run(dataset, method, layout.NEITHER, layout.NEITHER, seed), found, about)
 

@@ -1,5 +1,6 @@
 """Outputs that appear whole or not at all, and the tables that stages hand on."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -137,3 +138,9 @@ def existing(path: Path) -> Path:
     if not path.exists():
         raise UserError(f"{path}: no such file; run 'snakemake --cores all' to make it")
     return path
+
+
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with existing(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

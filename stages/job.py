@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from stages import files, layout, store, weights
+from stages import files, layout, weights
 from stages.code import code_hash
 from stages.faces import context_maps, face_boxes, frames_of, read_faces, read_frames
 from stages.layout import Run
@@ -116,7 +116,7 @@ class Job:
             data[f"{split} samples"] = _digest(rows.to_csv(index=False))
             data[f"{split} frames"] = _digest(self.seen_frames(rows).tobytes())
             crops = Path(layout.CROPS.format(dataset=self.dataset, split=split))
-            data[f"{split} crops"] = store.file_hash(crops)
+            data[f"{split} crops"] = files.file_hash(crops)
         recipe = dataclasses.asdict(self.recipe)
         del recipe["samples"]  # the steps say what counts
         factors = recipe.pop("learning_rate_factor")

@@ -85,9 +85,3 @@ class Entry:
         for source in sorted(self.result.iterdir()):
             with files.whole_file(target / source.name) as partial:
                 shutil.copyfile(source, partial)
-
-
-def file_hash(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with files.existing(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -201,7 +201,7 @@ def _manifest(job: Job, state: training.State) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "hardware": torch.cuda.get_device_name() if cuda else processor(),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "lock": store.file_hash(LOCK),
+        "lock": files.file_hash(LOCK),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stages import layout, store
+from stages import files, layout
 from stages.errors import UserError
 
 
@@ -40,7 +40,7 @@ def read(name: str) -> dict[str, Tensor]:
         raise UserError(
             f"{path}: no such file; put {one.what} there, or set `weights: none` in the recipe"
         )
-    found = store.file_hash(path)
+    found = files.file_hash(path)
     if found != one.sha256:
         raise UserError(f"{path}: its SHA-256 is {found}, that of {one.what} is {one.sha256}")
     return torch.load(path, map_location="cpu", weights_only=True)

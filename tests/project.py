@@ -78,8 +78,7 @@ class Project:
         for name in SOURCES:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             if (ROOT / name).is_dir():
-                ignore = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(ROOT / name, root / name, ignore=ignore)
+                shutil.copytree(ROOT / name, root / name)
             else:
                 shutil.copy(ROOT / name, root / name)
         subprocess.run(["git", "init", "--quiet", root], check=True)

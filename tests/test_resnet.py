@@ -96,7 +96,7 @@ def test_missing_and_wrong_files_of_weights_are_one_line(
     torch.save({"conv1.weight": torch.ones(2)}, path)
     with pytest.raises(UserError, match="its SHA-256 is [0-9a-f]{64}, that of torchvision's"):
         weights.read("imagenet")
-    one = replace(weights.PUBLISHED["imagenet"], sha256=weights.store.file_hash(path))
+    one = replace(weights.PUBLISHED["imagenet"], sha256=weights.files.file_hash(path))
     monkeypatch.setitem(weights.PUBLISHED, "imagenet", one)
     assert weights.read("imagenet")["conv1.weight"].tolist() == [1, 1]
 
