@@ -75,6 +75,21 @@ def predictions_of(dataset, cells):
     return [run.path(layout.PREDICTIONS) for run in own]
 
 
+def what_a_table_shows(wildcards):
+    """Speeds, or predictions of the table's own runs: `snakemake table3` makes no others."""
+    one = TABLES[int(wildcards.table)]
+    if one.of_speeds:
+        return layout.SPEED.format(dataset=wildcards.dataset)
+    return predictions_of(wildcards.dataset, one.cells)
+
+
+def what_a_figure_shows(wildcards):
+    """Predictions of the figure's own runs, or poses, or nothing, where it draws formulas."""
+    one = paper.FIGURES[int(wildcards.figure)]
+    files = [pattern.format(dataset=wildcards.dataset) for pattern in one.files]
+    return [*files, *predictions_of(wildcards.dataset, one.cells)]
+
+
 def of(network, pattern, stage=""):
     """A pattern of layout.py for one network and, where it has one, one stage."""
     return pattern.replace("{network}", network).replace("{stage}", str(stage))

@@ -21,14 +21,6 @@ rule speed:
         "python -m stages.speed --dataset {wildcards.dataset}"
 
 
-def what_a_table_shows(wildcards):
-    """Speeds, or predictions of the table's own runs: `snakemake table3` makes no others."""
-    one = TABLES[int(wildcards.table)]
-    if one.of_speeds:
-        return layout.SPEED.format(dataset=wildcards.dataset)
-    return predictions_of(wildcards.dataset, one.cells)
-
-
 rule table:
     input:
         code_files("stages.table"),
@@ -70,13 +62,6 @@ rule claims:
         science=science("recipe", "recipes.{recipe}", "runs", "baselines", "seeds"),
     shell:
         "python -m stages.claims --dataset {wildcards.dataset}"
-
-
-def what_a_figure_shows(wildcards):
-    """Predictions of the figure's own runs, or poses, or nothing, where it draws formulas."""
-    one = paper.FIGURES[int(wildcards.figure)]
-    files = [pattern.format(dataset=wildcards.dataset) for pattern in one.files]
-    return [*files, *predictions_of(wildcards.dataset, one.cells)]
 
 
 rule figure:
