@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks import trials
 from stages import command, layout
 from stages.job import Job
 from stages.params import load
-from wingloss import networks, protocol, training
 from wingloss.augmentation import Faces
 
 RENDERED, REAL = "synthetic", "300w"
@@ -39,9 +39,11 @@ def main() -> None:
         faces = {name: job.faces("train")[0] for name, job in jobs.items()}
         tests = (validation(jobs[REAL], "val"), validation(jobs[RENDERED], "test"))
 
-        rendered = None
+        rendered: dict[str, Tensor] | None = None
         for name, part, begin in plan(faces, seed):
-            network = train(jobs[name], part, rendered if begin else None)
+            once = np.ones(len(part), np.int64)
+            weights = rendered if begin else None
+            network = trials.train(jobs[name], part, once, SAMPLES, weights)
             errors = [f"{test(network):.2f}" for test in tests]
             start = "rendered faces" if begin else "nothing"
             rows.writerow((seed, start, name, len(part), *errors))
@@ -58,42 +60,15 @@ def plan(faces: dict[str, Faces], seed: int) -> Iterator[tuple[str, Faces, bool]
     shuffled = np.random.default_rng(seed).permutation(len(faces[REAL]))
     for count in COUNTS:
         chosen = shuffled[:count]
-        some = Faces(*(part[chosen] for part in vars(faces[REAL]).values()))
+        some = trials.part(faces[REAL], chosen)
         yield REAL, some, False
         yield REAL, some, True
-
-
-def train(job: Job, faces: Faces, begin: dict[str, Tensor] | None) -> nn.Sequential:
-    """A network that has seen ``SAMPLES`` samples of ``faces``, from weights ``begin`` if given."""
-    rules = protocol.load(job.dataset)
-    network = networks.build(job.network, rules.n_landmarks, job.objective.seed)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    repeats = np.ones(len(faces), np.int64)
-    state = training.start(network, job.network, faces, repeats, job.recipe)
-    if begin:
-        network.load_state_dict(begin)
-    for _ in training.train(
-        state,
-        job.network,
-        faces,
-        repeats,
-        lambda _: 0.0,
-        job.objective,
-        job.recipe,
-        SAMPLES // job.recipe.batch,
-        rules.flip_permutation,
-        torch.device("cpu"),
-    ):
-        pass
-    return network
 
 
 def validation(job: Job, split: str) -> Callable[[nn.Sequential], float]:
     """The NME in percent of a network on one split of the job's data set."""
     faces, normaliser = job.faces(split)
-    return training.validation(
-        job.network, faces, normaliser, job.recipe.precision, torch.device("cpu")
-    )
+    return lambda network: trials.nme(network, job, faces, normaliser)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from stages.job import Job
 from stages.machine import keep_freed_memory
@@ -20,14 +20,26 @@ def part(faces: Faces, chosen: np.ndarray) -> Faces:
     return Faces(*(values[chosen] for values in vars(faces).values()))
 
 
-def train(job: Job, faces: Faces, repeats: np.ndarray, samples: int) -> nn.Sequential:
-    """The job's network, once it has seen ``samples`` samples of these faces."""
+def train(
+    job: Job,
+    faces: Faces,
+    repeats: np.ndarray,
+    samples: int,
+    begin: dict[str, Tensor] | None = None,
+) -> nn.Sequential:
+    """The job's network once it has seen ``samples`` samples of ``faces``.
+
+    It begins with the weights ``begin``, or untrained.
+    """
     keep_freed_memory()
     rules = protocol.load(job.dataset)
     network = job.untrained(rules.n_landmarks)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = training.start(network, job.network, faces, repeats, job.recipe)
+    if begin:
+        network.load_state_dict(begin)
     for _ in training.train(
-        training.start(network, job.network, faces, repeats, job.recipe),
+        state,
         job.network,
         faces,
         repeats,
