@@ -133,9 +133,14 @@ class Job:
                 "normalising_box": rules.normalising_box,
             },
             "data": data,
-            "code": code_hash("stages.job"),
+            "code": code(),
             "machine": [training.device().type, torch.__version__, platform.machine()],
         }
+
+
+def code() -> str:
+    """A hash of the code that trainings here depend on; on a GPU more of it has a part."""
+    return code_hash("stages.job" if training.device().type == "cpu" else "stages.making")
 
 
 def _digest(content: str | bytes) -> str:

@@ -85,7 +85,7 @@ class Project:
         project = cls(root)
         project.set(**TINY)
         # The engines care for neither a network's size nor how often a checkpoint is written.
-        networks, train = "wingloss/networks.py", "stages/train.py"
+        networks, train = "wingloss/networks.py", "stages/making.py"
         project.replace("stages/speed.py", "SECONDS = 2, 5, 0.25", "SECONDS = 1, 1, 0.01")
         project.replace(networks, "(32, 64, 128, 256, 512), 1024", "5 * (4,), 16")
         project.replace(networks, "(64, 128, 256, 512, 512, 512), 1024", "6 * (4,), 16")

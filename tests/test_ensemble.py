@@ -16,11 +16,7 @@ from wingloss.networks import ARCHITECTURES, Plain, build, to_shape_vectors
 from wingloss.training import Recipe, Samples
 
 SWAP = np.array([1, 0, 2])
-MEMBERS = [
-    Member(WingShape(10, 2), 0, np.array([1, 2, 1, 3, 1, 1])),
-    Member(WingShape(4, 0.5), 0, np.array([1, 2, 1, 3, 1, 1])),
-    Member(WingShape(10, 2), 5, np.ones(6, np.int64)),
-]
+BALANCED = np.array([1, 2, 1, 3, 1, 1])
 
 
 @pytest.fixture(autouse=True)
@@ -42,45 +38,54 @@ def faces() -> Faces:
     return whole_crops(pictures, rng.uniform(8, 40, (6, LANDMARKS, 2)))
 
 
+@pytest.fixture(scope="module")
+def members(faces: Faces) -> list[Member]:
+    """One has another Wing loss, one another seed and balance, and sees its faces otherwise."""
+    corrected = replace(faces, to_unit=to_unit(np.tile([22, 25, 40, 0.2], (6, 1))))
+    return [
+        Member(WingShape(10, 2), 0, faces, BALANCED, lambda _: 5.0),
+        Member(WingShape(4, 0.5), 0, faces, BALANCED, lambda _: 5.0),
+        Member(WingShape(10, 2), 5, corrected, np.ones(6, np.int64), lambda _: 5.0),
+    ]
+
+
 def common(recipe: Recipe = RECIPE, steps: int = 22, **changes) -> Common:
     return replace(Common("cnn6", "wing", OBJECTIVE.augmentation, recipe, steps), **changes)
 
 
-def beginning(faces: Faces, members: list[Member], recipe: Recipe = RECIPE) -> Ensemble:
+def beginning(members: list[Member], recipe: Recipe = RECIPE) -> Ensemble:
     networks = [build("cnn6", LANDMARKS, member.seed) for member in members]
     for network, member in zip(networks, members, strict=True):
-        training.start(network, "cnn6", faces, member.repeats, recipe)
+        training.start(network, "cnn6", member.faces, member.repeats, recipe)
     return Ensemble(networks, recipe.precision, recipe)
 
 
-def together(
-    faces: Faces, members: list[Member], shared: Common, until: int | None = None
-) -> Ensemble:
-    begun = beginning(faces, members, shared.recipe)
-    return go_on(begun, faces, members, shared, until)
+def together(members: list[Member], shared: Common, until: int | None = None) -> Ensemble:
+    return go_on(beginning(members, shared.recipe), members, shared, until)
 
 
 def go_on(
-    begun: Ensemble, faces: Faces, members: list[Member], shared: Common, until: int | None = None
+    begun: Ensemble, members: list[Member], shared: Common, until: int | None = None
 ) -> Ensemble:
-    for now in train(begun, members, shared, faces, lambda _: 5.0, SWAP, CPU):
+    for now in train(begun, members, shared, SWAP, CPU):
         if now.step == until:
             break
     return begun
 
 
-def by_itself(faces: Faces, member: Member, shared: Common) -> tuple[training.State, list[float]]:
+def by_itself(member: Member, shared: Common) -> tuple[training.State, list[float]]:
     """The plain loop over one member's steps, with the loss of every step."""
     recipe = shared.recipe
     network = build("cnn6", LANDMARKS, member.seed)
-    state = training.start(network, "cnn6", faces, member.repeats, recipe)
+    state = training.start(network, "cnn6", member.faces, member.repeats, recipe)
     samples = Samples(member.repeats, shared.augmentation, member.seed, RECIPE.strength, budget=60)
     losses = []
     for step in range(shared.steps):
         place = (step * recipe.batch, recipe.batch)
         inputs, points = device.perturb(
-            device.DeviceFaces.of(faces, CPU),
+            device.DeviceFaces.of([member.faces], CPU),
             torch.from_numpy(samples.order(*place)),
+            torch.zeros(recipe.batch, dtype=torch.int64),
             torch.from_numpy(device.pack(samples.draws(*place))),
             shared.augmentation.blur_sigma,
             64,
@@ -98,11 +103,11 @@ def by_itself(faces: Faces, member: Member, shared: Common) -> tuple[training.St
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, replace(SGD, first_guess="mean_shape")])
-def test_members_end_as_they_would_by_themselves(faces: Faces, recipe: Recipe) -> None:
+def test_members_end_as_they_would_by_themselves(members: list[Member], recipe: Recipe) -> None:
     shared = common(recipe, steps=19)  # every step makes a point of the curve
-    all_of_them = together(faces, MEMBERS, shared)
-    for index, member in enumerate(MEMBERS):
-        alone, losses = by_itself(faces, member, shared)
+    all_of_them = together(members, shared)
+    for index, member in enumerate(members):
+        alone, losses = by_itself(member, shared)
         now = all_of_them.member(index)
         assert [point.loss for point in now.curve] == pytest.approx(losses, rel=1e-3)
         for name, weight in alone.network.state_dict().items():
@@ -110,57 +115,59 @@ def test_members_end_as_they_would_by_themselves(faces: Faces, recipe: Recipe) -
             assert apart <= 1e-3 * weight.norm()
 
 
-def test_members_train_as_faces_warped_by_opencv_do(faces: Faces) -> None:
+def test_members_train_as_faces_warped_by_opencv_do(members: list[Member]) -> None:
     """The same faces, draws and rates; pictures differ by rounding."""
     shared = common(SGD, steps=19)
-    member = MEMBERS[0]
-    state = training.start(build("cnn6", LANDMARKS, 0), "cnn6", faces, member.repeats, SGD)
+    member = members[0]
+    state = training.start(build("cnn6", LANDMARKS, 0), "cnn6", member.faces, member.repeats, SGD)
     objective = replace(OBJECTIVE, wing=member.wing, seed=member.seed)
     for _ in training.train(
-        state, "cnn6", faces, member.repeats, lambda _: 5.0, objective, SGD, 19, SWAP, CPU
+        state, "cnn6", member.faces, member.repeats, lambda _: 5.0, objective, SGD, 19, SWAP, CPU
     ):
         pass
-    curve = together(faces, [member], shared).member(0).curve
+    curve = together([member], shared).member(0).curve
     assert [p.samples for p in curve] == [p.samples for p in state.curve]
     assert [p.learning_rate for p in curve] == [p.learning_rate for p in state.curve]
     assert [p.loss for p in curve] == pytest.approx([p.loss for p in state.curve], rel=0.02)
 
 
-def test_members_train_in_bfloat16(faces: Faces) -> None:
+def test_members_train_in_bfloat16(members: list[Member]) -> None:
     half = common(replace(RECIPE, precision="bfloat16"), steps=3)
     full = common(steps=3)
-    found = [together(faces, MEMBERS, shared).member(1).curve[-1].loss for shared in (half, full)]
+    found = [together(members, shared).member(1).curve[-1].loss for shared in (half, full)]
     assert found[0] != found[1] and found[0] == pytest.approx(found[1], rel=0.05)
 
 
-def test_a_cpus_blocks_change_no_bit(faces: Faces, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = together(faces, MEMBERS, common(steps=42))
+def test_a_cpus_blocks_change_no_bit(
+    members: list[Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = together(members, common(steps=42))
     monkeypatch.setitem(ensemble.BLOCK, "cpu", 1)
-    singles = together(faces, MEMBERS, common(steps=42))
+    singles = together(members, common(steps=42))
     assert singles.curves == blocks.curves
     assert all(torch.equal(singles.parameters[k], v) for k, v in blocks.parameters.items())
 
 
-def test_a_broken_off_ensemble_goes_on_bit_by_bit(faces: Faces) -> None:
+def test_a_broken_off_ensemble_goes_on_bit_by_bit(members: list[Member]) -> None:
     shared = common(steps=42)  # two steps make a point of the curve, and so a block
-    whole = together(faces, MEMBERS[:2], shared)
-    first = together(faces, MEMBERS[:2], shared, until=22)
-    second = beginning(faces, MEMBERS[:2])
+    whole = together(members[:2], shared)
+    first = together(members[:2], shared, until=22)
+    second = beginning(members[:2])
     second.restore(first.checkpoint())
     assert second.step == 22
-    go_on(second, faces, MEMBERS[:2], shared)
+    go_on(second, members[:2], shared)
     assert second.step == whole.step == 42 and second.curves == whole.curves
     for name, values in whole.parameters.items():
         assert torch.equal(second.parameters[name], values)
 
 
-def test_a_member_that_diverges_leaves_the_others_alone(faces: Faces) -> None:
+def test_a_member_that_diverges_leaves_the_others_alone(members: list[Member]) -> None:
     shared = common(steps=12)
-    begun = beginning(faces, MEMBERS)
+    begun = beginning(members)
     with torch.no_grad():
-        begun.parameters["network.0.bias"][1] = torch.nan
-    go_on(begun, faces, MEMBERS, shared)
-    healthy = together(faces, MEMBERS, shared)
+        begun.parameters["0.bias"][1] = torch.nan
+    go_on(begun, members, shared)
+    healthy = together(members, shared)
     assert begun.diverged == [None, 1, None] and begun.step == 12
     lost = begun.member(1)
     assert lost.diverged and lost.step == 1 and [p.samples for p in lost.curve] == [4]
@@ -194,8 +201,9 @@ def test_batches_on_the_device_are_opencvs(faces: Faces, sigma: float) -> None:
     drawn = draw(FULL, 60, np.random.default_rng(1))
     pictures, points = perturb(faces, chosen, drawn, sigma, 64, SWAP)
     inputs, found = device.perturb(
-        device.DeviceFaces.of(faces, CPU),
+        device.DeviceFaces.of([faces], CPU),
         torch.from_numpy(chosen),
+        torch.zeros(60, dtype=torch.int64),
         torch.from_numpy(device.pack(drawn)),
         sigma,
         64,

@@ -14,7 +14,7 @@ from kill_again import kill_again
 from project import TRAIN_WING, WING, Project
 from safetensors.numpy import load_file
 
-from stages import train
+from stages import making
 
 STAGE = "cnn6@synthetic-none-wing-0"
 ENGINES = {
@@ -209,7 +209,7 @@ def test_sigterm_amid_a_long_step_leaves_the_last_checkpoint(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And the handlers, once it is over, are again those from before."""
-    monkeypatch.setattr(train, "PATIENCE", 0.1)
+    monkeypatch.setattr(making, "PATIENCE", 0.1)
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)]
     job = SimpleNamespace(steps=2, recipe=SimpleNamespace(batch=1))
     trained = SimpleNamespace(step=0, report=lambda: (1.0, None))
@@ -221,7 +221,7 @@ def test_sigterm_amid_a_long_step_leaves_the_last_checkpoint(
         yield
 
     with pytest.raises(SystemExit) as end:
-        train.attend(steps(), trained, None, job, 0.0, "")
+        making.attend(steps(), trained, None, job, 0.0, "")
     assert end.value.code == 128 + signal.SIGTERM
     assert "the next run goes on from the last checkpoint" in caplog.text
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)] == before

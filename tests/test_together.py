@@ -19,10 +19,10 @@ def forget(project: Project) -> None:
 def test_trainings_made_together_are_taken_from_the_store(finished: Project) -> None:
     """Their bits are others than those of trainings made alone, and so are their keys."""
     alone = finished.trainings()
-    finished.run("stages.together", "--dataset", "synthetic")
+    finished.run("stages.together", "--dataset", "synthetic", "--stage", "1")
     assert finished.trainings() == alone
     forget(finished)
-    said = finished.run("stages.together", "--dataset", "synthetic")
+    said = finished.run("stages.together", "--dataset", "synthetic", "--stage", "1")
     assert "wing: 2 of 2 trainings are to be made" in said  # none and pdb, one of them stage one's
     assert "l2: 1 of 1 trainings are to be made" in said
     made = finished.trainings()
@@ -33,7 +33,7 @@ def test_trainings_made_together_are_taken_from_the_store(finished: Project) -> 
     assert (manifest["status"], manifest["trained_together"]) == ("trained", 2)
     assert manifest["steps"] == 120 and manifest["inputs"]["objective"]["loss"] == "wing"
     assert manifest["key"] in made and manifest["inputs"]["made"] == "together"
-    said = finished.run("stages.together", "--dataset", "synthetic")
+    said = finished.run("stages.together", "--dataset", "synthetic", "--stage", "1")
     assert "wing: 0 of 2 trainings are to be made" in said and finished.trainings() == made
 
 
@@ -44,7 +44,7 @@ def test_sigterm_is_heard_within_a_block_of_slow_steps(finished: Project) -> Non
         "recipes.fast.cnn6.samples.synthetic": 512 * 64 * 20,
     })  # fmt: skip
     forget(finished)
-    running = finished.start("stages.together", "--dataset", "synthetic")
+    running = finished.start("stages.together", "--dataset", "synthetic", "--stage", "1")
     wait_for(finished.checkpoints, 60)
     running.send_signal(signal.SIGTERM)
     began = time.monotonic()
@@ -57,16 +57,16 @@ def test_sigterm_is_heard_within_a_block_of_slow_steps(finished: Project) -> Non
 def test_broken_off_trainings_go_on_together(finished: Project) -> None:
     finished.set(**{"recipes.fast.cnn6.samples.synthetic": 1200})
     forget(finished)
-    running = finished.start("stages.together", "--dataset", "synthetic")
+    running = finished.start("stages.together", "--dataset", "synthetic", "--stage", "1")
     wait_for(finished.checkpoints, 60)
     running.send_signal(signal.SIGTERM)
     said, _ = running.communicate()
     assert running.returncode == 128 + signal.SIGTERM, said
-    said = finished.run("stages.together", "--dataset", "synthetic")
+    said = finished.run("stages.together", "--dataset", "synthetic", "--stage", "1")
     assert "going on from the checkpoint at step" in said
     assert len(finished.trainings()) == 3 and not finished.checkpoints()
 
 
 def test_an_unknown_data_set_is_refused(finished: Project) -> None:
-    said = finished.run("stages.together", "--dataset", "300w", status=1)
+    said = finished.run("stages.together", "--dataset", "300w", "--stage", "1", status=1)
     assert said == "error: '300w' is not among the datasets in params.yaml\n"

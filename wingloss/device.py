@@ -23,7 +23,8 @@ class DeviceFaces:
     """Faces on the device that trains on them.
 
     ``crops`` ``(N, P, P, 3)`` uint8 RGB; ``points`` ``(N, L, 2)`` float32 in their pixels;
-    ``to_unit`` ``(N, 2, 3)`` float32 maps their pixels to the unit square of each face's frame.
+    ``to_unit`` ``(F, N, 2, 3)`` float32 maps their pixels to the unit square of the frames in which
+    they are seen: of each face there are ``F`` frames.
     """
 
     crops: Tensor
@@ -31,12 +32,13 @@ class DeviceFaces:
     to_unit: Tensor
 
     @classmethod
-    def of(cls, faces: Faces, device: torch.device) -> "DeviceFaces":
-        """The same faces on ``device``."""
+    def of(cls, seen: list[Faces], device: torch.device) -> "DeviceFaces":
+        """The same faces on ``device``; ``seen`` differ in nothing but ``to_unit``."""
+        frames = np.stack([faces.to_unit for faces in seen])
         return cls(
-            torch.as_tensor(np.array(faces.crops), device=device),
-            torch.as_tensor(faces.points, dtype=torch.float32, device=device),
-            torch.as_tensor(faces.to_unit, dtype=torch.float32, device=device),
+            torch.as_tensor(np.array(seen[0].crops), device=device),
+            torch.as_tensor(seen[0].points, dtype=torch.float32, device=device),
+            torch.as_tensor(frames, dtype=torch.float32, device=device),
         )
 
 
@@ -49,6 +51,7 @@ def pack(drawn: Draw) -> NDArray[np.float32]:
 def perturb(
     faces: DeviceFaces,
     chosen: Tensor,
+    frame: Tensor,
     drawn: Tensor,
     blur_sigma: float,
     size: int,
@@ -56,12 +59,12 @@ def perturb(
 ) -> tuple[Tensor, Tensor]:
     """Inputs ``(B, 3, size, size)`` in [-1, 1] and points ``(B, L, 2)`` in their pixels.
 
-    ``chosen`` ``(B,)`` are indices of ``faces``, ``drawn`` ``(B, COLUMNS)`` their packed draws. No
-    value comes back to the host on the way.
+    ``chosen`` ``(B,)`` are indices of ``faces`` and ``frame`` ``(B,)`` of their frames; ``drawn``
+    ``(B, COLUMNS)`` are their packed draws. No value comes back to the host on the way.
     """
     angle, low, high = drawn[:, 0], drawn[:, 1:3], drawn[:, 3:5]
     flipped, blurred = drawn[:, 5] > 0, drawn[:, 6] > 0
-    transform = _compose(_perturbation(angle, low, high), faces.to_unit[chosen])
+    transform = _compose(_perturbation(angle, low, high), faces.to_unit[frame, chosen])
     # from the unit square to pixels, whose columns run the other way where the face is flipped
     side = torch.full_like(angle, size)
     scale = torch.stack([torch.where(flipped, -side, side), side], 1)
@@ -118,8 +121,9 @@ def _warp(crops: Tensor, to_crop: Tensor, size: int) -> Tensor:
     at = torch.stack([x, y, torch.ones_like(x)], -1).flatten(0, 1)  # (size * size, 3)
     grid = (at @ to_crop.mT).unflatten(1, (size, size))
     grid = (2 * grid + 1) / crops.shape[1] - 1  # grid_sample's [-1, 1] spans the whole picture
-    source = crops.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-    return grid_sample(source, grid, padding_mode="border", align_corners=False)
+    source = crops.permute(0, 3, 1, 2).float()
+    found = grid_sample(source, grid, padding_mode="border", align_corners=False)
+    return found.div_(127.5).sub_(1)
 
 
 def _blur(pictures: Tensor, sigma: float) -> Tensor:

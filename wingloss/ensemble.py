@@ -1,10 +1,10 @@
-"""Many trainings of one network at once: one model whose weights have a dimension for members.
+"""Trainings of one network at once: one model whose weights have a dimension for members.
 
 Members share the network, the faces, the recipe and the kind of loss; each has its own weights,
-seed, balance, Wing parameters and learning curve, and ends as it would by itself, but for the order
-in which a processor adds. All that a step needs lies on the device, and what the host decides (data
-order, draws, learning rates) is copied there for a block of steps at once; so on a GPU a step is
-one replay of a CUDA graph.
+seed, balance, frames, Wing parameters and learning curve, and ends as it would by itself, but for
+the order in which a processor adds. All that a step needs lies on the device: what the host decides
+(data order, draws, learning rates) is copied there, and made into inputs, for a block of steps at
+once. So on a GPU a step is one replay of a CUDA graph.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state
+from torch.func import functional_call
 
-from wingloss import device
+from wingloss import batched, device
 from wingloss.augmentation import Augmentation, Faces
 from wingloss.losses import l1, l2, smooth_l1
 from wingloss.networks import ARCHITECTURES, to_shape_vectors
@@ -35,16 +35,22 @@ from wingloss.training import (
 # Steps for which the host decides at once, at most. On a CPU nothing is waited for in between, and
 # a block of slow steps would keep a training from ending when it is asked to.
 BLOCK = {"cuda": 64, "cpu": 1}
+AT_ONCE = 1024  # inputs that are made at once, about: each takes a megabyte or two on the way
 EAGER = 3  # steps before a CUDA graph is captured: libraries set themselves up in them
 
 
 @dataclass(frozen=True)
 class Member:
-    """What one training has for itself, besides its first weights."""
+    """What one training has for itself, besides its first weights.
+
+    All members' ``faces`` are the same but for their frames.
+    """
 
     wing: WingShape | None
     seed: int
+    faces: Faces
     repeats: NDArray[np.int64]  # (N,) how often each face stands in the balanced set
+    validate: Callable[[nn.Sequential], float]  # a network's validation NME in percent
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,18 @@ class Ensemble:
     """Trainings side by side, all at the same step."""
 
     def __init__(self, networks: list[nn.Sequential], precision: Precision, recipe: Recipe) -> None:
-        """``networks`` are the members before their first step, on the device to train on."""
-        whole = [_Whole(network, precision) for network in networks]
+        """``networks`` are the members before their first step, on the device to train on.
+
+        Several must be of ``networks.Plain``.
+        """
         self.step = 0
-        self.whole = whole[0]  # its weights are only those of the last member looked at
+        self.whole = _Whole(networks[0], precision)  # with the weights of the last member looked at
         # (M, ...) each; a layer's weights have two dimensions or more by themselves, its biases one
-        self.parameters: dict[str, Tensor] = stack_module_state(whole)[0]  # type: ignore[arg-type]
-        stacked = list(self.parameters.values())
+        self.parameters: dict[str, Tensor] = {
+            name: _stack([network.get_parameter(name).detach() for network in networks])
+            for name, _ in networks[0].named_parameters()
+        }
+        stacked = [values.requires_grad_() for values in self.parameters.values()]
         self.optimiser = make_optimiser(
             [p for p in stacked if p.ndim > 2], [p for p in stacked if p.ndim == 2], recipe
         )
@@ -77,13 +88,24 @@ class Ensemble:
         self.first_losses: list[float] = []
         self.diverged: list[int | None] = [None] * len(networks)  # the step at which
 
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Shape vectors ``(M, B, 2L)`` of ``(M, B, S, S, 3)``."""
+        if len(inputs) > 1:
+            return batched.forward(
+                self.whole.network, self.parameters, inputs, self.whole.precision
+            )
+        # libraries' own kernels are best at one network
+        alone = {f"network.{name}": values.squeeze(0) for name, values in self.parameters.items()}
+        return functional_call(self.whole, alone, (inputs[0].permute(0, 3, 1, 2),))[None]
+
     def member(self, index: int) -> State:
         """One member as a training by itself, until the next call.
 
         The weights of one that has diverged are those of now, not of the step at which it did.
         """
-        weights = {name: values[index] for name, values in self.parameters.items()}
-        self.whole.load_state_dict(weights)
+        with torch.no_grad():
+            for name, values in self.parameters.items():
+                self.whole.network.get_parameter(name).copy_(values[index])
         end = self.diverged[index]
         return State(
             step=end or self.step,
@@ -107,6 +129,7 @@ class Ensemble:
         return {
             "step": self.step,
             "parameters": self.parameters,
+            "buffers": dict(self.whole.named_buffers()),
             "optimiser": self.optimiser.state_dict(),
             "curves": [[asdict(point) for point in curve] for curve in self.curves],
             "losses": self.losses,
@@ -120,6 +143,8 @@ class Ensemble:
         with torch.no_grad():
             for name, values in checkpoint["parameters"].items():
                 self.parameters[name].copy_(values)
+            for name, values in checkpoint["buffers"].items():
+                self.whole.get_buffer(name).copy_(values)
         self.optimiser.load_state_dict(checkpoint["optimiser"])
         self.curves = [[CurvePoint(**p) for p in curve] for curve in checkpoint["curves"]]
         self.losses = checkpoint["losses"]
@@ -131,22 +156,19 @@ def train(
     ensemble: Ensemble,
     members: list[Member],
     common: Common,
-    training: Faces,
-    validate: Callable[[nn.Sequential], float],
     flip_permutation: NDArray[np.intp],
     on: torch.device,
 ) -> Iterator[Ensemble]:
     """Takes all members to the last step, yielding after every block of steps.
 
-    ``validate`` gives a network's validation NME in percent. A member that diverges goes on without
-    being looked at; the training ends when all have.
+    A member that diverges goes on without being looked at; the training ends when all have.
     """
     every = max(1, common.steps // CURVE_POINTS)
     recipe, budget = common.recipe, common.steps * common.recipe.batch
     samples = [
         Samples(m.repeats, common.augmentation, m.seed, recipe.strength, budget) for m in members
     ]
-    stepper = _Stepper(ensemble, members, common, training, flip_permutation, on)
+    stepper = _Stepper(ensemble, members, common, flip_permutation, on)
     while ensemble.step < common.steps and None in ensemble.diverged:
         first = ensemble.step
         count = min(BLOCK[on.type], every - first % every, common.steps - first)
@@ -162,7 +184,7 @@ def train(
         at_point = ensemble.step % every == 0 or ensemble.step == common.steps
         for index, own in enumerate(ensemble.losses):
             if own and (at_point or ensemble.diverged[index] is not None):
-                _add_point(ensemble, index, rates, validate, recipe.batch)
+                _add_point(ensemble, index, rates, members[index].validate, recipe.batch)
         yield ensemble
 
 
@@ -225,6 +247,11 @@ class _Whole(nn.Module):
         return forward(self.network, inputs, self.precision)
 
 
+def _stack(values: list[Tensor]) -> Tensor:
+    """``(M, ...)``; of one alone, a copy that lies in memory as it does."""
+    return torch.stack(values) if len(values) > 1 else values[0].clone()[None]
+
+
 class _Stepper:
     """Takes steps on the device, with a block's inputs and losses in tables there."""
 
@@ -233,24 +260,23 @@ class _Stepper:
         ensemble: Ensemble,
         members: list[Member],
         common: Common,
-        training: Faces,
         flip_permutation: NDArray[np.intp],
         on: torch.device,
     ) -> None:
         self.ensemble, self.common, self.on = ensemble, common, on
         self.shape = (len(members), common.recipe.batch)
         self.size = ARCHITECTURES[common.network].input_size
-        self.faces = device.DeviceFaces.of(training, on)
+        self.faces = device.DeviceFaces.of([member.faces for member in members], on)
         self.flip_permutation = torch.as_tensor(flip_permutation, device=on)
         wings = [(m.wing.w, m.wing.epsilon) if m.wing else (1.0, 1.0) for m in members]
         self.w, self.epsilon = torch.tensor(wings, device=on).T
         # one row a step of a block, and the row that the next step reads
-        each = len(members) * common.recipe.batch
         block = BLOCK[on.type]
-        self.chosen = torch.zeros(block, each, dtype=torch.int64, device=on)
-        self.drawn = torch.zeros(block, each, device.COLUMNS, device=on)
+        self.inputs = torch.zeros(block, *self.shape, self.size, self.size, 3, device=on)
+        self.targets = torch.zeros(block, *self.shape, 2 * len(flip_permutation), device=on)
         self.rates = torch.zeros(block, device=on)
         self.losses = torch.zeros(block, len(members), device=on)
+        self.rows = torch.arange(block, device=on)
         self.row = torch.zeros(1, dtype=torch.int64, device=on)
         self.rate = torch.zeros((), device=on)
         for group in ensemble.optimiser.param_groups:
@@ -261,19 +287,38 @@ class _Stepper:
 
     def take(self, samples: list[Samples], first: int, rates: list[float]) -> NDArray[np.float32]:
         """Takes ``len(rates)`` steps from step ``first`` on; the losses ``(steps, M)``."""
-        count, batch = len(rates), self.shape[1]
-        chosen = [s.order(first * batch, count * batch).reshape(count, batch) for s in samples]
-        drawn = [
-            device.pack(s.draws(first * batch, count * batch)).reshape(count, batch, -1)
-            for s in samples
-        ]
-        self.chosen[:count].copy_(torch.from_numpy(np.concatenate(chosen, axis=1)))
-        self.drawn[:count].copy_(torch.from_numpy(np.concatenate(drawn, axis=1)))
-        self.rates[:count].copy_(torch.tensor(rates))
+        self._make_inputs(samples, first, len(rates))
+        self.rates[: len(rates)].copy_(torch.tensor(rates))
         self.row.zero_()
+        self.ensemble.whole.train()
         for _ in rates:
             self._advance()
-        return self.losses[:count].cpu().numpy()
+        return self.losses[: len(rates)].cpu().numpy()
+
+    def _make_inputs(self, samples: list[Samples], first: int, count: int) -> None:
+        """Fills the tables of inputs and targets for ``count`` steps from step ``first`` on."""
+        members, batch = self.shape
+        place = (first * batch, count * batch)
+        # the samples of one member after those of another, each step's of all members together
+        chosen = np.stack([own.order(*place).reshape(count, batch) for own in samples], axis=1)
+        drawn = np.stack(
+            [device.pack(own.draws(*place)).reshape(count, batch, -1) for own in samples], axis=1
+        )
+        frame = torch.arange(members, device=self.on)[:, None].expand(self.shape)
+        each = max(1, AT_ONCE // (members * batch))
+        for start in range(0, count, each):
+            steps = slice(start, min(start + each, count))
+            inputs, points = device.perturb(
+                self.faces,
+                torch.from_numpy(chosen[steps].ravel()).to(self.on),
+                frame.expand(steps.stop - start, *self.shape).flatten(),
+                torch.from_numpy(drawn[steps].reshape(-1, device.COLUMNS)).to(self.on),
+                self.common.augmentation.blur_sigma,
+                self.size,
+                self.flip_permutation,
+            )
+            self.inputs[steps].flatten(0, 2).copy_(inputs.permute(0, 2, 3, 1))
+            self.targets[steps].flatten(0, 2).copy_(to_shape_vectors(points))
 
     def _advance(self) -> None:
         """One step: on a GPU, after the first few, by replaying the graph of one."""
@@ -296,23 +341,14 @@ class _Stepper:
     def _step(self) -> None:
         """The step whose inputs stand in the tables' row ``self.row``."""
         ensemble, common = self.ensemble, self.common
-        inputs, points = device.perturb(
-            self.faces,
-            self.chosen[self.row][0],
-            self.drawn[self.row][0],
-            common.augmentation.blur_sigma,
-            self.size,
-            self.flip_permutation,
-        )
         self.rate.copy_(self.rates[self.row][0])
         ensemble.optimiser.zero_grad(set_to_none=True)
-        predicted = torch.vmap(self._forward)(ensemble.parameters, inputs.unflatten(0, self.shape))
-        target = to_shape_vectors(points).unflatten(0, self.shape)
+        predicted = ensemble.forward(self.inputs[self.row][0])
+        target = self.targets[self.row][0]
         losses = member_losses(predicted, target, common.loss, self.w, self.epsilon)
         losses.sum().backward()
         ensemble.optimiser.step()
-        self.losses.index_copy_(0, self.row, losses.detach()[None])
+        # not index_copy_, whose deterministic kernel sorts
+        here = (self.rows == self.row)[:, None]
+        self.losses.copy_(torch.where(here, losses.detach(), self.losses))
         self.row.add_(1)
-
-    def _forward(self, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        return functional_call(self.ensemble.whole, parameters, (inputs,))

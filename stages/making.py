@@ -1,0 +1,266 @@
+"""Trainings from their newest checkpoint, or their start, to finished entries of the run store."""
+
+import dataclasses
+import platform
+import resource
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import torch
+
+from stages import files, layout, store
+from stages.command import log
+from stages.job import Job
+from stages.machine import describe_commit, keep_freed_memory, processor
+from stages.progress import Progress
+from wingloss import model, protocol, training
+from wingloss.ensemble import Common, Ensemble, Member, train
+
+LOCK = Path("requirements.lock")  # the versions of all packages
+CHECKPOINT_SECONDS = 20.0
+PATIENCE = 2.0  # seconds that a training has to its next checkpoint once it is told to stop
+
+
+class Resumable(Protocol):
+    """One training, or several side by side, that can be broken off and taken up."""
+
+    step: int
+
+    def checkpoint(self) -> dict: ...
+
+    def restore(self, checkpoint: dict) -> None: ...
+
+    def report(self) -> tuple[float, float | None]: ...
+
+
+def alone(job: Job, entry: store.Entry) -> None:
+    """One training; on a GPU as an ensemble of one, whose steps are a graph."""
+    if training.device().type == "cuda":
+        together([job], [entry])
+        return
+    keep_freed_memory()
+    commit = describe_commit()
+    rules = protocol.load(job.dataset)
+    fitting, _ = job.faces("train")
+    validating, lengths = job.faces("val")
+    repeats = job.repetitions()
+    device = training.device()
+    network = job.untrained(rules.n_landmarks)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = training.start(network, job.network, fitting, repeats, job.recipe)
+    before = resume(state, entry, job)
+    log.info(
+        "%s: %d faces (%d after balancing), %d steps of %d, %s on %d threads",
+        job.network,
+        (repeats > 0).sum(),
+        repeats.sum(),
+        job.steps,
+        job.recipe.batch,
+        job.recipe.precision,
+        torch.get_num_threads(),
+    )
+    validate = training.validation(job.network, validating, lengths, job.recipe.precision, device)
+    steps = training.train(
+        state,
+        job.network,
+        fitting,
+        repeats,
+        validate,
+        job.objective,
+        job.recipe,
+        job.steps,
+        rules.flip_permutation,
+        device,
+    )
+    seconds = attend(steps, state, entry, job, before, job.network)
+    finish(entry, job, state, {"train_seconds": seconds, "commit": commit})
+
+
+def together(jobs: list[Job], entries: list[store.Entry]) -> None:
+    """Trainings side by side, that differ in what ``ensemble.Member`` holds.
+
+    The checkpoint of several is one, in an entry that the store has for them.
+    """
+    keep_freed_memory()
+    commit = describe_commit()
+    one = jobs[0]  # what is the same for all
+    rules = protocol.load(one.dataset)
+    device = training.device()
+    seen = {job.frames: (job.faces("train")[0], *job.faces("val")) for job in jobs}
+    begun, members = [], []
+    for job in jobs:
+        fitting, validating, lengths = seen[job.frames]
+        network = job.untrained(rules.n_landmarks).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        repeats = job.repetitions()
+        training.start(network, job.network, fitting, repeats, job.recipe)
+        begun.append(network)
+        validate = training.validation(
+            job.network, validating, lengths, job.recipe.precision, device
+        )
+        members.append(Member(job.objective.wing, job.objective.seed, fitting, repeats, validate))
+    ensemble = Ensemble(begun, one.recipe.precision, one.recipe)
+    common = Common(
+        one.network, one.objective.loss, one.objective.augmentation, one.recipe, one.steps
+    )
+    log.info(
+        "%d x %s, %s: %d steps of %d, %s on %s",
+        len(jobs),
+        one.network,
+        one.objective.loss,
+        one.steps,
+        one.recipe.batch,
+        one.recipe.precision,
+        _hardware(),
+    )
+    with ExitStack() as stack:
+        shared = entries[0]
+        if len(jobs) > 1:
+            keys = {"members": [entry.key for entry in entries]}
+            shared = stack.enter_context(store.Entry(layout.RUN_STORE, keys).locked())
+        before = resume(ensemble, shared, one)
+        steps = train(ensemble, members, common, rules.flip_permutation, device)
+        title = one.network if len(jobs) == 1 else f"{len(jobs)} × {one.network}"
+        seconds = attend(steps, ensemble, shared, one, before, f"{title}, {one.objective.loss}")
+        about = {"train_seconds": round(seconds / len(jobs), 1), "commit": commit}
+        if len(jobs) > 1:
+            about["trained_together"] = len(jobs)
+        for index, (job, entry) in enumerate(zip(jobs, entries, strict=True)):
+            finish(entry, job, ensemble.member(index), about)
+        shared.discard()
+
+
+def resume(trained: Resumable, entry: store.Entry, job: Job) -> float:
+    """Takes up the newest checkpoint, if there is one; the seconds that went before it."""
+    checkpoint = entry.newest()
+    if checkpoint is None:
+        return 0.0
+    trained.restore(checkpoint["state"])
+    log.info("going on from the checkpoint at step %d of %d", trained.step, job.steps)
+    return checkpoint["seconds"]
+
+
+def attend(
+    steps: Iterator[Any],
+    trained: Resumable,
+    entry: store.Entry,
+    job: Job,
+    before: float,
+    title: str,
+) -> float:
+    """Has ``trained`` take its steps; the seconds it took in all, ``before`` of them earlier.
+
+    Writes checkpoints, shows progress, and on SIGTERM or SIGINT ends the process.
+    """
+    batch = job.recipe.batch
+    began = now = saved = time.monotonic()
+    progress = Progress(title, job.steps * batch, "samples", trained.step * batch)
+    with _Stopping() as stopping, progress:
+        for _ in steps:
+            now = time.monotonic()
+            if stopping.asked or now - saved > CHECKPOINT_SECONDS:
+                kept = entry.save({"state": trained.checkpoint(), "seconds": before + now - began})
+                saved = now
+            if stopping.asked:
+                break
+            progress.tell(trained.step * batch, _described(*trained.report()))
+        else:
+            return round(before + now - began, 1)
+    log.warning(  # once the bar is gone
+        "stopped at step %d; the next run goes on from %s",
+        trained.step,
+        "there" if kept else "the last checkpoint that could be written",
+    )
+    raise SystemExit(128 + stopping.asked)
+
+
+def _described(loss: float, nme: float | None) -> str:
+    """The last loss, and the last validation NME (percent), in words."""
+    return f"loss {loss:.2f}, validation NME {'not yet known' if nme is None else f'{nme:.2f} %'}"
+
+
+def finish(entry: store.Entry, job: Job, state: training.State, about: dict[str, Any]) -> None:
+    """Puts a training that has ended into the store; ``about`` goes into its manifest."""
+    if state.diverged:
+        log.warning(
+            "DIVERGED at step %d, learning rate %.2g: the outputs say so, and the graph goes on",
+            state.step,
+            state.curve[-1].learning_rate,
+        )
+    result = entry.folder / "result.new"
+    shutil.rmtree(result, ignore_errors=True)
+    with files.whole_file(result / "model.safetensors") as partial:
+        count = protocol.load(job.dataset).n_landmarks
+        model.save(partial, state.network, job.network, count)
+    curve = pd.DataFrame([dataclasses.asdict(point) for point in state.curve])
+    files.write_table(result / "curve.csv", curve)
+    files.write_json(
+        result / "manifest.json",
+        _manifest(job, state) | {"key": entry.key, "inputs": entry.inputs} | about,
+    )
+    entry.finish(result)
+    log.info("validation NME %.2f %%", state.curve[-1].val_nme)
+
+
+def _manifest(job: Job, state: training.State) -> dict[str, Any]:
+    """What was trained, and where."""
+    return {
+        "status": "diverged" if state.diverged else "trained",
+        "network": job.network,
+        "dataset": job.dataset,
+        "recipe": job.recipe_name,
+        "steps": state.step,
+        "last_loss": state.curve[-1].loss,
+        "last_learning_rate": state.curve[-1].learning_rate,
+        "samples_seen": state.step * job.recipe.batch,
+        "precision": job.recipe.precision,
+        "threads": torch.get_num_threads(),
+        "hardware": _hardware(),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "lock": files.file_hash(LOCK),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _hardware() -> str:
+    """What trains here: the GPU, or else the processor."""
+    cuda = training.device().type == "cuda"
+    return torch.cuda.get_device_name() if cuda else processor()
+
+
+class _Stopping:
+    """Notes SIGTERM and SIGINT, so that the training stops after its step with a checkpoint.
+
+    Where that takes longer than ``PATIENCE``, by a large validation part or many trainings side by
+    side, the process ends with the checkpoint before. Once the training is over, the signals are
+    again what they were: other work may come after.
+    """
+
+    def __enter__(self) -> "_Stopping":
+        self.asked = 0
+        own = {
+            signal.SIGTERM: self._note,
+            signal.SIGINT: self._note,
+            signal.SIGALRM: self._give_up,
+        }
+        self.before = {number: signal.signal(number, handler) for number, handler in own.items()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.asked = number
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+
+    def _give_up(self, number: int, frame: object) -> None:
+        log.warning("stopped amid a step; the next run goes on from the last checkpoint")
+        raise SystemExit(128 + self.asked)

@@ -1,0 +1,104 @@
+"""Plain networks side by side: their layers, with a dimension for members before the batch.
+
+A convolution is one matrix product of all 3x3 windows with the kernels, batched over the members.
+What ``torch.vmap`` makes of such layers are grouped convolutions, which GPUs are slow at
+(docs/performance.md has both). Everything adds in a fixed order.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import max_pool2d, pad
+
+from wingloss.recipe import Precision
+
+ALIGNED = 8  # a GPU multiplies fast where rows of bfloat16 begin at multiples of 16 bytes
+
+
+def forward(
+    network: nn.Sequential, parameters: dict[str, Tensor], inputs: Tensor, precision: Precision
+) -> Tensor:
+    """Shape vectors ``(M, B, 2L)`` of ``(M, B, S, S, 3)``, all but the last layer in ``precision``.
+
+    ``network`` is one of ``networks.Plain``; ``parameters`` are the members' by its own names,
+    ``(M, ...)`` each.
+    """
+    kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    *layers, (last, _) = network.named_children()
+    maps = inputs.to(kind)
+    for name, layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            kernels, bias = _own(parameters, name, kind)
+            maps = _Convolution.apply(maps, kernels, bias)
+        elif isinstance(layer, nn.MaxPool2d):
+            each = max_pool2d(maps.flatten(0, 1).permute(0, 3, 1, 2), layer.kernel_size)
+            maps = each.permute(0, 2, 3, 1).unflatten(0, maps.shape[:2])
+        elif isinstance(layer, nn.Flatten):
+            maps = maps.permute(0, 1, 4, 2, 3).flatten(2)
+        elif isinstance(layer, nn.Linear):
+            maps = _linear(maps, *_own(parameters, name, kind))
+        else:
+            maps = layer(maps)
+    return _linear(maps.float(), *_own(parameters, last, torch.float32))
+
+
+def _own(parameters: dict[str, Tensor], name: str, kind: torch.dtype) -> tuple[Tensor, Tensor]:
+    """A layer's weights and biases."""
+    return parameters[f"{name}.weight"].to(kind), parameters[f"{name}.bias"].to(kind)
+
+
+def _linear(inputs: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+    """``(M, B, I)`` to ``(M, B, O)`` by weights ``(M, O, I)`` and biases ``(M, O)``."""
+    return torch.baddbmm(bias[:, None], inputs, weights.mT)
+
+
+class _Convolution(torch.autograd.Function):
+    """``(M, B, H, W, C)`` to ``(M, B, H, W, O)`` by kernels ``(M, O, C, 3, 3)``, zeros beyond."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, kernels: Tensor, bias: Tensor) -> Tensor:
+        windows = _windows(maps)
+        ctx.save_for_backward(windows, kernels)
+        matrix = kernels.permute(0, 3, 4, 2, 1).flatten(1, 3)
+        matrix = pad(matrix, (0, 0, 0, windows.shape[2] - matrix.shape[1]))
+        return torch.baddbmm(bias[:, None], windows, matrix).unflatten(1, maps.shape[1:4])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        windows, kernels = ctx.saved_tensors
+        channels = kernels.shape[2]
+        flat = gradient.flatten(1, 3)
+        by_kernels = torch.bmm(windows.mT, flat)[:, : 9 * channels]
+        by_kernels = by_kernels.unflatten(1, (3, 3, channels)).permute(0, 4, 3, 1, 2)
+        by_maps = _scattered(gradient, kernels) if ctx.needs_input_grad[0] else None
+        return by_maps, by_kernels, flat.sum(dim=1)
+
+
+def _windows(maps: Tensor) -> Tensor:
+    """Each cell's 3x3 window as a row ``(M, BHW, 9C)``, padded with zeros to aligned rows."""
+    members, _, _, _, channels = maps.shape
+    padded = pad(maps, (0, 0, 1, 1, 1, 1))
+    each = padded.unfold(2, 3, 1).unfold(3, 3, 1).permute(0, 1, 2, 3, 5, 6, 4)
+    rows = each.reshape(members, -1, 9 * channels)
+    missing = -rows.shape[2] % ALIGNED
+    return pad(rows, (0, missing)) if missing else rows
+
+
+def _scattered(gradient: Tensor, kernels: Tensor) -> Tensor:
+    """The gradient ``(M, B, H, W, C)`` by a convolution's maps from that by its result.
+
+    What every cell of the result sends to its nine neighbours is one matrix product; each
+    neighbour's nine then lie on a diagonal, which a view makes two dimensions to sum over.
+    """
+    _, _, height, width, _ = gradient.shape
+    padded = pad(gradient, (0, 0, 1, 1, 1, 1))
+    matrix = kernels.flip(3, 4).permute(0, 1, 3, 4, 2).flatten(2)
+    sent = torch.bmm(padded.flatten(1, 3), matrix)
+    sent = sent.unflatten(2, (3, 3, -1)).unflatten(1, padded.shape[1:4])
+    of_member, of_face, of_row, of_column, of_y, of_x, of_channel = sent.stride()
+    received = sent.as_strided(
+        (*sent.shape[:2], height, width, *sent.shape[4:]),
+        (of_member, of_face, of_row, of_column, of_row + of_y, of_column + of_x, of_channel),
+    )
+    return received.sum(dim=(4, 5))
