@@ -81,7 +81,7 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|"
     )
     for network in NETWORKS:
-        setting = _setting(network)
+        setting = make_setting(network, torch.device("cpu"))
         flops = training_flops(build(network, LANDMARKS, seed=0), network)
         ways, peaks = _ways(setting), _peaks(setting.recipe.precision)
         rounds = measure([*ways, *peaks.values()])
@@ -117,7 +117,7 @@ def measure(ways: list[Way]) -> list[dict[str, Measured]]:
 def here_steps(setting: Setting) -> Steps:
     """The steps of this project's training."""
     keep_freed_memory()
-    faces = shrink(_faces(), ARCHITECTURES[setting.network].input_size)
+    faces = shrink(noise_faces(), ARCHITECTURES[setting.network].input_size)
     repeats = np.ones(FACES, np.int64)
     device = torch.device("cpu")
     network = build(setting.network, LANDMARKS, seed=0)
@@ -148,17 +148,18 @@ def here_steps(setting: Setting) -> Steps:
         yield waited
 
 
-def plain_steps(setting: Setting, workers: int) -> Steps:
+def plain_steps(setting: Setting, workers: int, device: str = "cpu") -> Steps:
     """The steps of the plain way."""
     pictures = PlainFaces(setting)
     sampler = RandomSampler(pictures, replacement=True, num_samples=10**9)
-    loader = DataLoader(pictures, BATCH, sampler=sampler, num_workers=workers)
-    network = build(setting.network, LANDMARKS, seed=0)
+    pinned = device != "cpu"
+    loader = DataLoader(pictures, BATCH, sampler=sampler, num_workers=workers, pin_memory=pinned)
+    network = build(setting.network, LANDMARKS, seed=0).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), setting.recipe.final_learning_rate)
     batches = iter(loader)
     while True:
         began = time.perf_counter()
-        inputs, target = next(batches)
+        inputs, target = (part.to(device, non_blocking=pinned) for part in next(batches))
         waited = time.perf_counter() - began
         optimiser.zero_grad()
         objective = setting.objective
@@ -171,7 +172,7 @@ class PlainFaces(Dataset):
     """Augmented faces one at a time, as a ``DataLoader`` wants them."""
 
     def __init__(self, setting: Setting) -> None:
-        self.faces = _faces()
+        self.faces = noise_faces()
         self.augmentation = setting.objective.augmentation
         self.size = ARCHITECTURES[setting.network].input_size
 
@@ -187,9 +188,10 @@ class PlainFaces(Dataset):
         return torch.from_numpy(pictures[0]).permute(2, 0, 1).float() / 127.5 - 1, target[0]
 
 
-def matmul_steps(precision: Precision) -> Steps:
+def matmul_steps(precision: Precision, size: int = MATRIX, device: str = "cpu") -> Steps:
     """Products of square matrices, which take no input."""
-    one, other = (torch.randn(MATRIX, MATRIX, dtype=getattr(torch, precision)) for _ in range(2))
+    kind = getattr(torch, precision)
+    one, other = (torch.randn(size, size, dtype=kind, device=device) for _ in range(2))
     product = torch.empty_like(one)
     while True:
         torch.mm(one, other, out=product)
@@ -267,11 +269,11 @@ def _row(way: Way, plain: Way, peak: Way, rounds: list[dict[str, Measured]], flo
     return f"| {way.steps.args[0].network} | {' | '.join(cells)} |"
 
 
-def _setting(network: str) -> Setting:
-    """Wing loss, the recipe `fast` with batches of 8, in the best precision of this processor."""
+def make_setting(network: str, device: torch.device, name: str = "fast") -> Setting:
+    """Wing loss, the recipe ``name`` with batches of 8, in its precision where there is that."""
     params = load()
-    recipe = getattr(params.recipes["fast"], network)
-    precision = training.available_precision(recipe.precision, torch.device("cpu"))
+    recipe = getattr(params.recipes[name], network)
+    precision = training.available_precision(recipe.precision, device)
     return Setting(
         network,
         dataclasses.replace(recipe, batch=BATCH, precision=precision),
@@ -284,7 +286,7 @@ def _setting(network: str) -> Setting:
     )
 
 
-def _faces() -> Faces:
+def noise_faces() -> Faces:
     """Noise that smooth landmarks lie on, in upright frames amid their context crops."""
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 256, (FACES, CROP, CROP, 3), dtype=np.uint8)
