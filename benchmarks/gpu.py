@@ -37,7 +37,7 @@ from wingloss.ensemble import BLOCK, Common, Ensemble, Member, train
 from wingloss.networks import ARCHITECTURES, build
 from wingloss.recipe import Precision
 
-SECONDS, WARM_UP = 3.0, 3  # of each way, after WARM_UP blocks of steps
+SECONDS, WARM_UP = 1.5, 3  # of each way, after WARM_UP blocks of steps
 MATRIX = 8192
 ITERATIONS = 120_000  # the paper's
 # of each network, the recipes and how many trainings side by side

@@ -24,14 +24,20 @@ def code_hash(module: str) -> str:
     """
     digest = hashlib.sha256()
     for path in code_files(module):
-        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
-                node, clean=False
-            ):
-                node.body = node.body[1:]
-        digest.update(ast.dump(tree).encode())
+        digest.update(_meaning((ROOT / path).read_text(encoding="utf-8")))
     return digest.hexdigest()
+
+
+@cache
+def _meaning(source: str) -> bytes:
+    """A module's source without comments and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node, clean=False
+        ):
+            node.body = node.body[1:]
+    return ast.dump(tree).encode()
 
 
 def code_files(module: str) -> list[str]:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import platform
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,7 @@ class Job:
 
     def samples(self, split: str) -> pd.DataFrame:
         """The split's rows of the table of samples, with the frames that the network sees."""
-        table = files.read_samples(Path(layout.SAMPLES.format(dataset=self.dataset)))
-        return table[table.split == split]
+        return _part(*_version(layout.SAMPLES.format(dataset=self.dataset)), split)
 
     def seen_frames(self, samples: pd.DataFrame) -> Array:
         """The frames ``(N, 4)``, in image pixels, in which the network sees the samples' faces."""
@@ -111,12 +111,11 @@ class Job:
         rules = protocol.load(self.dataset)
         data = {"repeats": _digest(self.repetitions().tobytes())}
         for split in ("train", "val"):
-            rows = self.samples(split)
-            rows = rows.drop(columns=["photograph", "subsets", "image"])
-            data[f"{split} samples"] = _digest(rows.to_csv(index=False))
-            data[f"{split} frames"] = _digest(self.seen_frames(rows).tobytes())
-            crops = Path(layout.CROPS.format(dataset=self.dataset, split=split))
-            data[f"{split} crops"] = files.file_hash(crops)
+            samples = _version(layout.SAMPLES.format(dataset=self.dataset))
+            data[f"{split} samples"] = _samples_digest(*samples, split)
+            data[f"{split} frames"] = _digest(self.seen_frames(self.samples(split)).tobytes())
+            crops = _version(layout.CROPS.format(dataset=self.dataset, split=split))
+            data[f"{split} crops"] = _file_digest(*crops)
         recipe = dataclasses.asdict(self.recipe)
         del recipe["samples"]  # the steps say what counts
         factors = recipe.pop("learning_rate_factor")
@@ -141,6 +140,30 @@ class Job:
 def code() -> str:
     """A hash of the code that trainings here depend on; on a GPU more of it has a part."""
     return code_hash("stages.job" if training.device().type == "cpu" else "stages.making")
+
+
+# Many trainings in one process ask for the same; a file that changes has another time.
+def _version(path: str) -> tuple[Path, int]:
+    """The path, and when its file was changed last."""
+    return Path(path), files.existing(Path(path)).stat().st_mtime_ns
+
+
+@lru_cache(maxsize=4)
+def _part(path: Path, changed: int, split: str) -> pd.DataFrame:
+    """The split's rows of the table of samples; not to be written to."""
+    table = files.read_samples(path)
+    return table[table.split == split]
+
+
+@lru_cache(maxsize=4)
+def _samples_digest(path: Path, changed: int, split: str) -> str:
+    rows = _part(path, changed, split).drop(columns=["photograph", "subsets", "image"])
+    return _digest(rows.to_csv(index=False))
+
+
+@lru_cache(maxsize=4)
+def _file_digest(path: Path, changed: int) -> str:
+    return files.file_hash(path)
 
 
 def _digest(content: str | bytes) -> str:

@@ -440,7 +440,7 @@ def test_validation_is_the_mean_error_in_percent(greys: Faces):
 def test_inputs_are_rgb_from_minus_one_to_one():
     pictures = np.zeros((2, 4, 5, 3), dtype=np.uint8)
     pictures[1, 2, 3] = (255, 51, 0)
-    tensor = training.to_input(pictures, CPU)
+    tensor = training.to_input(torch.from_numpy(pictures), CPU)
     assert tensor.shape == (2, 3, 4, 5) and tensor.dtype == torch.float32
     assert tensor[1, :, 2, 3].tolist() == pytest.approx([1, -0.6, -1])
     assert tensor[0].eq(-1).all()

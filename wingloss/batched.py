@@ -13,7 +13,7 @@ from torch.nn.functional import max_pool2d, pad
 
 from wingloss.recipe import Precision
 
-ALIGNED = 8  # a GPU multiplies fast where rows of bfloat16 begin at multiples of 16 bytes
+WIDE = torch.complex128  # the largest type: sixteen bytes, of as many channels as they hold
 
 
 def forward(
@@ -43,6 +43,15 @@ def forward(
     return _linear(maps.float(), *_own(parameters, last, torch.float32))
 
 
+def stack(values: list[Tensor]) -> Tensor:
+    """Parameters ``(...)`` of each member as ``(M, ...)``; kernels lie there channels last."""
+    if values[0].ndim == 4:
+        return torch.stack([kernels.permute(0, 2, 3, 1) for kernels in values]).permute(
+            0, 1, 4, 2, 3
+        )
+    return torch.stack(values)
+
+
 def _own(parameters: dict[str, Tensor], name: str, kind: torch.dtype) -> tuple[Tensor, Tensor]:
     """A layer's weights and biases."""
     return parameters[f"{name}.weight"].to(kind), parameters[f"{name}.bias"].to(kind)
@@ -54,35 +63,46 @@ def _linear(inputs: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
 
 
 class _Convolution(torch.autograd.Function):
-    """``(M, B, H, W, C)`` to ``(M, B, H, W, O)`` by kernels ``(M, O, C, 3, 3)``, zeros beyond."""
+    """``(M, B, H, W, C)`` to ``(M, B, H, W, O)`` by kernels ``(M, O, C, 3, 3)``, zeros beyond.
+
+    Kernels that lie in memory as ``stack`` lays them need not be copied for their matrices.
+    """
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, kernels: Tensor, bias: Tensor) -> Tensor:
+        missing = -maps.shape[4] % (WIDE.itemsize // maps.itemsize)
+        ctx.channels = maps.shape[4]
+        if missing:
+            maps, kernels = pad(maps, (0, missing)), pad(kernels, (0, 0, 0, 0, 0, missing))
         windows = _windows(maps)
         ctx.save_for_backward(windows, kernels)
-        matrix = kernels.permute(0, 3, 4, 2, 1).flatten(1, 3)
-        matrix = pad(matrix, (0, 0, 0, windows.shape[2] - matrix.shape[1]))
-        return torch.baddbmm(bias[:, None], windows, matrix).unflatten(1, maps.shape[1:4])
+        matrix = kernels.permute(0, 1, 3, 4, 2).flatten(2)
+        return torch.baddbmm(bias[:, None], windows, matrix.mT).unflatten(1, maps.shape[1:4])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         windows, kernels = ctx.saved_tensors
-        channels = kernels.shape[2]
         flat = gradient.flatten(1, 3)
-        by_kernels = torch.bmm(windows.mT, flat)[:, : 9 * channels]
-        by_kernels = by_kernels.unflatten(1, (3, 3, channels)).permute(0, 4, 3, 1, 2)
+        by_kernels = torch.bmm(flat.mT, windows).unflatten(2, (3, 3, -1)).permute(0, 1, 4, 2, 3)
         by_maps = _scattered(gradient, kernels) if ctx.needs_input_grad[0] else None
-        return by_maps, by_kernels, flat.sum(dim=1)
+        if by_maps is not None:
+            by_maps = by_maps[..., : ctx.channels]
+        return by_maps, by_kernels[:, :, : ctx.channels], flat.sum(dim=1)
 
 
 def _windows(maps: Tensor) -> Tensor:
-    """Each cell's 3x3 window as a row ``(M, BHW, 9C)``, padded with zeros to aligned rows."""
-    members, _, _, _, channels = maps.shape
-    padded = pad(maps, (0, 0, 1, 1, 1, 1))
-    each = padded.unfold(2, 3, 1).unfold(3, 3, 1).permute(0, 1, 2, 3, 5, 6, 4)
-    rows = each.reshape(members, -1, 9 * channels)
-    missing = -rows.shape[2] % ALIGNED
-    return pad(rows, (0, missing)) if missing else rows
+    """Each cell's 3x3 window as a row ``(M, BHW, 9C)``."""
+    each = _edged(maps).unfold(2, 3, 1).unfold(3, 3, 1).permute(0, 1, 2, 3, 5, 6, 4)
+    return each.flatten(4).flatten(1, 3).view(maps.dtype)
+
+
+def _edged(maps: Tensor) -> Tensor:
+    """The maps in a frame of zeros; where it goes in pieces of ``WIDE``, which move faster."""
+    fits = maps.shape[4] * maps.itemsize % WIDE.itemsize == 0
+    wide = maps.contiguous().view(WIDE if fits else maps.dtype)
+    edged = wide.new_zeros(*maps.shape[:2], maps.shape[2] + 2, maps.shape[3] + 2, wide.shape[4])
+    edged[:, :, 1:-1, 1:-1] = wide
+    return edged
 
 
 def _scattered(gradient: Tensor, kernels: Tensor) -> Tensor:
@@ -92,10 +112,10 @@ def _scattered(gradient: Tensor, kernels: Tensor) -> Tensor:
     neighbour's nine then lie on a diagonal, which a view makes two dimensions to sum over.
     """
     _, _, height, width, _ = gradient.shape
-    padded = pad(gradient, (0, 0, 1, 1, 1, 1))
-    matrix = kernels.flip(3, 4).permute(0, 1, 3, 4, 2).flatten(2)
-    sent = torch.bmm(padded.flatten(1, 3), matrix)
-    sent = sent.unflatten(2, (3, 3, -1)).unflatten(1, padded.shape[1:4])
+    edged = _edged(gradient).view(gradient.dtype)
+    matrix = kernels.permute(0, 1, 3, 4, 2).flip(2, 3).flatten(2)
+    sent = torch.bmm(edged.flatten(1, 3), matrix)
+    sent = sent.unflatten(2, (3, 3, -1)).unflatten(1, edged.shape[1:4])
     of_member, of_face, of_row, of_column, of_y, of_x, of_channel = sent.stride()
     received = sent.as_strided(
         (*sent.shape[:2], height, width, *sent.shape[4:]),

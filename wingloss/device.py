@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import conv2d, grid_sample, pad
+from torch.nn.functional import conv1d, grid_sample, pad
 
 from wingloss.augmentation import Draw, Faces
 
@@ -127,14 +127,14 @@ def _warp(crops: Tensor, to_crop: Tensor, size: int) -> Tensor:
 
 
 def _blur(pictures: Tensor, sigma: float) -> Tensor:
-    """Pictures ``(B, 3, S, S)`` after a Gaussian, as wide as OpenCV makes it for 8-bit pictures."""
-    radius = round(6 * sigma + 1) // 2
+    """Pictures ``(B, 3, S, S)`` after a Gaussian, as wide as OpenCV makes it for 8-bit pictures.
+
+    As two products with a band matrix: faster on a GPU than a convolution of one channel.
+    """
+    size, radius = pictures.shape[-1], round(6 * sigma + 1) // 2
     offsets = torch.arange(-radius, radius + 1, device=pictures.device, dtype=torch.float32)
     kernel = torch.exp(-offsets.square() / (2 * sigma * sigma))
-    kernel = kernel / kernel.sum()
-    planes = pictures.flatten(0, 1)[:, None]
-    planes = conv2d(pad(planes, (radius, radius, 0, 0), mode="reflect"), kernel[None, None, None])
-    planes = conv2d(
-        pad(planes, (0, 0, radius, radius), mode="reflect"), kernel[None, None, :, None]
-    )
-    return planes[:, 0].unflatten(0, pictures.shape[:2])
+    # row i of the matrix has the kernel about i, reflected at the picture's edges
+    rows = pad(torch.eye(size, device=pictures.device), (radius, radius), mode="reflect")
+    matrix = conv1d(rows[:, None], kernel[None, None] / kernel.sum())[:, 0].T
+    return matrix @ pictures @ matrix.T

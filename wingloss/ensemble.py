@@ -76,7 +76,7 @@ class Ensemble:
         self.whole = _Whole(networks[0], precision)  # with the weights of the last member looked at
         # (M, ...) each; a layer's weights have two dimensions or more by themselves, its biases one
         self.parameters: dict[str, Tensor] = {
-            name: _stack([network.get_parameter(name).detach() for network in networks])
+            name: batched.stack([network.get_parameter(name).detach() for network in networks])
             for name, _ in networks[0].named_parameters()
         }
         stacked = [values.requires_grad_() for values in self.parameters.values()]
@@ -245,11 +245,6 @@ class _Whole(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         return forward(self.network, inputs, self.precision)
-
-
-def _stack(values: list[Tensor]) -> Tensor:
-    """``(M, ...)``; of one alone, a copy that lies in memory as it does."""
-    return torch.stack(values) if len(values) > 1 else values[0].clone()[None]
 
 
 class _Stepper:

@@ -266,7 +266,9 @@ def train(
             group["lr"] = rate
         state.network.train()
         state.optimiser.zero_grad(set_to_none=True)
-        predicted = forward(state.network, to_input(pictures, device), recipe.precision)
+        predicted = forward(
+            state.network, to_input(torch.from_numpy(pictures), device), recipe.precision
+        )
         target = to_shape_vectors(torch.as_tensor(points, dtype=torch.float32, device=device))
         loss = landmark_loss(predicted, target, objective.loss, objective.wing)
         loss.backward()
@@ -317,8 +319,8 @@ def predict(
     device: torch.device,
 ) -> Array:
     """Landmarks ``(N, L, 2)`` in pixels of the faces' context crops."""
-    inputs = plain(faces, np.arange(len(faces)), ARCHITECTURES[name].input_size)
-    return _predict(network, *inputs, precision, device)
+    pictures, transform = plain(faces, np.arange(len(faces)), ARCHITECTURES[name].input_size)
+    return _predict(network, torch.from_numpy(pictures), transform, precision, device)
 
 
 def validation(
@@ -332,10 +334,11 @@ def validation(
 
     ``normaliser`` ``(N,)`` is in pixels of the context crops. The inputs are made once.
     """
-    inputs = plain(faces, np.arange(len(faces)), ARCHITECTURES[name].input_size)
+    made, transform = plain(faces, np.arange(len(faces)), ARCHITECTURES[name].input_size)
+    pictures = torch.from_numpy(made).to(device)
 
     def validate(network: nn.Sequential) -> float:
-        predicted = _predict(network, *inputs, precision, device)
+        predicted = _predict(network, pictures, transform, precision, device)
         return 100 * float(nme(predicted, faces.points, normaliser).mean())
 
     return validate
@@ -343,7 +346,7 @@ def validation(
 
 def _predict(
     network: nn.Sequential,
-    pictures: Images,
+    pictures: Tensor,
     transform: Array,
     precision: Precision,
     device: torch.device,
@@ -353,18 +356,18 @@ def _predict(
     with torch.inference_mode():
         found = [
             to_points(forward(network, to_input(part, device), precision)).cpu()
-            for part in np.split(pictures, range(EVALUATION_BATCH, len(pictures), EVALUATION_BATCH))
+            for part in pictures.split(EVALUATION_BATCH)
         ]
     return apply(invert(transform), torch.cat(found).double().numpy())
 
 
-def to_input(pictures: Images, device: torch.device) -> Tensor:
+def to_input(pictures: Tensor, device: torch.device) -> Tensor:
     """uint8 RGB ``(N, S, S, 3)`` to ``(N, 3, S, S)`` in [-1, 1], channels last in memory.
 
     Centred, because the first layer's weights are drawn evenly about zero: with inputs in [0, 1]
     most of what it answers is the picture's mean brightness.
     """
-    return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return pictures.to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def forward(network: nn.Sequential, inputs: Tensor, precision: Precision) -> Tensor:
