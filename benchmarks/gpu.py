@@ -107,8 +107,11 @@ def here_samples(setting: Setting, members: int) -> Iterator[int]:
     for one in begun:
         one.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         training.start(one, network, faces, repeats, recipe)
-    alike = [Member(objective.wing, seed, faces, repeats, lambda _: 0.0) for seed in range(members)]
-    common = Common(network, objective.loss, objective.augmentation, recipe, 10**9)
+    alike = [
+        Member(objective.loss, objective.wing, seed, faces, repeats, lambda _: 0.0)
+        for seed in range(members)
+    ]
+    common = Common(network, objective.augmentation, recipe, 10**9)
     ensemble = Ensemble(begun, recipe.precision, recipe)
     for _ in train(ensemble, alike, common, FLIP_PERMUTATION, device):
         yield BLOCK[device.type] * members * BATCH

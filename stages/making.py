@@ -6,7 +6,7 @@ import resource
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -82,7 +82,7 @@ def alone(job: Job, entry: store.Entry) -> None:
     finish(entry, job, state, {"train_seconds": seconds, "commit": commit})
 
 
-def together(jobs: list[Job], entries: list[store.Entry]) -> None:
+def together(jobs: Sequence[Job], entries: Sequence[store.Entry]) -> None:
     """Trainings side by side, that differ in what ``ensemble.Member`` holds.
 
     The checkpoint of several is one, in an entry that the store has for them.
@@ -103,16 +103,22 @@ def together(jobs: list[Job], entries: list[store.Entry]) -> None:
         validate = training.validation(
             job.network, validating, lengths, job.recipe.precision, device
         )
-        members.append(Member(job.objective.wing, job.objective.seed, fitting, repeats, validate))
+        members.append(
+            Member(
+                job.objective.loss,
+                job.objective.wing,
+                job.objective.seed,
+                fitting,
+                repeats,
+                validate,
+            )
+        )
     ensemble = Ensemble(begun, one.recipe.precision, one.recipe)
-    common = Common(
-        one.network, one.objective.loss, one.objective.augmentation, one.recipe, one.steps
-    )
+    common = Common(one.network, one.objective.augmentation, one.recipe, one.steps)
+    title = one.network if len(jobs) == 1 else f"{len(jobs)} × {one.network}"
     log.info(
-        "%d x %s, %s: %d steps of %d, %s on %s",
-        len(jobs),
-        one.network,
-        one.objective.loss,
+        "%s: %d steps of %d, %s on %s",
+        title,
         one.steps,
         one.recipe.batch,
         one.recipe.precision,
@@ -125,8 +131,7 @@ def together(jobs: list[Job], entries: list[store.Entry]) -> None:
             shared = stack.enter_context(store.Entry(layout.RUN_STORE, keys).locked())
         before = resume(ensemble, shared, one)
         steps = train(ensemble, members, common, rules.flip_permutation, device)
-        title = one.network if len(jobs) == 1 else f"{len(jobs)} × {one.network}"
-        seconds = attend(steps, ensemble, shared, one, before, f"{title}, {one.objective.loss}")
+        seconds = attend(steps, ensemble, shared, one, before, title)
         about = {"train_seconds": round(seconds / len(jobs), 1), "commit": commit}
         if len(jobs) > 1:
             about["trained_together"] = len(jobs)

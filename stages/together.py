@@ -15,9 +15,9 @@ from stages.train import together_inputs
 def run(dataset: str, stage: int) -> None:
     """Trains stage STAGE (1 or 2) of DATASET's runs of CNN-6 and CNN-6/7 into the run store.
 
-    Trainings of one kind of loss are one vectorised model, whatever their balances, seeds, frames
-    and Wing parameters. `snakemake` and `dvc repro` then find them there. Needs the data prepared;
-    stage 2 needs stage one's corrections too (`snakemake --until correct`).
+    They are one vectorised model, whatever their losses, balances, seeds and frames, or several
+    where the GPU's memory is too small for one. `snakemake` and `dvc repro` then find them there.
+    Needs the data prepared, and for stage 2 the corrections too (`snakemake --until correct`).
     """
     torch.set_num_threads(command.threads())
     params = load()
@@ -43,14 +43,32 @@ def run(dataset: str, stage: int) -> None:
             for key in alike:
                 stack.enter_context(entries[key].locked())
             missing = [key for key in alike if not entries[key].result.exists()]
-            log.info("%s: %d of %d trainings are to be made", group[0], len(missing), len(alike))
-            if missing:
-                making.together([jobs[key] for key in missing], [entries[key] for key in missing])
+            log.info("%d of %d trainings are to be made", len(missing), len(alike))
+            missing.sort(key=lambda key: (jobs[key].objective.loss, key))
+            _make([(jobs[key], entries[key]) for key in missing])
 
 
-def _alike(job: Job) -> tuple[str, int]:
-    """What trainings side by side have in common: the kind of loss, and their crops' size."""
-    return job.objective.loss, job.faces("train")[0].crops.shape[1]
+def _alike(job: Job) -> tuple[float, int]:
+    """What trainings side by side have in common: the rates, and their crops' size."""
+    factor = job.recipe.learning_rate_factor.get(job.objective.loss, 1.0)
+    return factor, job.faces("train")[0].crops.shape[1]
+
+
+def _make(trainings: list[tuple[Job, store.Entry]]) -> None:
+    """Makes trainings side by side, half of them after the other where memory asks for it."""
+    if not trainings:
+        return
+    try:
+        making.together(*zip(*trainings, strict=True))
+        return
+    except torch.OutOfMemoryError:
+        if len(trainings) == 1:
+            raise
+    log.info("the GPU's memory is too small for %d trainings at once", len(trainings))
+    torch.cuda.empty_cache()  # out of the handler, whose traceback holds tensors
+    half = len(trainings) // 2
+    for part in (trainings[:half], trainings[half:]):
+        _make(part)
 
 
 if __name__ == "__main__":

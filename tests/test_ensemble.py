@@ -40,17 +40,17 @@ def faces() -> Faces:
 
 @pytest.fixture(scope="module")
 def members(faces: Faces) -> list[Member]:
-    """One has another Wing loss, one another seed and balance, and sees its faces otherwise."""
+    """One has another Wing loss, one another loss, seed, balance and frames."""
     corrected = replace(faces, to_unit=to_unit(np.tile([22, 25, 40, 0.2], (6, 1))))
     return [
-        Member(WingShape(10, 2), 0, faces, BALANCED, lambda _: 5.0),
-        Member(WingShape(4, 0.5), 0, faces, BALANCED, lambda _: 5.0),
-        Member(WingShape(10, 2), 5, corrected, np.ones(6, np.int64), lambda _: 5.0),
+        Member("wing", WingShape(10, 2), 0, faces, BALANCED, lambda _: 5.0),
+        Member("wing", WingShape(4, 0.5), 0, faces, BALANCED, lambda _: 5.0),
+        Member("smooth_l1", None, 5, corrected, np.ones(6, np.int64), lambda _: 5.0),
     ]
 
 
 def common(recipe: Recipe = RECIPE, steps: int = 22, **changes) -> Common:
-    return replace(Common("cnn6", "wing", OBJECTIVE.augmentation, recipe, steps), **changes)
+    return replace(Common("cnn6", OBJECTIVE.augmentation, recipe, steps), **changes)
 
 
 def beginning(members: list[Member], recipe: Recipe = RECIPE) -> Ensemble:
@@ -92,10 +92,10 @@ def by_itself(member: Member, shared: Common) -> tuple[training.State, list[floa
             torch.from_numpy(SWAP),
         )
         for group in state.optimiser.param_groups:
-            group["lr"] = training.learning_rate(recipe, shared.loss, step, shared.steps)
+            group["lr"] = training.learning_rate(recipe, member.loss, step, shared.steps)
         state.optimiser.zero_grad()
         predicted = training.forward(network, inputs, recipe.precision)
-        loss = landmark_loss(predicted, to_shape_vectors(points), shared.loss, member.wing)
+        loss = landmark_loss(predicted, to_shape_vectors(points), member.loss, member.wing)
         loss.backward()
         state.optimiser.step()
         losses.append(loss.item())
@@ -176,17 +176,17 @@ def test_a_member_that_diverges_leaves_the_others_alone(members: list[Member]) -
         assert losses[0] == pytest.approx(losses[1])
 
 
-@pytest.mark.parametrize("kind", ["l2", "l1", "smooth_l1", "wing"])
-def test_losses_are_the_members_own(kind) -> None:
-    predicted, target = torch.randn(2, 3, 5, 8) * 9
-    shapes = [WingShape(10, 2), WingShape(3, 0.5), WingShape(5, 1)]
+def test_losses_are_the_members_own() -> None:
+    predicted, target = torch.randn(2, 6, 5, 8) * 9
+    kinds = ["l2", "l1", "wing", "wing", "smooth_l1", "wing"]
+    shapes = [WingShape(3 + i, 0.5 * i + 0.5) for i in range(6)]
     w, epsilon = torch.tensor([(s.w, s.epsilon) for s in shapes]).T
-    found = member_losses(predicted, target, kind, w, epsilon)
-    for index, shape in enumerate(shapes):
-        expected = landmark_loss(
-            predicted[index], target[index], kind, shape if kind == "wing" else None
+    found = member_losses(predicted, target, kinds, w, epsilon)
+    for index, (kind, shape) in enumerate(zip(kinds, shapes, strict=True)):
+        own = shape if kind == "wing" else None
+        torch.testing.assert_close(
+            found[index], landmark_loss(predicted[index], target[index], kind, own)
         )
-        torch.testing.assert_close(found[index], expected)
 
 
 FULL = Augmentation(rotation=30, flip=0.5, box_shift=0.05, blur=0.5, blur_sigma=1)

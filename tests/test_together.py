@@ -5,8 +5,12 @@ import shutil
 import signal
 import time
 
+import pytest
+import torch
 from project import L2, TRAIN_WING, WING, Project
 from test_kills import wait_for
+
+from stages import making, together
 
 
 def forget(project: Project) -> None:
@@ -23,18 +27,17 @@ def test_trainings_made_together_are_taken_from_the_store(finished: Project) -> 
     assert finished.trainings() == alone
     forget(finished)
     said = finished.run("stages.together", "--dataset", "synthetic", "--stage", "1")
-    assert "wing: 2 of 2 trainings are to be made" in said  # none and pdb, one of them stage one's
-    assert "l2: 1 of 1 trainings are to be made" in said
+    assert "3 of 3 trainings are to be made" in said  # Wing with none and pdb, and L2
     made = finished.trainings()
     assert len(made) == 3 and not set(alone) & set(made)
     assert "taking it from the run store" in finished.run(*TRAIN_WING)
     assert finished.trainings() == made
     manifest = json.loads(finished.read(WING.replace("model.safetensors", "manifest.json")))
-    assert (manifest["status"], manifest["trained_together"]) == ("trained", 2)
+    assert (manifest["status"], manifest["trained_together"]) == ("trained", 3)
     assert manifest["steps"] == 120 and manifest["inputs"]["objective"]["loss"] == "wing"
     assert manifest["key"] in made and manifest["inputs"]["made"] == "together"
     said = finished.run("stages.together", "--dataset", "synthetic", "--stage", "1")
-    assert "wing: 0 of 2 trainings are to be made" in said and finished.trainings() == made
+    assert "0 of 3 trainings are to be made" in said and finished.trainings() == made
 
 
 def test_sigterm_is_heard_within_a_block_of_slow_steps(finished: Project) -> None:
@@ -65,6 +68,28 @@ def test_broken_off_trainings_go_on_together(finished: Project) -> None:
     said = finished.run("stages.together", "--dataset", "synthetic", "--stage", "1")
     assert "going on from the checkpoint at step" in said
     assert len(finished.trainings()) == 3 and not finished.checkpoints()
+
+
+def test_what_is_too_much_for_memory_is_made_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def make(jobs: tuple[str], entries: tuple[int]) -> None:
+        if len(jobs) > 2:
+            raise torch.OutOfMemoryError
+        made.append((jobs, entries))
+
+    monkeypatch.setattr(making, "together", make)
+    together._make(list(zip("abcde", range(5), strict=True)))
+    assert made == [(("a", "b"), (0, 1)), (("c",), (2,)), (("d", "e"), (3, 4))]
+
+
+def test_a_training_too_large_by_itself_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(jobs: tuple[str], entries: tuple[int]) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(making, "together", make)
+    with pytest.raises(torch.OutOfMemoryError):
+        together._make([("a", 0), ("b", 1)])
 
 
 def test_an_unknown_data_set_is_refused(finished: Project) -> None:

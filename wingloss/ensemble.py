@@ -1,14 +1,15 @@
 """Trainings of one network at once: one model whose weights have a dimension for members.
 
-Members share the network, the faces, the recipe and the kind of loss; each has its own weights,
-seed, balance, frames, Wing parameters and learning curve, and ends as it would by itself, but for
-the order in which a processor adds. All that a step needs lies on the device: what the host decides
+Members share the network, the faces and the recipe; each has its own weights, loss, seed, balance,
+frames and learning curve, and ends as it would by itself, but for the order in which a processor
+adds. All that a step needs lies on the device: what the host decides
 (data order, draws, learning rates) is copied there, and made into inputs, for a block of steps at
 once. So on a GPU a step is one replay of a CUDA graph.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -43,9 +44,11 @@ EAGER = 3  # steps before a CUDA graph is captured: libraries set themselves up 
 class Member:
     """What one training has for itself, besides its first weights.
 
-    All members' ``faces`` are the same but for their frames.
+    All members' ``faces`` are the same but for their frames, and so are their losses' factors of
+    the recipe's learning rate. Members of one loss should follow each other.
     """
 
+    loss: LossKind
     wing: WingShape | None
     seed: int
     faces: Faces
@@ -58,7 +61,6 @@ class Common:
     """What all members share."""
 
     network: str
-    loss: LossKind
     augmentation: Augmentation
     recipe: Recipe
     steps: int
@@ -173,7 +175,7 @@ def train(
         first = ensemble.step
         count = min(BLOCK[on.type], every - first % every, common.steps - first)
         rates = [
-            learning_rate(recipe, common.loss, step, common.steps)
+            learning_rate(recipe, members[0].loss, step, common.steps)
             for step in range(first, first + count)
         ]
         losses = stepper.take(samples, first, rates)
@@ -189,21 +191,29 @@ def train(
 
 
 def member_losses(
-    predicted: Tensor, target: Tensor, kind: LossKind, w: Tensor, epsilon: Tensor
+    predicted: Tensor, target: Tensor, kinds: list[LossKind], w: Tensor, epsilon: Tensor
 ) -> Tensor:
     """Eq. 3 for each member ``(M,)``: ``landmark_loss`` of ``(M, B, 2L)`` vectors.
 
     ``w`` and ``epsilon`` are ``(M,)``, and count for Wing (Eq. 5) alone. Nothing is asked of the
     device, so targets that are no pixels aren't refused.
     """
-    error = predicted - target
-    if kind == "wing":
-        size, w, epsilon = error.abs(), w[:, None, None], epsilon[:, None, None]
-        constant = w - w * torch.log1p(w / epsilon)
-        each = torch.where(size < w, w * torch.log1p(size / epsilon), size - constant)
-    else:
-        each = {"l2": l2, "l1": l1, "smooth_l1": smooth_l1}[kind](error)
-    return each.sum(dim=2).mean(dim=1)
+    error, parts, start = predicted - target, [], 0
+    for kind, alike in groupby(kinds):
+        own = slice(start, start + len(list(alike)))
+        if kind == "wing":
+            parts.append(_wing(error[own], w[own, None, None], epsilon[own, None, None]))
+        else:
+            parts.append({"l2": l2, "l1": l1, "smooth_l1": smooth_l1}[kind](error[own]))
+        start = own.stop
+    return torch.cat(parts).sum(dim=2).mean(dim=1)
+
+
+def _wing(x: Tensor, w: Tensor, epsilon: Tensor) -> Tensor:
+    """``losses.wing`` with parameters that are tensors."""
+    size = x.abs()
+    constant = w - w * torch.log1p(w / epsilon)
+    return torch.where(size < w, w * torch.log1p(size / epsilon), size - constant)
 
 
 def _note(ensemble: Ensemble, index: int, first: int, losses: list[float]) -> None:
@@ -265,6 +275,7 @@ class _Stepper:
         self.flip_permutation = torch.as_tensor(flip_permutation, device=on)
         wings = [(m.wing.w, m.wing.epsilon) if m.wing else (1.0, 1.0) for m in members]
         self.w, self.epsilon = torch.tensor(wings, device=on).T
+        self.kinds = [member.loss for member in members]
         # one row a step of a block, and the row that the next step reads
         block = BLOCK[on.type]
         self.inputs = torch.zeros(block, *self.shape, self.size, self.size, 3, device=on)
@@ -335,12 +346,12 @@ class _Stepper:
 
     def _step(self) -> None:
         """The step whose inputs stand in the tables' row ``self.row``."""
-        ensemble, common = self.ensemble, self.common
+        ensemble = self.ensemble
         self.rate.copy_(self.rates[self.row][0])
         ensemble.optimiser.zero_grad(set_to_none=True)
         predicted = ensemble.forward(self.inputs[self.row][0])
         target = self.targets[self.row][0]
-        losses = member_losses(predicted, target, common.loss, self.w, self.epsilon)
+        losses = member_losses(predicted, target, self.kinds, self.w, self.epsilon)
         losses.sum().backward()
         ensemble.optimiser.step()
         # not index_copy_, whose deterministic kernel sorts
