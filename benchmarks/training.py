@@ -153,7 +153,14 @@ def plain_steps(setting: Setting, workers: int, device: str = "cpu") -> Steps:
     pictures = PlainFaces(setting)
     sampler = RandomSampler(pictures, replacement=True, num_samples=10**9)
     pinned = device != "cpu"
-    loader = DataLoader(pictures, BATCH, sampler=sampler, num_workers=workers, pin_memory=pinned)
+    loader = DataLoader(
+        pictures,
+        BATCH,
+        sampler=sampler,
+        num_workers=workers,
+        pin_memory=pinned,
+        multiprocessing_context="fork",  # its usual one; here it would be this process's own
+    )
     network = build(setting.network, LANDMARKS, seed=0).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), setting.recipe.final_learning_rate)
     batches = iter(loader)
