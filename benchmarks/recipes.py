@@ -34,6 +34,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "learning rate 3e-3": BEFORE | QUICKER,
     "rotation and blur fade": BEFORE | CALMER,
     "both": BEFORE | QUICKER | CALMER,
+    "both, batches of 8, learning rate 2e-3": BEFORE | CALMER | {"batch": 8, "learning_rate": 2e-3},
 }
 
 

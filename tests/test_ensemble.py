@@ -12,7 +12,7 @@ from wingloss.augmentation import Augmentation, Faces, draw, perturb
 from wingloss.ensemble import Common, Ensemble, Member, member_losses, train
 from wingloss.geometry import to_unit
 from wingloss.losses import WingShape, landmark_loss
-from wingloss.networks import ARCHITECTURES, Plain, build, to_shape_vectors
+from wingloss.networks import ARCHITECTURES, Plain, Residual, build, to_shape_vectors
 from wingloss.training import Recipe, Samples
 
 SWAP = np.array([1, 0, 2])
@@ -159,6 +159,40 @@ def test_a_broken_off_ensemble_goes_on_bit_by_bit(members: list[Member]) -> None
     assert second.step == whole.step == 42 and second.curves == whole.curves
     for name, values in whole.parameters.items():
         assert torch.equal(second.parameters[name], values)
+
+
+def test_one_resnet_goes_on_with_its_running_means(
+    members: list[Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And ends as it does by the plain loop."""
+    monkeypatch.setitem(ARCHITECTURES, "resnet50", Residual(32, 4, (1, 1, 1, 1)))
+    shared = common(network="resnet50", steps=42)
+    member = members[0]
+
+    def begun() -> Ensemble:
+        network = build("resnet50", LANDMARKS, member.seed)
+        training.start(network, "resnet50", member.faces, member.repeats, RECIPE)
+        return Ensemble([network], "float32", RECIPE)
+
+    whole = go_on(begun(), [member], shared)
+    first = go_on(begun(), [member], shared, until=22)
+    second = begun()
+    second.restore(first.checkpoint())
+    go_on(second, [member], shared)
+    now, then = (e.member(0).network.state_dict() for e in (whole, second))
+    assert now["bn1.num_batches_tracked"] == 42 and now["bn1.running_mean"].abs().max() > 0
+    assert all(torch.equal(now[name], then[name]) for name in now)
+    state = training.start(
+        build("resnet50", LANDMARKS, 0), "resnet50", member.faces, member.repeats, RECIPE
+    )
+    for _ in training.train(
+        state, "resnet50", member.faces, member.repeats, member.validate,
+        replace(OBJECTIVE, wing=member.wing), RECIPE, 42, SWAP, CPU,
+    ):  # fmt: skip
+        pass
+    assert [p.loss for p in whole.curves[0]] == pytest.approx(
+        [p.loss for p in state.curve], rel=0.05
+    )
 
 
 def test_a_member_that_diverges_leaves_the_others_alone(members: list[Member]) -> None:
