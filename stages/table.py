@@ -154,7 +154,8 @@ def notes(table: Table, cells: pd.DataFrame, results: Results) -> list[str]:
         return [_conditions(_speed(results.dataset)["machine"])]
     said = []
     if results.cells:
-        said.append(f"Here: {results.said}; mean ± standard deviation over seeds.")
+        spread = "; mean ± standard deviation over seeds" if len(results.any.seeds) > 1 else ""
+        said.append(f"Here: {results.said}{spread}.")
     if results.elsewhere(_theirs(table)):
         said.append(
             "Other faces than the paper's: the order of the methods can be compared, levels can't."
