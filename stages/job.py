@@ -19,7 +19,7 @@ from stages.faces import context_maps, face_boxes, frames_of, read_faces, read_f
 from stages.layout import Run
 from stages.params import Context, Params
 from wingloss import networks, protocol, training
-from wingloss.augmentation import Faces, shrink
+from wingloss.augmentation import Faces, shrink, shrinkage
 from wingloss.geometry import Array
 from wingloss.metrics import normalisers
 from wingloss.recipe import Recipe
@@ -29,6 +29,7 @@ from wingloss.recipe import Recipe
 class Job:
     """One training; nothing in it is left to the parameters' file."""
 
+    title: str  # what the training is called
     network: str  # the network that is trained: cnn6, cnn7 or resnet50
     dataset: str
     objective: training.Objective
@@ -55,6 +56,7 @@ class Job:
         precision = training.available_precision(recipe.precision, training.device())
         loss = params.loss[cell.loss]
         return cls(
+            title=f"{cell} stage {stage}",
             network=network,
             dataset=cell.dataset,
             objective=training.Objective(
@@ -89,14 +91,25 @@ class Job:
     def faces(self, split: str) -> tuple[Faces, Array]:
         """A split's faces, and their headline normalisers ``(N,)`` in pixels of their crops."""
         rules = protocol.load(self.dataset)
-        rows = self.samples(split)
-        faces = read_faces(self.dataset, split, rows, self.seen_frames(rows), self.context, rules)
+        rows, faces = self.samples(split), self._prepared(split)
         small = shrink(faces, networks.ARCHITECTURES[self.network].input_size)
         boxes = face_boxes(rows)
         points = files.points(rows, rules.n_landmarks)
         scale = np.sqrt(np.linalg.det(context_maps(rows, self.context)[:, :, :2]))
         scale = scale * small.crops.shape[1] / faces.crops.shape[1]
         return small, scale * normalisers(points, boxes, rules)[rules.headline]
+
+    def crop_size(self) -> int:
+        """The side of the training faces' crops, in pixels."""
+        faces = self._prepared("train")
+        factor = shrinkage(faces, networks.ARCHITECTURES[self.network].input_size)
+        return faces.crops.shape[1] // factor
+
+    def _prepared(self, split: str) -> Faces:
+        """A split's faces with their crops as prepared."""
+        rows = self.samples(split)
+        rules = protocol.load(self.dataset)
+        return read_faces(self.dataset, split, rows, self.seen_frames(rows), self.context, rules)
 
     def repetitions(self) -> NDArray[np.int64]:
         """How often each training face is seen ``(N,)``: as balanced; 0 for those left out."""
@@ -139,7 +152,7 @@ class Job:
 
 def code() -> str:
     """A hash of the code that trainings here depend on; on a GPU more of it has a part."""
-    return code_hash("stages.job" if training.device().type == "cpu" else "stages.making")
+    return code_hash("stages.job" if training.device().type == "cpu" else "stages.side_by_side")
 
 
 # Many trainings in one process ask for the same; a file that changes has another time.

@@ -14,13 +14,13 @@ from typing import Any, Protocol
 import pandas as pd
 import torch
 
-from stages import files, layout, store
+from stages import files, layout, side_by_side, store
 from stages.command import log
 from stages.job import Job
 from stages.machine import describe_commit, keep_freed_memory, processor
 from stages.progress import Progress
 from wingloss import model, protocol, training
-from wingloss.ensemble import Common, Ensemble, Member, train
+from wingloss.ensemble import train
 
 LOCK = Path("requirements.lock")  # the versions of all packages
 CHECKPOINT_SECONDS = 20.0
@@ -42,7 +42,7 @@ class Resumable(Protocol):
 def alone(job: Job, entry: store.Entry) -> None:
     """One training; on a GPU as an ensemble of one, whose steps are a graph."""
     if training.device().type == "cuda":
-        together([job], [entry])
+        together([job], [entry], {})
         return
     keep_freed_memory()
     commit = describe_commit()
@@ -82,39 +82,17 @@ def alone(job: Job, entry: store.Entry) -> None:
     finish(entry, job, state, {"train_seconds": seconds, "commit": commit})
 
 
-def together(jobs: Sequence[Job], entries: Sequence[store.Entry]) -> None:
-    """Trainings side by side, that differ in what ``ensemble.Member`` holds.
+def together(jobs: Sequence[Job], entries: Sequence[store.Entry], about: dict[str, Any]) -> None:
+    """Trainings side by side; ``about`` goes into their manifests.
 
     The checkpoint of several is one, in an entry that the store has for them.
     """
     keep_freed_memory()
     commit = describe_commit()
     one = jobs[0]  # what is the same for all
-    rules = protocol.load(one.dataset)
     device = training.device()
-    seen = {job.frames: (job.faces("train")[0], *job.faces("val")) for job in jobs}
-    begun, members = [], []
-    for job in jobs:
-        fitting, validating, lengths = seen[job.frames]
-        network = job.untrained(rules.n_landmarks).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        repeats = job.repetitions()
-        training.start(network, job.network, fitting, repeats, job.recipe)
-        begun.append(network)
-        validate = training.validation(
-            job.network, validating, lengths, job.recipe.precision, device
-        )
-        members.append(
-            Member(
-                job.objective.loss,
-                job.objective.wing,
-                job.objective.seed,
-                fitting,
-                repeats,
-                validate,
-            )
-        )
-    ensemble = Ensemble(begun, one.recipe.precision, one.recipe)
-    common = Common(one.network, one.objective.augmentation, one.recipe, one.steps)
+    ensemble, members, common = side_by_side.begin(jobs, device)
+    flip_permutation = protocol.load(one.dataset).flip_permutation
     title = one.network if len(jobs) == 1 else f"{len(jobs)} × {one.network}"
     log.info(
         "%s: %d steps of %d, %s on %s",
@@ -130,11 +108,9 @@ def together(jobs: Sequence[Job], entries: Sequence[store.Entry]) -> None:
             keys = {"members": [entry.key for entry in entries]}
             shared = stack.enter_context(store.Entry(layout.RUN_STORE, keys).locked())
         before = resume(ensemble, shared, one)
-        steps = train(ensemble, members, common, rules.flip_permutation, device)
+        steps = train(ensemble, members, common, flip_permutation, device)
         seconds = attend(steps, ensemble, shared, one, before, title)
-        about = {"train_seconds": round(seconds / len(jobs), 1), "commit": commit}
-        if len(jobs) > 1:
-            about["trained_together"] = len(jobs)
+        about = about | {"train_seconds": round(seconds / len(jobs), 1), "commit": commit}
         for index, (job, entry) in enumerate(zip(jobs, entries, strict=True)):
             finish(entry, job, ensemble.member(index), about)
         shared.discard()
@@ -193,7 +169,8 @@ def finish(entry: store.Entry, job: Job, state: training.State, about: dict[str,
     """Puts a training that has ended into the store; ``about`` goes into its manifest."""
     if state.diverged:
         log.warning(
-            "DIVERGED at step %d, learning rate %.2g: the outputs say so, and the graph goes on",
+            "%s DIVERGED at step %d, learning rate %.2g: the outputs say so, and the graph goes on",
+            job.title,
             state.step,
             state.curve[-1].learning_rate,
         )
@@ -209,7 +186,7 @@ def finish(entry: store.Entry, job: Job, state: training.State, about: dict[str,
         _manifest(job, state) | {"key": entry.key, "inputs": entry.inputs} | about,
     )
     entry.finish(result)
-    log.info("validation NME %.2f %%", state.curve[-1].val_nme)
+    log.info("%s: validation NME %.2f %%", job.title, state.curve[-1].val_nme)
 
 
 def _manifest(job: Job, state: training.State) -> dict[str, Any]:

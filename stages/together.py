@@ -10,6 +10,7 @@ from stages.errors import UserError
 from stages.job import Job
 from stages.params import load
 from stages.train import together_inputs
+from wingloss.networks import ARCHITECTURES, Plain
 
 
 def run(dataset: str, stage: int) -> None:
@@ -28,30 +29,31 @@ def run(dataset: str, stage: int) -> None:
     jobs: dict[str, Job] = {}  # those that nobody has made alone, by the key they have together
     entries: dict[str, store.Entry] = {}
     for cell in layout.runs(params, dataset):
-        networks = layout.STAGES[cell.network][stage - 1 :]
-        if not networks or networks[0] == "resnet50":  # which keeps a GPU busy by itself
+        if stage > len(layout.STAGES[cell.network]):
             continue
         job = Job.of(params, cell, stage)
+        if not isinstance(ARCHITECTURES[job.network], Plain):  # it keeps a GPU busy by itself
+            continue
         inputs = job.inputs()
         entry = store.Entry(layout.RUN_STORE, together_inputs(inputs))
         if not store.Entry(layout.RUN_STORE, inputs).result.exists():
             jobs[entry.key], entries[entry.key] = job, entry
-    groups = {key: _alike(job) for key, job in jobs.items()}
+    groups = {key: alike(job) for key, job in jobs.items()}
     for group in sorted(set(groups.values())):
-        alike = sorted(key for key in jobs if groups[key] == group)
+        keys = sorted(key for key in jobs if groups[key] == group)
         with ExitStack() as stack:  # by key, so that two such processes can't wait for each other
-            for key in alike:
+            for key in keys:
                 stack.enter_context(entries[key].locked())
-            missing = [key for key in alike if not entries[key].result.exists()]
-            log.info("%d of %d trainings are to be made", len(missing), len(alike))
+            missing = [key for key in keys if not entries[key].result.exists()]
+            log.info("%d of %d trainings are to be made", len(missing), len(keys))
             missing.sort(key=lambda key: (jobs[key].objective.loss, key))
             _make([(jobs[key], entries[key]) for key in missing])
 
 
-def _alike(job: Job) -> tuple[float, int]:
-    """What trainings side by side have in common: the rates, and their crops' size."""
+def alike(job: Job) -> tuple[str, float, int]:
+    """What trainings side by side have in common: the network, the rates, their crops' size."""
     factor = job.recipe.learning_rate_factor.get(job.objective.loss, 1.0)
-    return factor, job.faces("train")[0].crops.shape[1]
+    return job.network, factor, job.crop_size()
 
 
 def _make(trainings: list[tuple[Job, store.Entry]]) -> None:
@@ -59,7 +61,8 @@ def _make(trainings: list[tuple[Job, store.Entry]]) -> None:
     if not trainings:
         return
     try:
-        making.together(*zip(*trainings, strict=True))
+        jobs, entries = zip(*trainings, strict=True)
+        making.together(jobs, entries, {"trained_together": len(jobs)})
         return
     except torch.OutOfMemoryError:
         if len(trainings) == 1:

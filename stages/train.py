@@ -45,9 +45,10 @@ def made(job: Job) -> Iterator[store.Entry]:
 def together_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
     """``inputs``, as the key of the same training made beside others by ``stages.together``.
 
-    Its bits differ, because a vectorised model adds in another order.
+    Its bits differ, because a vectorised model adds in another order; in which depends on how many
+    they are.
     """
-    return inputs | {"made": "together", "code": code_hash("stages.together")}
+    return inputs | {"made": "together", "code": code_hash("stages.side_by_side")}
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Trainings side by side: each ends as it would by itself."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from test_training import CPU, LANDMARKS, OBJECTIVE, RECIPE, SGD, whole_crops
+from torch import nn
 
 from wingloss import device, ensemble, training
 from wingloss.augmentation import Augmentation, Faces, draw, perturb
@@ -25,6 +27,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = Plain(64, (4, 8, 8, 8, 16), 32)
     monkeypatch.setitem(ARCHITECTURES, "cnn6", tiny)
     monkeypatch.setitem(ensemble.BLOCK, "cpu", 64)  # as on a GPU
+    monkeypatch.setattr(ensemble, "AT_ONCE", 24)  # a block's inputs are made in several pieces
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +41,24 @@ def faces() -> Faces:
     return whole_crops(pictures, rng.uniform(8, 40, (6, LANDMARKS, 2)))
 
 
+def judged(nme: float) -> Callable[[nn.Sequential], float]:
+    """A validation that leaves the network as a real one does."""
+
+    def validate(network: nn.Sequential) -> float:
+        network.eval()
+        return nme
+
+    return validate
+
+
 @pytest.fixture(scope="module")
 def members(faces: Faces) -> list[Member]:
     """One has another Wing loss, one another loss, seed, balance and frames."""
     corrected = replace(faces, to_unit=to_unit(np.tile([22, 25, 40, 0.2], (6, 1))))
     return [
-        Member("wing", WingShape(10, 2), 0, faces, BALANCED, lambda _: 5.0),
-        Member("wing", WingShape(4, 0.5), 0, faces, BALANCED, lambda _: 5.0),
-        Member("smooth_l1", None, 5, corrected, np.ones(6, np.int64), lambda _: 5.0),
+        Member("wing", WingShape(10, 2), 0, faces, BALANCED, judged(5)),
+        Member("wing", WingShape(4, 0.5), 0, faces, BALANCED, judged(6)),
+        Member("smooth_l1", None, 5, corrected, np.ones(6, np.int64), judged(7)),
     ]
 
 
@@ -110,6 +123,7 @@ def test_members_end_as_they_would_by_themselves(members: list[Member], recipe: 
         alone, losses = by_itself(member, shared)
         now = all_of_them.member(index)
         assert [point.loss for point in now.curve] == pytest.approx(losses, rel=1e-3)
+        assert {point.val_nme for point in now.curve} == {5.0 + index}
         for name, weight in alone.network.state_dict().items():
             apart = (now.network.state_dict()[name] - weight).norm()
             assert apart <= 1e-3 * weight.norm()
@@ -122,7 +136,7 @@ def test_members_train_as_faces_warped_by_opencv_do(members: list[Member]) -> No
     state = training.start(build("cnn6", LANDMARKS, 0), "cnn6", member.faces, member.repeats, SGD)
     objective = replace(OBJECTIVE, wing=member.wing, seed=member.seed)
     for _ in training.train(
-        state, "cnn6", member.faces, member.repeats, lambda _: 5.0, objective, SGD, 19, SWAP, CPU
+        state, "cnn6", member.faces, member.repeats, member.validate, objective, SGD, 19, SWAP, CPU
     ):
         pass
     curve = together([member], shared).member(0).curve
@@ -141,24 +155,38 @@ def test_members_train_in_bfloat16(members: list[Member]) -> None:
 def test_a_cpus_blocks_change_no_bit(
     members: list[Member], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = together(members, common(steps=42))
+    blocks = together(members, common(steps=82))
     monkeypatch.setitem(ensemble.BLOCK, "cpu", 1)
-    singles = together(members, common(steps=42))
+    singles = together(members, common(steps=82))
     assert singles.curves == blocks.curves
     assert all(torch.equal(singles.parameters[k], v) for k, v in blocks.parameters.items())
 
 
-def test_a_broken_off_ensemble_goes_on_bit_by_bit(members: list[Member]) -> None:
-    shared = common(steps=42)  # two steps make a point of the curve, and so a block
-    whole = together(members[:2], shared)
-    first = together(members[:2], shared, until=22)
-    second = beginning(members[:2])
+def test_a_broken_off_ensemble_goes_on_bit_by_bit(
+    members: list[Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Amid the points of its curve, and with a member that is lost already."""
+    shared = common(steps=62)  # three steps make a point of the curve
+    monkeypatch.setitem(ensemble.BLOCK, "cpu", 1)
+
+    def begun() -> Ensemble:
+        fresh = beginning(members)
+        with torch.no_grad():
+            fresh.parameters["0.bias"][1] = torch.nan
+        return fresh
+
+    whole = go_on(begun(), members, shared)
+    first = go_on(begun(), members, shared, until=22)
+    second = beginning(members)
     second.restore(first.checkpoint())
-    assert second.step == 22
-    go_on(second, members[:2], shared)
-    assert second.step == whole.step == 42 and second.curves == whole.curves
-    for name, values in whole.parameters.items():
-        assert torch.equal(second.parameters[name], values)
+    assert second.step == 22 and second.diverged == [None, 1, None] and second.losses[0]
+    assert second.report() == first.report() and np.isfinite(second.report()).all()
+    go_on(second, members, shared)
+    assert second.step == whole.step == 62 and second.first_losses[::2] == whole.first_losses[::2]
+    for index in (0, 2):
+        assert second.curves[index] == whole.curves[index]
+        for name, values in whole.parameters.items():
+            assert torch.equal(second.parameters[name][index], values[index])
 
 
 def test_one_resnet_goes_on_with_its_running_means(
@@ -196,18 +224,25 @@ def test_one_resnet_goes_on_with_its_running_means(
 
 
 def test_a_member_that_diverges_leaves_the_others_alone(members: list[Member]) -> None:
-    shared = common(steps=12)
+    shared = common(steps=42)  # blocks of two steps
     begun = beginning(members)
     with torch.no_grad():
         begun.parameters["0.bias"][1] = torch.nan
     go_on(begun, members, shared)
     healthy = together(members, shared)
-    assert begun.diverged == [None, 1, None] and begun.step == 12
+    assert begun.diverged == [None, 1, None] and begun.step == 42
     lost = begun.member(1)
     assert lost.diverged and lost.step == 1 and [p.samples for p in lost.curve] == [4]
+    assert lost.curve[0].learning_rate == training.learning_rate(RECIPE, "wing", 0, 42)
     for index in (0, 2):
         losses = [[p.loss for p in e.member(index).curve] for e in (begun, healthy)]
         assert losses[0] == pytest.approx(losses[1])
+
+
+def test_weights_are_decayed_and_biases_are_not(members: list[Member]) -> None:
+    weights, biases = beginning(members).optimiser.param_groups
+    assert {p.ndim for p in weights["params"]} == {3, 5} and weights["weight_decay"] == 0.05
+    assert {p.ndim for p in biases["params"]} == {2} and biases["weight_decay"] == 0
 
 
 def test_losses_are_the_members_own() -> None:

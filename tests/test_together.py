@@ -1,16 +1,22 @@
 """Trainings made side by side fill the run store, and both engines take them from there."""
 
+import dataclasses
 import json
 import shutil
 import signal
 import time
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from project import L2, TRAIN_WING, WING, Project
 from test_kills import wait_for
 
-from stages import making, together
+from stages import making, side_by_side, together
+from stages.job import Job
+from stages.layout import Run
+from stages.params import load
 
 
 def forget(project: Project) -> None:
@@ -22,6 +28,7 @@ def forget(project: Project) -> None:
 
 def test_trainings_made_together_are_taken_from_the_store(finished: Project) -> None:
     """Their bits are others than those of trainings made alone, and so are their keys."""
+    finished.set(**{"runs.resnet50": {"balance": ["pdb"], "loss": ["wing"]}})  # has no part in it
     alone = finished.trainings()
     finished.run("stages.together", "--dataset", "synthetic", "--stage", "1")
     assert finished.trainings() == alone
@@ -38,6 +45,39 @@ def test_trainings_made_together_are_taken_from_the_store(finished: Project) -> 
     assert manifest["key"] in made and manifest["inputs"]["made"] == "together"
     said = finished.run("stages.together", "--dataset", "synthetic", "--stage", "1")
     assert "0 of 3 trainings are to be made" in said and finished.trainings() == made
+    said = finished.run("stages.together", "--dataset", "synthetic", "--stage", "2")
+    assert "1 of 1 trainings are to be made" in said and len(finished.trainings()) == 4
+    second = ["stages.train", "--dataset", "synthetic", "--network", "cnn6_7", "--stage", "2"]
+    said = finished.run(*second, "--balance", "pdb", "--loss", "wing", "--seed", "0")
+    assert "taking it from the run store" in said and len(finished.trainings()) == 4
+
+
+@pytest.fixture
+def cnn7(finished: Project, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """The project's stage two."""
+    monkeypatch.chdir(finished.root)
+    return Job.of(load(), Run("synthetic", "cnn6_7", "pdb", "wing", 0), 2)
+
+
+def test_each_member_sees_its_own_frames(cnn7: Job) -> None:
+    frames = pd.read_csv(cnn7.frames, dtype={"face": str})
+    moved = cnn7.frames.with_name("moved.csv")
+    frames.assign(x=frames.x + 9, angle=frames.angle + 0.3).to_csv(moved, index=False)
+    jobs = [cnn7, dataclasses.replace(cnn7, frames=moved), cnn7]
+    ensemble, members, _ = side_by_side.begin(jobs, torch.device("cpu"))
+    for job, member in zip(jobs, members, strict=True):
+        assert np.array_equal(member.faces.to_unit, job.faces("train")[0].to_unit)
+    first, other, again = (member.validate(ensemble.whole.network) for member in members)
+    assert first == again != other
+
+
+def test_what_stands_side_by_side_has_the_same_network_and_rates(cnn7: Job) -> None:
+    l2 = dataclasses.replace(cnn7, objective=dataclasses.replace(cnn7.objective, loss="l2"))
+    assert together.alike(l2) == together.alike(cnn7)
+    slower = dataclasses.replace(cnn7.recipe, learning_rate_factor={"l2": 0.1})
+    assert together.alike(dataclasses.replace(l2, recipe=slower)) != together.alike(cnn7)
+    cnn6 = Job.of(load(), Run("synthetic", "cnn6", "none", "wing", 0), 1)
+    assert together.alike(cnn6) != together.alike(cnn7)
 
 
 def test_sigterm_is_heard_within_a_block_of_slow_steps(finished: Project) -> None:
@@ -73,18 +113,18 @@ def test_broken_off_trainings_go_on_together(finished: Project) -> None:
 def test_what_is_too_much_for_memory_is_made_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def make(jobs: tuple[str], entries: tuple[int]) -> None:
+    def make(jobs: tuple[str], entries: tuple[int], about: dict) -> None:
         if len(jobs) > 2:
             raise torch.OutOfMemoryError
-        made.append((jobs, entries))
+        made.append((jobs, entries, about["trained_together"]))
 
     monkeypatch.setattr(making, "together", make)
     together._make(list(zip("abcde", range(5), strict=True)))
-    assert made == [(("a", "b"), (0, 1)), (("c",), (2,)), (("d", "e"), (3, 4))]
+    assert made == [(("a", "b"), (0, 1), 2), (("c",), (2,), 1), (("d", "e"), (3, 4), 2)]
 
 
 def test_a_training_too_large_by_itself_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(jobs: tuple[str], entries: tuple[int]) -> None:
+    def make(jobs: tuple[str], entries: tuple[int], about: dict) -> None:
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(making, "together", make)

@@ -122,16 +122,12 @@ def shrink(faces: Faces, size: int) -> Faces:
     """The same faces with crops as small as inputs of ``size`` pixels need.
 
     A warp samples its source at points, which would alias where it makes a picture much smaller.
-    So the crops are first averaged over whole blocks of pixels, as far as the frames (by their
-    median) still have at least ``size`` pixels.
+    So the crops are first averaged over whole blocks of pixels.
     """
-    unit_per_pixel = np.sqrt(np.abs(np.linalg.det(faces.to_unit[:, :, :2])))
-    frame = 1 / np.median(unit_per_pixel) if len(faces) else size
-    old = faces.crops.shape[1]
-    factor = max(k for k in range(1, old + 1) if old % k == 0 and (k == 1 or frame / k >= size))
+    factor = shrinkage(faces, size)
     if factor == 1:
         return faces
-    new = old // factor
+    new = faces.crops.shape[1] // factor
     small = np.empty((len(faces), new, new, 3), dtype=np.uint8)
     for i, crop in enumerate(faces.crops):
         cv2.resize(crop, (new, new), dst=small[i], interpolation=cv2.INTER_AREA)
@@ -139,6 +135,17 @@ def shrink(faces: Faces, size: int) -> Faces:
     smaller = np.array([[1 / factor, 0.0, shift], [0.0, 1 / factor, shift]])
     larger = np.array([[factor, 0.0, -shift * factor], [0.0, factor, -shift * factor]])
     return Faces(small, apply(smaller, faces.points), compose(faces.to_unit, larger))
+
+
+def shrinkage(faces: Faces, size: int) -> int:
+    """How much smaller ``shrink`` makes the crops: by a divisor of their side.
+
+    As far as the frames (by their median) still have at least ``size`` pixels.
+    """
+    unit_per_pixel = np.sqrt(np.abs(np.linalg.det(faces.to_unit[:, :, :2])))
+    frame = 1 / np.median(unit_per_pixel) if len(faces) else size
+    old = faces.crops.shape[1]
+    return max(k for k in range(1, old + 1) if old % k == 0 and (k == 1 or frame / k >= size))
 
 
 def _perturbation(drawn: Draw) -> Array:

@@ -120,10 +120,15 @@ class Ensemble:
         )
 
     def report(self) -> tuple[float, float | None]:
-        """Medians over the members of the last loss and the last validation NME in percent."""
-        pairs = list(zip(self.losses, self.curves, strict=True))
+        """Medians of the last loss and the last validation NME in percent.
+
+        Over the members that haven't diverged, or over all if all have.
+        """
+        healthy = [i for i, end in enumerate(self.diverged) if end is None]
+        chosen = healthy or range(len(self.diverged))
+        pairs = [(self.losses[i], self.curves[i]) for i in chosen]
         losses = [own[-1] if own else curve[-1].loss for own, curve in pairs]
-        errors = [curve[-1].val_nme for curve in self.curves if curve]
+        errors = [curve[-1].val_nme for _, curve in pairs if curve]
         return float(np.median(losses)), float(np.median(errors)) if errors else None
 
     def checkpoint(self) -> dict:

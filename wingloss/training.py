@@ -392,8 +392,9 @@ def device() -> torch.device:
         return torch.device("cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     torch.backends.cudnn.allow_tf32 = False
-    # A warning, no error, where a kernel might add in any order: of these networks' only pooling's,
-    # whose windows don't overlap, so that nothing is added.
+    # A warning, no error, where a kernel might add in any order: of these networks' only pooling's.
+    # CNN-6's and CNN-7's windows don't overlap, so that nothing is added; ResNet-50's do, and its
+    # bits were the same where that was tried (docs/performance.md).
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return torch.device("cuda")
