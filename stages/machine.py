@@ -27,16 +27,21 @@ def keep_freed_memory() -> None:
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
-def describe_commit() -> str:
-    """The commit of the code, with '-dirty' where files differ from it; 'unknown' without git."""
+def describe_commit(folder: Path = Path(__file__).parent) -> str:
+    """The commit of the code, with '-dirty' where the code differs from it; 'unknown' without git.
+
+    What the code makes, and the parameters, which every result names for itself, don't count.
+    """
+
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *words], capture_output=True, text=True, cwd=folder)
+
+    apart = [f":(top,exclude){name}" for name in ("results", "dvc.lock", "params.yaml")]
     try:
-        shown = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=Path(__file__).parent,
-        )
-    except (OSError, subprocess.CalledProcessError):
+        shown = git("rev-parse", "--short=12", "HEAD")
+        changed = git("diff", "--quiet", "HEAD", "--", ":(top)", *apart).returncode
+    except OSError:
         return "unknown"
-    return shown.stdout.strip()
+    if shown.returncode:
+        return "unknown"
+    return shown.stdout.strip() + "-dirty" * bool(changed)
