@@ -35,6 +35,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "rotation and blur fade": BEFORE | CALMER,
     "both": BEFORE | QUICKER | CALMER,
     "both, batches of 8, learning rate 2e-3": BEFORE | CALMER | {"batch": 8, "learning_rate": 2e-3},
+    "both, fading from half": BEFORE | QUICKER | {"strength": Strength(0.5, 0)},
 }
 
 
