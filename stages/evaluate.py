@@ -35,6 +35,7 @@ def _about(cell: Run) -> dict[str, Any]:
         **wing,
         "status": "diverged" if any(m["status"] == "diverged" for m in made) else "trained",
         "train_seconds": round(sum(m["train_seconds"] for m in made), 1),
+        "trained_together": max(m.get("trained_together", 1) for m in made),
         "samples_seen": sum(m["samples_seen"] for m in made),
         "commit": last["commit"],
         "hardware": last["hardware"],

@@ -56,7 +56,7 @@ FIGURES = {
     ),
     6: Figure(
         "Cumulative error distributions of CNN-6/7 with balancing by loss, and of the other"
-        " methods that run here: CNN-6, ResNet-50, an ensemble of regression trees (ERT), and the"
+        " methods that were asked for: CNN-6, ResNet-50, an ensemble of regression trees (ERT), the"
         " mean shape, which looks at no picture.",
         curves={
             **{

@@ -98,7 +98,8 @@ class Results:
             about["train_seconds"]
             for cell, scored in self.cells.items()
             for about in scored.about
-            if cell.network == network
+            # side by side with others its share of the time says little of one alone
+            if cell.network == network and about.get("trained_together", 1) == 1
         ]
         if took:
             return float(np.mean(took)) / 60, "from what the runs here took each"

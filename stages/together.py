@@ -28,7 +28,9 @@ def run(dataset: str, stage: int) -> None:
         raise UserError(f"--stage {stage}: it is 1 or 2")
     jobs: dict[str, Job] = {}  # those that nobody has made alone, by the key they have together
     entries: dict[str, store.Entry] = {}
-    for cell in layout.runs(params, dataset):
+    cells = layout.runs(params, dataset)
+    _check_prepared(cells, stage)
+    for cell in cells:
         if stage > len(layout.STAGES[cell.network]):
             continue
         job = Job.of(params, cell, stage)
@@ -48,6 +50,20 @@ def run(dataset: str, stage: int) -> None:
             log.info("%d of %d trainings are to be made", len(missing), len(keys))
             missing.sort(key=lambda key: (jobs[key].objective.loss, key))
             _make([(jobs[key], entries[key]) for key in missing])
+
+
+def _check_prepared(cells: list[layout.Run], stage: int) -> None:
+    """Refuses to begin without what the engines make before, and says how to have it made.
+
+    To say `snakemake` as other stages do would have it train all that is to be made here.
+    """
+    needed, rule = (layout.REPEATS, "balance") if stage == 1 else (layout.FRAMES, "correct")
+    for cell in cells:
+        path = cell.path(needed)
+        if stage <= len(layout.STAGES[cell.network]) and not path.exists():
+            raise UserError(
+                f"{path}: no such file; run 'snakemake --cores all --until {rule}' first"
+            )
 
 
 def alike(job: Job) -> tuple[str, float, int]:

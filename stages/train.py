@@ -33,7 +33,7 @@ def made(job: Job) -> Iterator[store.Entry]:
         if entry.result.exists():
             log.info("this training was made before: taking it from the run store")
         elif together.result.exists():
-            log.info("this training was made beside others: taking it from the run store")
+            log.info("this training was made by stages.together: taking it from the run store")
             entry = together
         else:
             making.alone(job, entry)

@@ -132,6 +132,18 @@ def test_a_training_too_large_by_itself_says_so(monkeypatch: pytest.MonkeyPatch)
         together._make([("a", 0), ("b", 1)])
 
 
+def test_what_comes_before_is_asked_for(finished: Project) -> None:
+    for stage, made, rule in (
+        ("1", "data/balance/synthetic/none.csv", "balance"),
+        ("2", "results/synthetic/models/cnn6_7/pdb/wing/seed0/frames.csv", "correct"),
+    ):
+        (finished.root / made).unlink()
+        words = ["stages.together", "--dataset", "synthetic", "--stage", stage]
+        assert finished.run(*words, status=1) == (
+            f"error: {made}: no such file; run 'snakemake --cores all --until {rule}' first\n"
+        )
+
+
 def test_an_unknown_data_set_is_refused(finished: Project) -> None:
     said = finished.run("stages.together", "--dataset", "300w", "--stage", "1", status=1)
     assert said == "error: '300w' is not among the datasets in params.yaml\n"
