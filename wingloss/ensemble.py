@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from wingloss import batched, device
 from wingloss.augmentation import Augmentation, Faces
-from wingloss.losses import l1, l2, smooth_l1
+from wingloss.losses import elementwise
 from wingloss.networks import ARCHITECTURES, to_shape_vectors
 from wingloss.recipe import LossKind, Precision, Recipe, WingShape
 from wingloss.training import (
@@ -206,19 +206,9 @@ def member_losses(
     error, parts, start = predicted - target, [], 0
     for kind, alike in groupby(kinds):
         own = slice(start, start + len(list(alike)))
-        if kind == "wing":
-            parts.append(_wing(error[own], w[own, None, None], epsilon[own, None, None]))
-        else:
-            parts.append({"l2": l2, "l1": l1, "smooth_l1": smooth_l1}[kind](error[own]))
+        parts.append(elementwise(error[own], kind, w[own, None, None], epsilon[own, None, None]))
         start = own.stop
     return torch.cat(parts).sum(dim=2).mean(dim=1)
-
-
-def _wing(x: Tensor, w: Tensor, epsilon: Tensor) -> Tensor:
-    """``losses.wing`` with parameters that are tensors."""
-    size = x.abs()
-    constant = w - w * torch.log1p(w / epsilon)
-    return torch.where(size < w, w * torch.log1p(size / epsilon), size - constant)
 
 
 def _note(ensemble: Ensemble, index: int, first: int, losses: list[float]) -> None:

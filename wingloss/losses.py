@@ -4,8 +4,6 @@ All errors are in pixels of the network's own input crop. Targets scaled to [0, 
 inside Wing's logarithm and turn it into a scaled L1, so they are refused.
 """
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
@@ -28,14 +26,25 @@ def smooth_l1(x: Tensor) -> Tensor:
     return smooth_l1_loss(x, torch.zeros_like(x), reduction="none")
 
 
-def wing(x: Tensor, w: float, epsilon: float) -> Tensor:
+def wing(x: Tensor, w: float | Tensor, epsilon: float | Tensor) -> Tensor:
     """Eq. 5: ``w ln(1 + |x| / epsilon)`` within w pixels of zero, ``|x| - C`` beyond.
 
-    ``C = w - w ln(1 + w / epsilon)`` joins the two pieces.
+    ``C = w - w ln(1 + w / epsilon)`` joins the two pieces. ``w`` and ``epsilon`` are numbers, or
+    tensors that broadcast to ``x``.
     """
+    w, epsilon = (torch.as_tensor(p, dtype=x.dtype, device=x.device) for p in (w, epsilon))
     size = x.abs()
-    constant = w - w * math.log1p(w / epsilon)
+    constant = w - w * torch.log1p(w / epsilon)
     return torch.where(size < w, w * torch.log1p(size / epsilon), size - constant)
+
+
+def elementwise(
+    x: Tensor, kind: LossKind, w: float | Tensor = 1.0, epsilon: float | Tensor = 1.0
+) -> Tensor:
+    """One of the losses, element by element; ``w`` and ``epsilon`` count for Wing alone."""
+    if kind == "wing":
+        return wing(x, w, epsilon)
+    return {"l2": l2, "l1": l1, "smooth_l1": smooth_l1}[kind](x)
 
 
 def landmark_loss(
@@ -53,11 +62,7 @@ def landmark_loss(
         raise ValueError(
             "targets all lie within [0, 1]: the losses are defined in pixels of the input crop"
         )
-    error = predicted - target
-    if kind == "wing":
-        if shape is None:
-            raise ValueError("Wing loss needs its w and epsilon")
-        each = wing(error, shape.w, shape.epsilon)
-    else:
-        each = {"l2": l2, "l1": l1, "smooth_l1": smooth_l1}[kind](error)
-    return each.sum(dim=1).mean()
+    if kind == "wing" and shape is None:
+        raise ValueError("Wing loss needs its w and epsilon")
+    parameters = (shape.w, shape.epsilon) if shape else ()
+    return elementwise(predicted - target, kind, *parameters).sum(dim=1).mean()
