@@ -41,7 +41,8 @@ def main(stage: Callable[..., None]) -> None:
         else:
             parser.add_argument(f"--{parameter.name}", type=parameter.annotation, required=True)
     arguments = vars(parser.parse_args())
-    path = layout.LOGS / name / ("-".join(str(a) for a in arguments.values()) + ".log")
+    words = [str(a).replace("/", "_") for a in arguments.values()]
+    path = layout.LOGS / name / ("-".join(words) + ".log")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = logging.FileHandler(path, mode="w", encoding="utf-8", delay=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stages import command, files, layout, predicting
 from stages.command import log
 from stages.errors import UserError
-from stages.faces import FRAME, frames_of
+from stages.faces import FRAME, frames_of, read_faces
 from stages.job import Job
 from stages.layout import Run
 from stages.params import Params, load
@@ -97,7 +97,9 @@ def _predict(
     model: Path, dataset: str, split: str, rows: pd.DataFrame, params: Params, rules: Protocol
 ) -> Array:
     """Landmarks ``(N, L, 2)`` in image pixels of a split's faces, seen in their face boxes."""
-    return predicting.predict(model, dataset, split, rows, frames_of(rows), params.context, rules)
+    frames = frames_of(rows)
+    faces = read_faces(dataset, split, rows, frames, params.context, rules)
+    return predicting.predict(model, faces, frames)
 
 
 def _resampled(errors: Array, count: int, seed: int) -> Array:

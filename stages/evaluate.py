@@ -3,7 +3,7 @@
 from typing import Any
 
 from stages import command, files, layout, predicting, predictions
-from stages.faces import frames_of, read_frames
+from stages.faces import frames_of, read_faces, read_frames
 from stages.layout import Run
 from stages.params import load
 from wingloss import protocol
@@ -18,7 +18,8 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     model, found = cell.path(layout.MODEL, stage=stage), {}
     for split, rows in predictions.faces(dataset).items():
         frames = frames_of(rows) if stage == 1 else read_frames(cell.path(layout.FRAMES), rows)
-        found[split] = predicting.predict(model, dataset, split, rows, frames, context, rules)
+        faces = read_faces(dataset, split, rows, frames, context, rules)
+        found[split] = predicting.predict(model, faces, frames)
     predictions.write(cell, found, _about(cell))
 
 

@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from stages import files, findings, layout
+from stages import files, findings, layout, pictures
 from stages.command import log, main
 from stages.errors import UserError
 from stages.faces import face_boxes, frames_of, read_faces
 from stages.params import Params, load
-from stages.prepare import crop
 from wingloss import networks, pose, protocol
 from wingloss.augmentation import Faces, augment
 from wingloss.datasets.record import BadSample
@@ -81,7 +80,8 @@ def _as_read(root: Path, row: pd.Series, points: Array, size: int = TILE) -> Til
     transform = compose(unit_to_pixels(size), to_unit(frame[None])[0])
     corners = box[[[0, 1], [2, 1], [2, 3], [0, 3]]]
     try:
-        picture = crop(root / row.image, frame, transform, size)
+        path = root / row.image
+        picture = pictures.crop(pictures.read(path), path, frame, transform, size)
     except BadSample as error:  # it was good when the samples were prepared
         raise UserError(f"{error}; run 'snakemake' to see to it") from error
     return Tile(
@@ -163,10 +163,7 @@ def _numbered(root: Path, row: pd.Series, points: Array, rules: Protocol) -> lis
 
 def _save(dataset: str, name: str, tiles: list[Tile], columns: int = COLUMNS) -> None:
     path = Path(layout.INSPECT.format(dataset=dataset, name=name))
-    picture = cv2.cvtColor(sheet(tiles, columns), cv2.COLOR_RGB2BGR)
-    with files.whole_file(path) as partial:
-        data = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, 90))[1]
-        partial.write_bytes(data.tobytes())
+    pictures.write(path, sheet(tiles, columns))
     log.info("%s written", path)
 
 

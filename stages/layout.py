@@ -41,6 +41,8 @@ SPEED = "results/{dataset}/speed.json"
 SUMMARY = "results/{dataset}/summary.csv"
 METRICS = "results/{dataset}/metrics"
 INSPECT = "results/{dataset}/inspect/{name}.jpg"
+LANDMARKS = "results/{dataset}/detected/{folder}/landmarks.csv"
+DETECTED_SHEET = "results/{dataset}/detected/{folder}/sheet.jpg"
 
 RUN_STORE = Path(".runs")
 LOGS = Path("logs")

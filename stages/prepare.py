@@ -10,9 +10,8 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 import pandas as pd
-from PIL import Image
 
-from stages import command, files, layout
+from stages import command, files, layout, pictures
 from stages.command import log
 from stages.errors import UserError
 from stages.params import Context, Dataset, Params, Validation, load
@@ -24,7 +23,6 @@ from wingloss.geometry import (
     Array,
     compose,
     enlarge,
-    invert,
     landmark_boxes,
     square_frames,
     to_unit,
@@ -33,8 +31,6 @@ from wingloss.geometry import (
 from wingloss.protocol import SPLITS, Protocol
 
 BLOCK = 256  # crops in memory at once
-# What photographs come in; Pillow would also run a program for what says that it is PostScript.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 
 def run(dataset: str) -> None:
@@ -225,7 +221,8 @@ def _crops(samples: pd.DataFrame, root: Path, context: Context) -> Iterator[np.n
 
     def make(job: tuple[str, Array, Array]) -> np.ndarray | BadSample:
         try:
-            return crop(root / job[0], job[1], job[2], context.size)
+            path = root / job[0]
+            return pictures.crop(pictures.read(path), path, job[1], job[2], context.size)
         except BadSample as error:
             return error
 
@@ -233,54 +230,6 @@ def _crops(samples: pd.DataFrame, root: Path, context: Context) -> Iterator[np.n
     with ThreadPoolExecutor(command.threads()) as pool:
         for first in range(0, len(jobs), BLOCK):  # or crops pile up before a slow disk
             yield from pool.map(make, jobs[first : first + BLOCK])
-
-
-def crop(path: Path, frame: Array, transform: Array, size: int) -> np.ndarray:
-    """One context crop ``(P, P, 3)``; outside of the picture its edge is repeated.
-
-    Raises:
-        BadSample: the picture can't be read, or the face isn't in it.
-    """
-    image = _picture(path)
-    height, width = image.shape[:2]
-    low, high = frame[:2] - frame[2] / 2, frame[:2] + frame[2] / 2
-    if (high < 0).any() or (low > (width - 1, height - 1)).any():
-        raise BadSample(
-            f"{path}: its face box lies outside the picture of {width} x {height} pixels"
-        )
-    # A warp samples its source at points: average first where the crop is much smaller.
-    reduction = int(1 / np.sqrt(abs(np.linalg.det(transform[:, :2]))))
-    if reduction > 1:
-        scale_x, scale_y = width // reduction / width, height // reduction / height
-        image = cv2.resize(
-            image,
-            (width // reduction, height // reduction),
-            interpolation=cv2.INTER_AREA,
-        )
-        shrunk = np.array([[scale_x, 0.0, (scale_x - 1) / 2], [0.0, scale_y, (scale_y - 1) / 2]])
-        transform = compose(transform, invert(shrunk))
-    return cv2.warpAffine(
-        image,
-        transform,
-        (size, size),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-
-
-def _picture(path: Path) -> np.ndarray:
-    """The picture as RGB uint8. Pillow, because OpenCV takes a truncated JPEG without a word."""
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.mode.startswith(("I", "F")):  # Pillow would cut off what is beyond 255
-                raise BadSample(f"{path}: more than 8 bits a pixel; save it with 8")
-            return np.asarray(image.convert("RGB"))
-    except FileNotFoundError:
-        raise BadSample(f"{path}: no such picture") from None
-    except BadSample:
-        raise
-    except Exception as error:  # whatever a broken picture makes Pillow raise
-        raise BadSample(f"{path}: not a whole picture ({error})") from error
 
 
 if __name__ == "__main__":

@@ -223,10 +223,12 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     # Nothing that stays with this process: the tests may outlive who started them.
     monkeypatch.setattr(command, "die_with_parent", lambda: None)
 
-    def call_stage(project: Project, stage: Any, **arguments: object) -> tuple[int, str]:
+    def call_stage(
+        project: Project, stage: Any, *words: str, **arguments: object
+    ) -> tuple[int, str]:
         monkeypatch.chdir(project.root)
-        words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
-        monkeypatch.setattr(sys, "argv", [stage.__name__, *words])
+        named = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
+        monkeypatch.setattr(sys, "argv", [stage.__name__, *words, *named])
         with pytest.raises(SystemExit) as end:
             command.main(stage.run)
         return int(end.value.code or 0), capsys.readouterr().err

@@ -69,7 +69,7 @@ def mine(project: Project) -> Project:
 
 def test_the_page_from_pictures_to_scores(mine: Project) -> None:
     change(mine, blocks("yaml", "# in params.yaml\ndatasets")[0])
-    (commands,) = blocks("bash")
+    commands, detect = blocks("bash")
     snakemake, cat = commands.splitlines()
     mine.run(*snakemake.split())
     table = pd.read_csv(mine.root / cat.removeprefix("cat "))
@@ -82,6 +82,18 @@ def test_the_page_from_pictures_to_scores(mine: Project) -> None:
     assert (table.data_stamp == "full").all()
     assert table.nme_inter_pupil.between(1, 1000).all()
     assert (mine.root / "results/mine/report.html").exists()
+
+    shutil.copytree(mine.root / "data/incoming/mine/test", mine.root / "holiday/test")
+    header, box = blocks("csv")[0].splitlines()
+    boxes = "\n".join([header, box.replace("train", "test")])
+    (mine.root / "holiday/detector_boxes.csv").write_text(boxes, encoding="utf-8")
+    _, *words = detect.removeprefix("python ").split()
+    mine.run(*words)
+    found = pd.read_csv(mine.root / "results/mine/detected/holiday/landmarks.csv")
+    assert found.image.tolist() == ["test/0001.jpg"] and np.isfinite(found[["x4", "y4"]]).all(
+        axis=None
+    )
+    assert (mine.root / "results/mine/detected/holiday/sheet.jpg").exists()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from project import Project
 from scipy.io import savemat
 
-from stages import download, files, prepare
+from stages import download, files, pictures, prepare
 from stages.errors import UserError
 from wingloss.datasets.ibug import write_pts
 from wingloss.datasets.record import BadSample
@@ -401,9 +401,9 @@ DDS = b"DDS " + struct.pack("<7I44x2I4s40x", 124, 4103, 9, 9, 0, 0, 0, 32, 4, b"
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of spoilt TIFFs
 @pytest.mark.parametrize("kind", [".jpg", ".png", ".bmp", ".webp", ".tiff", "dds"])
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
+@given(data=st.data(), as_shown=st.booleans())
 def test_a_spoilt_picture_is_cropped_or_named(
-    tmp_path: Path, kind: str, data: st.DataObject
+    tmp_path: Path, kind: str, data: st.DataObject, as_shown: bool
 ) -> None:
     picture = np.arange(3072, dtype=np.uint16).reshape(32, 32, 3).astype(np.uint8)
     content = bytearray(DDS if kind == "dds" else cv2.imencode(kind, picture)[1].tobytes())
@@ -414,7 +414,9 @@ def test_a_spoilt_picture_is_cropped_or_named(
     path = tmp_path / "face.jpg"
     path.write_bytes(content)
     try:
-        crop = prepare.crop(path, np.array([9.0, 9.0, 8.0, 0.0]), np.eye(2, 3), 16)
+        picture = pictures.read(path, as_shown)
+        frame = np.array([9.0, 9.0, 8.0, 0.0])
+        crop = pictures.crop(picture, path, frame, np.eye(2, 3), 16)
     except BadSample as error:
         assert str(error).startswith(f"{path}: ")
     else:

@@ -1,0 +1,79 @@
+"""Pictures, and the context crops that are cut out of them."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from stages import files
+from wingloss.augmentation import Images
+from wingloss.datasets.record import BadSample
+from wingloss.geometry import Array, compose, invert
+
+# What photographs come in; Pillow would also run a program for what says that it is PostScript.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+
+
+def read(path: Path, as_shown: bool = False) -> Images:
+    """A picture ``(H, W, 3)``, RGB. Pillow, because OpenCV takes a truncated JPEG without a word.
+
+    Its pixels are as they are stored or, with ``as_shown``, turned as a camera's note in the file
+    (EXIF) has them shown.
+
+    Raises:
+        BadSample: it can't be read.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.mode.startswith(("I", "F")):  # Pillow would cut off what is beyond 255
+                raise BadSample(f"{path}: more than 8 bits a pixel; save it with 8")
+            shown = ImageOps.exif_transpose(image) if as_shown else image
+            return np.asarray(shown.convert("RGB"))
+    except FileNotFoundError:
+        raise BadSample(f"{path}: no such picture") from None
+    except BadSample:
+        raise
+    except Exception as error:  # whatever a broken picture makes Pillow raise
+        raise BadSample(f"{path}: not a whole picture ({error})") from error
+
+
+def crop(image: Images, path: Path, frame: Array, transform: Array, size: int) -> Images:
+    """The context crop ``(P, P, 3)`` of a face; outside of the picture its edge is repeated.
+
+    ``image`` ``(H, W, 3)`` was read from ``path``, which an error names; ``frame`` ``(4,)`` is the
+    face's in its pixels, and ``transform`` ``(2, 3)`` leads from them to the crop's.
+
+    Raises:
+        BadSample: the face isn't in the picture.
+    """
+    height, width = image.shape[:2]
+    low, high = frame[:2] - frame[2] / 2, frame[:2] + frame[2] / 2
+    if (high < 0).any() or (low > (width - 1, height - 1)).any():
+        raise BadSample(
+            f"{path}: its face box lies outside the picture of {width} x {height} pixels"
+        )
+    # A warp samples its source at points: average first where the crop is much smaller.
+    reduction = int(1 / np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+    if reduction > 1:
+        scale_x, scale_y = width // reduction / width, height // reduction / height
+        size_then = (width // reduction, height // reduction)
+        image = np.asarray(cv2.resize(image, size_then, interpolation=cv2.INTER_AREA), np.uint8)
+        shrunk = np.array([[scale_x, 0.0, (scale_x - 1) / 2], [0.0, scale_y, (scale_y - 1) / 2]])
+        transform = compose(transform, invert(shrunk))
+    found = cv2.warpAffine(
+        image,
+        transform,
+        (size, size),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(found, np.uint8)
+
+
+def write(path: Path, picture: Images) -> None:
+    """Writes a picture ``(H, W, 3)``, RGB, as JPEG."""
+    with files.whole_file(path) as partial:
+        stored = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        data = cv2.imencode(".jpg", stored, (cv2.IMWRITE_JPEG_QUALITY, 90))[1]
+        partial.write_bytes(data.tobytes())
