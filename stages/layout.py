@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 from typing import get_args
 
-from stages.params import STAGES, Balance, Params
+from stages.params import NETWORKS, STAGES, Balance, Params
 from wingloss import protocol
 
 INCOMING = "data/incoming/{dataset}"  # the user's: only read, never an output
@@ -98,9 +98,9 @@ class Run:
 def runs(params: Params, dataset: str) -> list[Run]:
     """The data set's runs that the parameters ask for."""
     return [
-        Run(dataset, network, balance, loss, seed)
-        for network, grid in params.grids.items()
-        for balance, loss, seed in product(grid.balance, grid.loss, params.seeds)
+        Run(dataset, NETWORKS[key], balance, loss, seed)
+        for key, grid in params.grids.items()
+        for (balance, loss), seed in product(grid.pairs, params.seeds)
     ]
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,21 +21,29 @@ PARAMS = Path("params.yaml")
 
 # The network that each stage of a run trains.
 STAGES = {"cnn6": ("cnn6",), "cnn6_7": ("cnn6", "cnn7"), "resnet50": ("resnet50",)}
+# The network of each key of `runs`.
+NETWORKS = {"cnn6": "cnn6", "table2": "cnn6", "cnn6_7": "cnn6_7", "resnet50": "resnet50"}
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The runs of one network: every balance with every loss; with an empty list, none."""
+    """Runs of one network: every balance with every loss; with an empty list, none."""
 
     balance: list[Balance]
     loss: list[str]
 
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Each run's balance and loss."""
+        return list(product(self.balance, self.loss))
+
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of each network."""
+    """The runs of each network, and those of CNN-6 that Table 2 alone has."""
 
     cnn6: Grid
+    table2: Grid
     cnn6_7: Grid
     resnet50: Grid
 
@@ -171,8 +180,9 @@ class Params:
 
     def __post_init__(self) -> None:
         _among("recipe", [self.recipe], self.recipes)
-        for network, grid in self.grids.items():
-            _among(f"runs.{network}.loss", grid.loss, self.loss)
+        for key, grid in self.grids.items():
+            _among(f"runs.{key}.loss", grid.loss, self.loss)
+            network = NETWORKS[key]
             last = STAGES[network][-1]
             for name in grid.loss if grid.balance else ():
                 if self.loss[name].kind == "wing" and getattr(self.loss[name], last) is None:
@@ -200,12 +210,14 @@ class Params:
             "tables": self.tables,
             "figures": self.figures,
         }
-        for network, grid in self.grids.items():
-            lists |= {f"runs.{network}.{key}": names for key, names in vars(grid).items()}
+        for key, grid in self.grids.items():
+            lists |= {f"runs.{key}.{axis}": names for axis, names in vars(grid).items()}
         for where, names in lists.items():
             if len(set(names)) < len(names):
                 raise ValueError(f"{where}: an entry stands there twice")
-        asked = any(grid.balance and grid.loss for grid in self.grids.values())
+        for balance, loss in set(self.runs.cnn6.pairs) & set(self.runs.table2.pairs):
+            raise ValueError(f"runs.table2: {balance} with {loss} is among runs.cnn6 already")
+        asked = any(grid.pairs for grid in self.grids.values())
         if not (self.datasets and self.seeds and asked):
             raise ValueError("datasets, seeds, runs: they ask for no run at all")
         if not (self.tables and self.figures):
@@ -213,8 +225,14 @@ class Params:
 
     @property
     def grids(self) -> dict[str, Grid]:
-        """The runs of each network, by its name."""
+        """The runs by their keys, which are those of NETWORKS."""
         return vars(self.runs)
+
+    def key(self, network: str, loss: str) -> str:
+        """The key of `runs` for a run of ``network`` with ``loss``; a baseline is its own."""
+        shapes = self.loss.get(loss)
+        alone = shapes is not None and shapes.cnn6 is not None and shapes.cnn7 is None
+        return "table2" if network == "cnn6" and alone else network
 
 
 class _EachKeyOnce(yaml.SafeLoader):

@@ -141,24 +141,24 @@ def _check_alike(runs: list[dict[str, Any]], dataset: str) -> None:
 
 def how_to_run(cells: list[Cell], results: Results) -> list[str]:
     """What to set in params.yaml so that the cells run, and how long that takes."""
-    asked = list(dict.fromkeys(run.cell for run in layout.runs(results.params, results.dataset)))
-    seeds, said = len(results.params.seeds), []
-    for network in dict.fromkeys(cell.network for cell in cells):
-        own = [cell for cell in cells if cell.network == network]
-        if network not in layout.STAGES:
-            said.append(f"Not run: {network}. Add it to `baselines` in params.yaml.")
+    params, seeds, said = results.params, len(results.params.seeds), []
+    keys = {cell: params.key(cell.network, cell.loss) for cell in cells}
+    for key in dict.fromkeys(keys.values()):
+        own = [cell for cell in cells if keys[cell] == key]
+        if key not in params.grids:
+            said.append(f"Not run: {key}. Add it to `baselines` in params.yaml.")
             continue
-        there = [cell for cell in asked if cell.network == network]
+        there = params.grids[key].pairs
         balances, losses = (
-            list(dict.fromkeys(getattr(cell, key) for cell in [*there, *own]))
-            for key in ("balance", "loss")
+            list(dict.fromkeys(names))
+            for names in zip(*there, *((cell.balance, cell.loss) for cell in own), strict=True)
         )
         new = len(balances) * len(losses) - len(there)  # a grid may hold more than what is missing
-        each, known = results.minutes(network)
+        each, known = results.minutes(own[0].network)
         total = max(1, round(each * new * seeds))
         grid = f"{{balance: [{', '.join(balances)}], loss: [{', '.join(losses)}]}}"
         said.append(
-            f"Not run: {_count(len(own), 'cell')} of {network}. Set `runs.{network}: {grid}` in "
+            f"Not run: {_count(len(own), 'cell')} of {key}. Set `runs.{key}: {grid}` in "
             f"params.yaml and run `snakemake --cores all`: {_count(new * seeds, 'run')}, about "
             f"{_count(total, 'minute')} more, projected {known}."
         )

@@ -14,19 +14,23 @@ from stages.code import code_files
 
 RULES = {
     **dict.fromkeys(("download", "prepare", "pose", "balance"), "workflow/rules/data.smk"),
-    **dict.fromkeys(("cnn6", "resnet50", "cnn6_7_stage1"), "workflow/rules/train.smk"),
-    **dict.fromkeys(("correct", "cnn6_7_stage2"), "workflow/rules/train.smk"),
+    **dict.fromkeys(("cnn6", "cnn6_table2", "resnet50"), "workflow/rules/train.smk"),
+    **dict.fromkeys(("cnn6_7_stage1", "correct", "cnn6_7_stage2"), "workflow/rules/train.smk"),
     **dict.fromkeys(
-        ("evaluate_cnn6", "evaluate_resnet50", "evaluate_cnn6_7", "baseline", "summary"),
+        ("evaluate_cnn6", "evaluate_cnn6_table2", "evaluate_resnet50", "evaluate_cnn6_7"),
         "workflow/rules/evaluate.smk",
     ),
+    **dict.fromkeys(("baseline", "summary"), "workflow/rules/evaluate.smk"),
     **dict.fromkeys(
         ("speed", "table", "claims", "figure", "report_page"), "workflow/rules/paper.smk"
     ),
 }  # fmt: skip
 MODULES = {
-    **dict.fromkeys(("cnn6", "resnet50", "cnn6_7_stage1", "cnn6_7_stage2"), "train"),
-    **dict.fromkeys(("evaluate_cnn6", "evaluate_resnet50", "evaluate_cnn6_7"), "evaluate"),
+    **dict.fromkeys(("cnn6", "cnn6_table2", "resnet50", "cnn6_7_stage1", "cnn6_7_stage2"), "train"),
+    **dict.fromkeys(
+        ("evaluate_cnn6", "evaluate_cnn6_table2", "evaluate_resnet50", "evaluate_cnn6_7"),
+        "evaluate",
+    ),
     "report_page": "report",
 }
 
@@ -43,6 +47,7 @@ VARIANTS = {
     "two seeds": {"seeds": [0, 3]},
     "other grids": {
         "runs.cnn6": {"balance": ["pdb_authors"], "loss": ["wing"]},
+        "runs.table2": {"balance": ["none"], "loss": ["wing_4_half", "wing_14_3"]},
         "runs.cnn6_7": {"balance": ["none", "pdb"], "loss": ["l1", "wing"]},
         "runs.resnet50": {"balance": ["pdb"], "loss": ["l2", "wing"]},
         "stage_one": {"balance": "none", "loss": "l2"},
@@ -112,7 +117,7 @@ def test_the_graph_is_what_the_parameters_ask_for(graphs: dict[str, dict]) -> No
         "two data sets": 2 * (data + runs + results),
         "every data set": 5 * (data + runs + results),
         "two seeds": data + 2 * runs + results,
-        "other grids": data + cnn6 + 2 * resnet50 + 4 * cnn6_7 + baselines + results,
+        "other grids": data + 3 * cnn6 + 2 * resnet50 + 4 * cnn6_7 + baselines + results,
         "the paper's recipe": data + runs + results,
         "one table": data + runs + 1 + 1 + 1 + 1 + 2 + 1,
         "no baseline": data + runs - baselines + results,

@@ -120,6 +120,18 @@ def test_cells_that_did_not_run_say_how_to(table1: Project, call: Callable) -> N
     assert "24 runs, about 1 minute more, projected from rates measured elsewhere" in text
 
 
+def test_table_2_asks_for_its_own_runs_alone(table1: Project, call: Callable) -> None:
+    table1.set(**{"runs.table2.loss": ["wing_4_half"]})
+    for seed in (0, 1, 2):
+        write_predictions(table1, Run("synthetic", "cnn6", "none", "wing_4_half", seed), 3.0)
+    status, said = call(table1, table, dataset="synthetic", table=2)
+    assert status == 0, said
+    assert set(read(table1, "table2").status) == {"run", "not run"}
+    text = table1.read("results/synthetic/tables/table2.md").decode()
+    assert "Not run: 22 cells of table2. Set `runs.table2: {balance: [none], loss: [wing_4_" in text
+    assert "66 runs, about 132 minutes more" in text and "runs.cnn6:" not in text
+
+
 def test_a_baseline_stands_in_its_row(table1: Project, call: Callable) -> None:
     assert call(table1, table, dataset="synthetic", table=4)[0] == 0
     text = table1.read("results/synthetic/tables/table4.md").decode()

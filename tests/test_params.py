@@ -99,6 +99,10 @@ MEANING = {
         with_value("runs", {n: {"balance": [], "loss": ["l2"]} for n in COMMITTED["runs"]}),
         "they ask for no run at all",
     ),
+    "one run under two keys": (
+        with_value("runs.table2.loss", ["wing_4_1", "wing"]),
+        "runs.table2: none with wing is among runs.cnn6 already",
+    ),
     "twice the same loss": (with_value("runs.cnn6.loss", ["l2", "l2"]), "stands there twice"),
     "wing without shapes": (with_value("loss.wing", {"kind": "wing"}), "loss.wing: wing needs w"),
     "wing without shapes for stage two": (

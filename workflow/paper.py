@@ -1,39 +1,42 @@
 """Have `params.yaml` ask for every run of the paper's tables and claims: `make paper`.
 
 It sets `seeds` and `runs` there and nothing else, because that file is the only switch of both
-engines; `git checkout params.yaml` sets them back. A network's runs are every balance with every
-loss, so there are some that no table has.
+engines; `git checkout params.yaml` sets them back.
 """
 
 import re
+import sys
 
 import yaml
 
 from stages import layout, paper, rates
-from stages.params import PARAMS, STAGES, load
+from stages.errors import UserError
+from stages.params import PARAMS, STAGES, Params, load
 
 SEEDS = [0, 1, 2]  # as many as a verdict on a claim needs
 
 
-def asked(optimiser: str) -> dict[str, dict[str, list[str]]]:
-    """The balances and losses of each network that the tables have, and the testable claims."""
+def asked(params: Params) -> dict[str, dict[str, list[str]]]:
+    """The balances and losses under each key of `runs`, for all tables and testable claims."""
+    optimiser = params.recipes[params.recipe].cnn6.optimiser
     every = [cell for table in paper.tables().values() for cell in table.cells]
     every += [cell for claim in paper.claims() if claim.testable(optimiser) for cell in claim.cells]
+    own = {
+        key: [cell for cell in every if params.key(cell.network, cell.loss) == key]
+        for key in params.grids
+    }
     return {
-        network: {
-            key: list(
-                dict.fromkeys(getattr(cell, key) for cell in every if cell.network == network)
-            )
-            for key in ("balance", "loss")
+        key: {
+            "balance": list(dict.fromkeys(cell.balance for cell in cells)),
+            "loss": list(dict.fromkeys(cell.loss for cell in cells)),
         }
-        for network in STAGES
+        for key, cells in own.items()
     }
 
 
 def main() -> None:
     before, text = load(), PARAMS.read_text(encoding="utf-8")
-    runs = asked(before.recipes[before.recipe].cnn6.optimiser)
-    for key, value in {"seeds": SEEDS, "runs": runs}.items():
+    for key, value in {"seeds": SEEDS, "runs": asked(before)}.items():
         # a key's own line, and those below it that are indented
         new = yaml.safe_dump({key: value}, default_flow_style=None, sort_keys=False, width=96)
         text = re.sub(rf"^{key}:.*\n(?:[ \t]+.*\n)*", new, text, flags=re.M)
@@ -52,4 +55,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
