@@ -11,15 +11,15 @@ from stages.command import log
 from stages.errors import UserError
 from stages.faces import frames_of, read_crops
 from stages.params import Context, Params
+from stages.pictures import Picture
 from wingloss import detector, protocol
-from wingloss.augmentation import Images
 from wingloss.correction import displaced, frame_errors
 from wingloss.datasets import tables
 from wingloss.datasets.csvs import BOX
-from wingloss.datasets.record import BadSample
+from wingloss.datasets.ibug import BOXES
+from wingloss.datasets.record import FARTHEST, BadSample
 from wingloss.geometry import Array, landmark_boxes, square_frames
 
-BOXES = "detector_boxes.csv"
 KNOWN, FEWEST = 200, 20  # training faces that the detector is compared on, and that it must find
 
 
@@ -27,28 +27,30 @@ KNOWN, FEWEST = 200, 20  # training faces that the detector is compared on, and 
 class Boxing:
     """Where stage one looks: frames ``(N, 4)`` in image pixels."""
 
-    locate: Callable[[str, Images], Array]  # of a picture, given its path in the folder and itself
+    locate: Callable[[str, Picture], Array]  # of a picture, given its path in the folder and itself
     again: list[Callable[[Array], Array]]  # then, by the landmarks (N, L, 2) that it found: in turn
 
 
-def of(folder: Path, dataset: str, params: Params) -> Boxing:
+def of(folder: Path, images: list[str], dataset: str, params: Params) -> Boxing:
     """The boxes of the folder's detector_boxes.csv; without one, dlib's detector.
 
     The detector's boxes are brought to those of the data set's training faces, in which networks
     were trained. As they scatter about twice as far, stage one then looks twice again, each time in
-    boxes by the landmarks that it found. (300W, 189 validation faces that the detector finds, CNN-6
-    after 24,000 samples: 10.1 % of the inter-pupil distance, 8.9 and 8.6; 8.2 in the boxes given.)
+    boxes by the landmarks that it found (docs/own-data.md has what that gains).
 
     Raises:
-        UserError: the table is none, or the detector finds too few of the training faces.
+        UserError: the table is none, or names pictures that aren't among ``images``, paths in the
+            folder; the detector finds too few of the training faces.
     """
     if (folder / BOXES).exists():
         given, scale = _given(folder / BOXES), params.dataset[dataset].box.scale
+        if unknown := sorted(given.keys() - set(images)):
+            raise UserError(f"{folder / BOXES}: there is no picture '{unknown[0]}' below {folder}")
         return Boxing(lambda image, _: square_frames(given.get(image, np.empty((0, 4))), scale), [])
     from_detector = _from_detector(dataset, params.context)
     from_landmarks = _from_landmarks(dataset)
 
-    def locate(_: str, picture: Images) -> Array:
+    def locate(_: str, picture: Picture) -> Array:
         return displaced(square_frames(detector.find(picture), scale=1), from_detector)
 
     def again(points: Array) -> Array:
@@ -64,8 +66,8 @@ def _given(path: Path) -> dict[str, Array]:
         for where, row in tables.rows(path, ("image", *BOX)):
             tables.check(row, ("image", *BOX), where)
             box = tables.numbers(row, BOX, where)
-            if not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:
-                raise BadSample(f"{where}: the box is empty or not finite")
+            if not (np.abs(box) <= FARTHEST).all() or box[0] >= box[2] or box[1] >= box[3]:
+                raise BadSample(f"{where}: the box is empty or in no picture")
             boxes.setdefault(row["image"], []).append(box)
     except BadSample as error:
         raise UserError(str(error)) from error

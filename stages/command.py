@@ -41,8 +41,9 @@ def main(stage: Callable[..., None]) -> None:
         else:
             parser.add_argument(f"--{parameter.name}", type=parameter.annotation, required=True)
     arguments = vars(parser.parse_args())
-    words = [str(a).replace("/", "_") for a in arguments.values()]
-    path = layout.LOGS / name / ("-".join(words) + ".log")
+    # a path may be among them, and is longer than a file's name can be
+    words = "-".join(str(a).replace("/", "_") for a in arguments.values()).encode()
+    path = layout.LOGS / name / f"{words[-200:].decode(errors='ignore')}.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = logging.FileHandler(path, mode="w", encoding="utf-8", delay=True)

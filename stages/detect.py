@@ -3,8 +3,9 @@
 Not a part of the graph: run it by hand once the run has been trained.
 """
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -32,7 +33,7 @@ SQUARE = np.array([[0.0, 0.0], [1, 0], [1, 1], [0, 1]])
 
 
 @dataclass(frozen=True)
-class Found:
+class Batch:
     """Faces in a folder's pictures."""
 
     images: list[str]  # (N,) paths below the folder
@@ -52,67 +53,100 @@ def run(trained: str, folder: str, /) -> None:
     TRAINED is the run, such as 300w/cnn6_7/pdb/wing/seed0. A detector_boxes.csv in FOLDER says
     where faces are (image, x_min, y_min, x_max, y_max: a line a face, boxed as the training faces
     are); without one, dlib's detector looks for frontal faces. Writes landmarks.csv and sheet.jpg
-    to results/DATASET/detected/NAME, with the folder's name. Pixels count from 0, in the picture as
-    it is shown.
+    to results/DATASET/detected/RUN/NAME, with the folder's name. Pixels count from 0, in the
+    picture as it is shown.
     """
-    params, one, root = load(), _run(trained), Path(folder)
-    if not (images := sorted(p for p in root.rglob("*") if p.suffix.lower() in ENDINGS)):
-        raise UserError(f"{root}: no pictures there ({', '.join(ENDINGS)})")
-    stages = range(1, len(layout.STAGES[one.network]) + 1)
-    models = [files.existing(one.path(layout.MODEL, stage=stage)) for stage in stages]
-    boxes = boxing.of(root, one.dataset, params)
+    params, root = load(), Path(folder)
+    one, images = _run(trained, params), _pictures(root)
+    models = _models(one, params)
+    boxes = boxing.of(root, images, one.dataset, params)
     parts: list[pd.DataFrame] = []
     tiles: list[Tile] = []
     for faces in _faces(root, images, boxes, params.context):
         frames, points = _landmarks(models, faces, boxes, one.dataset, params)
-        parts.append(_table(faces, frames, points))
-        tiles += _tiles(faces, frames, points, params.context)[: SHOWN - len(tiles)]
+        parts.append(_table(faces, frames, points, params.dataset[one.dataset].box.scale))
+        tiles += _tiles(faces, frames, points, params.context, SHOWN - len(tiles))
     if not parts:
         raise UserError(f"{root}: no face was found in {len(images)} pictures")
-    where = {"dataset": one.dataset, "folder": root.resolve().name}
-    table, path = pd.concat(parts), Path(layout.LANDMARKS.format(**where))
-    files.write_table(path, table)
-    pictures.write(Path(layout.DETECTED_SHEET.format(**where)), sheet(tiles, COLUMNS))
+    where = one.path(layout.DETECTED, folder=Path(os.path.abspath(root)).name)
+    table = pd.concat(parts)
+    pictures.write(where / "sheet.jpg", sheet(tiles, COLUMNS))
+    files.write_table(where / "landmarks.csv", table)
     with_faces = table.image.nunique()
-    log.info("%s: %d faces in %d of %d pictures", path, len(table), with_faces, len(images))
+    log.info("%s: %d faces in %d of %d pictures", where, len(table), with_faces, len(images))
 
 
-def _run(name: str) -> Run:
-    """The run of a name such as 300w/cnn6_7/pdb/wing/seed0."""
-    parts = name.split("/")
-    if len(parts) != 5 or parts[1] not in layout.STAGES or not parts[4].startswith("seed"):
-        raise UserError(f"'{name}' names no run; one is such as 300w/cnn6_7/pdb/wing/seed0")
-    try:
-        return Run(parts[0], parts[1], parts[2], parts[3], int(parts[4].removeprefix("seed")))
-    except ValueError:
-        raise UserError(f"'{name}': a seed is a whole number") from None
+def _run(name: str, params: Params) -> Run:
+    """The run of this name."""
+    asked = {str(one): one for dataset in params.datasets for one in layout.runs(params, dataset)}
+    if name not in asked:
+        raise UserError(
+            f"'{name}' is none of the {len(asked)} runs that params.yaml asks for; one of them is "
+            f"{list(asked)[-1]}"
+        )
+    return asked[name]
 
 
-def _faces(root: Path, images: list[Path], boxes: Boxing, context: Context) -> Iterator[Found]:
-    """The faces in pictures, many at a time. What can't be read is said and left out."""
+def _pictures(root: Path) -> list[str]:
+    """The pictures' paths below the folder, in order; what is hidden is left alone."""
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder")
+    names = [
+        path.relative_to(root)
+        for path in sorted(root.rglob("*"))
+        if path.suffix.lower() in ENDINGS and path.is_file()
+    ]
+    found = [str(name) for name in names if not any(part[0] == "." for part in name.parts)]
+    if not found:
+        raise UserError(f"{root}: no pictures there ({', '.join(ENDINGS)})")
+    return found
+
+
+def _models(one: Run, params: Params) -> list[Path]:
+    """The run's models, stage by stage, if they are whole and of these parameters."""
+    stages = range(1, len(layout.STAGES[one.network]) + 1)
+    for stage in stages:
+        manifest = files.read_json(one.path(layout.MANIFEST, stage=stage))
+        if manifest["status"] == "diverged":
+            raise UserError(f"{one}: the training of stage {stage} diverged, so it finds nothing")
+        if manifest["inputs"]["context"] != asdict(params.context):
+            raise UserError(
+                f"{one} was trained with another `context`; run 'snakemake --cores all'"
+            )
+    return [files.existing(one.path(layout.MODEL, stage=stage)) for stage in stages]
+
+
+def _faces(root: Path, images: list[str], boxes: Boxing, context: Context) -> Iterator[Batch]:
+    """The faces in pictures, many at a time. What can't be used is said and left out."""
     names: list[str] = []
     frames: list[Array] = []
     crops: list[Images] = []
-    for path in tracked(images, "looking for faces", len(images), "pictures"):
-        name = path.relative_to(root).as_posix()
+    for name in tracked(images, "looking for faces", len(images), "pictures"):
+        path = root / name
         try:
+            name.encode()
             picture = pictures.read(path, as_shown=True)
-            for frame in boxes.locate(name, picture):
-                to_crop = _to_crops(frame[None], context)[0]
+        except (BadSample, UnicodeEncodeError) as error:
+            log.warning("%s", error)
+            continue
+        for frame in boxes.locate(name, picture):
+            to_crop = _to_crops(frame[None], context)[0]
+            try:
                 crops.append(pictures.crop(picture, path, frame, to_crop, context.size))
+            except BadSample as error:
+                log.warning("%s", error)
+            else:
                 frames.append(frame)
                 names.append(name)
-        except BadSample as error:
-            log.warning("%s", error)
         if len(names) >= AT_ONCE:
-            yield Found(names, np.stack(frames), np.stack(crops))
+            yield Batch(names, np.stack(frames), np.stack(crops))
             names, frames, crops = [], [], []
     if names:
-        yield Found(names, np.stack(frames), np.stack(crops))
+        yield Batch(names, np.stack(frames), np.stack(crops))
 
 
 def _landmarks(
-    models: list[Path], faces: Found, boxes: Boxing, dataset: str, params: Params
+    models: list[Path], faces: Batch, boxes: Boxing, dataset: str, params: Params
 ) -> tuple[Array, Array]:
     """Where stage one looked at last ``(N, 4)``, and the last stage's landmarks ``(N, L, 2)``."""
 
@@ -130,23 +164,27 @@ def _landmarks(
     return frames, points
 
 
-def _table(faces: Found, frames: Array, points: Array) -> pd.DataFrame:
-    """A row a face, with the columns that the reader of CSV takes: the box is stage one's."""
-    half = frames[:, 2:3] / 2
-    sides = np.hstack([frames[:, :2] - half, frames[:, :2] + half]).T
-    columns = {"image": faces.images, **dict(zip(BOX, sides, strict=True))}
-    return pd.DataFrame(columns | files.point_columns(points))
+def _table(faces: Batch, frames: Array, points: Array, box_scale: float) -> pd.DataFrame:
+    """A row a face, as the reader of CSV takes it; the box is that of stage one's last frame."""
+    half = frames[:, 2:3] / box_scale / 2
+    sides = np.hstack([frames[:, :2] - half, frames[:, :2] + half])
+    axes = [f"{axis}{i}" for i in range(points.shape[1]) for axis in "xy"]
+    numbers = pd.DataFrame(np.hstack([sides, points.reshape(len(points), -1)]), columns=BOX + axes)
+    numbers.insert(0, "image", faces.images)
+    return numbers
 
 
-def _tiles(faces: Found, frames: Array, points: Array, context: Context) -> list[Tile]:
-    """Context crops with stage one's frame and the landmarks that were found."""
+def _tiles(
+    faces: Batch, frames: Array, points: Array, context: Context, at_most: int
+) -> list[Tile]:
+    """Context crops with stage one's last frame and the landmarks that were found."""
     to_tile = compose(unit_to_pixels(TILE), to_unit(enlarge(faces.frames, context.scale)))
     outlines = apply(compose(to_tile, invert(to_unit(frames))), SQUARE)
+    drawn = apply(to_tile, points)
     tiles = []
-    for i, crop in enumerate(faces.crops):
+    for i, crop in enumerate(faces.crops[:at_most]):
         picture = cv2.resize(crop, (TILE, TILE), interpolation=cv2.INTER_AREA)
-        drawn = apply(to_tile[i], points[i])
-        tiles.append(Tile(np.asarray(picture, np.uint8), faces.images[i], drawn, [outlines[i]]))
+        tiles.append(Tile(np.asarray(picture, np.uint8), faces.images[i], drawn[i], [outlines[i]]))
     return tiles
 
 

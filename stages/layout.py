@@ -41,8 +41,7 @@ SPEED = "results/{dataset}/speed.json"
 SUMMARY = "results/{dataset}/summary.csv"
 METRICS = "results/{dataset}/metrics"
 INSPECT = "results/{dataset}/inspect/{name}.jpg"
-LANDMARKS = "results/{dataset}/detected/{folder}/landmarks.csv"
-DETECTED_SHEET = "results/{dataset}/detected/{folder}/sheet.jpg"
+DETECTED = "results/{dataset}/detected/{network}-{balance}-{loss}-seed{seed}/{folder}"
 
 RUN_STORE = Path(".runs")
 LOGS = Path("logs")

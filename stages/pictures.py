@@ -4,18 +4,20 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from stages import files
-from wingloss.augmentation import Images
 from wingloss.datasets.record import BadSample
 from wingloss.geometry import Array, compose, invert
+
+Picture = NDArray[np.uint8]  # (H, W, 3), RGB
 
 # What photographs come in; Pillow would also run a program for what says that it is PostScript.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 
-def read(path: Path, as_shown: bool = False) -> Images:
+def read(path: Path, as_shown: bool = False) -> Picture:
     """A picture ``(H, W, 3)``, RGB. Pillow, because OpenCV takes a truncated JPEG without a word.
 
     Its pixels are as they are stored or, with ``as_shown``, turned as a camera's note in the file
@@ -38,14 +40,14 @@ def read(path: Path, as_shown: bool = False) -> Images:
         raise BadSample(f"{path}: not a whole picture ({error})") from error
 
 
-def crop(image: Images, path: Path, frame: Array, transform: Array, size: int) -> Images:
+def crop(image: Picture, path: Path, frame: Array, transform: Array, size: int) -> Picture:
     """The context crop ``(P, P, 3)`` of a face; outside of the picture its edge is repeated.
 
     ``image`` ``(H, W, 3)`` was read from ``path``, which an error names; ``frame`` ``(4,)`` is the
     face's in its pixels, and ``transform`` ``(2, 3)`` leads from them to the crop's.
 
     Raises:
-        BadSample: the face isn't in the picture.
+        BadSample: the face isn't in the picture, or the picture is too large.
     """
     height, width = image.shape[:2]
     low, high = frame[:2] - frame[2] / 2, frame[:2] + frame[2] / 2
@@ -55,23 +57,27 @@ def crop(image: Images, path: Path, frame: Array, transform: Array, size: int) -
         )
     # A warp samples its source at points: average first where the crop is much smaller.
     reduction = int(1 / np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+    reduction = min(reduction, width, height)
     if reduction > 1:
         scale_x, scale_y = width // reduction / width, height // reduction / height
         size_then = (width // reduction, height // reduction)
         image = np.asarray(cv2.resize(image, size_then, interpolation=cv2.INTER_AREA), np.uint8)
         shrunk = np.array([[scale_x, 0.0, (scale_x - 1) / 2], [0.0, scale_y, (scale_y - 1) / 2]])
         transform = compose(transform, invert(shrunk))
-    found = cv2.warpAffine(
-        image,
-        transform,
-        (size, size),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    try:
+        found = cv2.warpAffine(
+            image,
+            transform,
+            (size, size),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    except cv2.error as error:  # a side of 32,768 pixels or more
+        raise BadSample(f"{path}: {width} x {height} pixels are too many ({error.err})") from error
     return np.asarray(found, np.uint8)
 
 
-def write(path: Path, picture: Images) -> None:
+def write(path: Path, picture: Picture) -> None:
     """Writes a picture ``(H, W, 3)``, RGB, as JPEG."""
     with files.whole_file(path) as partial:
         stored = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)

@@ -89,11 +89,13 @@ def test_the_page_from_pictures_to_scores(mine: Project) -> None:
     (mine.root / "holiday/detector_boxes.csv").write_text(boxes, encoding="utf-8")
     _, *words = detect.removeprefix("python ").split()
     mine.run(*words)
-    found = pd.read_csv(mine.root / "results/mine/detected/holiday/landmarks.csv")
+    found = pd.read_csv(
+        mine.root / "results/mine/detected/cnn6_7-pdb-wing-seed0/holiday/landmarks.csv"
+    )
     assert found.image.tolist() == ["test/0001.jpg"] and np.isfinite(found[["x4", "y4"]]).all(
         axis=None
     )
-    assert (mine.root / "results/mine/detected/holiday/sheet.jpg").exists()
+    assert (mine.root / "results/mine/detected/cnn6_7-pdb-wing-seed0/holiday/sheet.jpg").exists()
 
 
 @pytest.fixture

@@ -20,12 +20,13 @@ DOUBLED = 1  # times that a picture's sides are doubled, as the window has 80 px
 def find(picture: Images) -> Array:
     """The boxes ``(N, 4)`` of the faces in an RGB picture ``(H, W, 3)``, the surest first.
 
-    x_min, y_min, x_max, y_max in the picture's 0-based pixels. Faces of less than 40 px, and those
-    turned by much more than 30 degrees, are not found.
+    x_min, y_min, x_max, y_max in the picture's 0-based pixels. Not found are faces smaller than 40
+    px (of those that are left of a large picture), and those turned by much more than 30 degrees.
     """
     scale = min(1.0, LONGEST / max(picture.shape[:2]))
     if scale < 1:
-        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         picture = np.asarray(small, np.uint8)
     found = _detector()(np.ascontiguousarray(picture), DOUBLED)
     boxes = [(box.left(), box.top(), box.right(), box.bottom()) for box in found]
