@@ -156,3 +156,17 @@ def test_plots_open_without_a_network(finished: Project) -> None:
     finished.dvc("plots", "show", "--out", "without")
     page.feed(finished.read("without/index.html").decode())
     assert page.found, "DVC's own page has no addresses either: the project's isn't needed"
+
+
+def test_finished_jobs_leave_snakemake_nothing_to_do(project: Project) -> None:
+    """Its timers, each of which would start another, as long as there are jobs."""
+    (project.root / "look.py").write_text(
+        "import threading\n"
+        "from snakemake.cli import main\n"
+        "try:\n"
+        "    main(['--cores', '2', 'figure1', 'figure2', 'figure3'])\n"
+        "except SystemExit as end:\n"
+        "    timers = [isinstance(one, threading.Timer) for one in threading.enumerate()]\n"
+        "    print('status', end.code, 'timers', sum(timers))\n"
+    )
+    assert project.run("look").endswith("status 0 timers 0\n")
