@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from stages import files, layout, weights
-from stages.code import code_hash
+from stages.code import Entry, code_hash
 from stages.faces import context_maps, face_boxes, frames_of, read_faces, read_frames
 from stages.layout import Run
 from stages.params import Context, Params
@@ -145,14 +145,27 @@ class Job:
                 "normalising_box": rules.normalising_box,
             },
             "data": data,
-            "code": code(),
+            "code": self.code(),
             "machine": [training.device().type, torch.__version__, platform.machine()],
         }
 
+    def code(self, side_by_side: bool = False) -> str:
+        """A hash of the code that the training depends on; on a GPU, where it is one of several
+        side by side if only by itself, more of it has a part.
 
-def code() -> str:
-    """A hash of the code that trainings here depend on; on a GPU more of it has a part."""
-    return code_hash("stages.job" if training.device().type == "cpu" else "stages.side_by_side")
+        Other losses, networks and published weights have none. What a protocol says of the faces
+        stands in ``inputs``, so how it is read has none either.
+        """
+        gpu = training.device().type == "cuda"
+        return code_hash(
+            "stages.side_by_side" if side_by_side or gpu else "stages.job",
+            {
+                "wingloss.losses": Entry("LOSSES", self.objective.loss),
+                "wingloss.networks": Entry("ARCHITECTURES", self.network),
+                "stages.weights": Entry("PUBLISHED", self.recipe.weights),
+            },
+            known={"wingloss.protocol"},
+        )
 
 
 # Many trainings in one process ask for the same; a file that changes has another time.

@@ -14,7 +14,8 @@ from wingloss import protocol
 from wingloss.augmentation import Augmentation
 from wingloss.balancing import Balance
 from wingloss.baselines import RegressionTrees
-from wingloss.recipe import LossKind, Recipe, WingShape
+from wingloss.kinds import LossKind
+from wingloss.recipe import Recipe, WingShape
 from wingloss.synthetic.population import FaceDistribution
 
 PARAMS = Path("params.yaml")

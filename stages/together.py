@@ -37,7 +37,7 @@ def run(dataset: str, stage: int) -> None:
         if not isinstance(ARCHITECTURES[job.network], Plain):  # it keeps a GPU busy by itself
             continue
         inputs = job.inputs()
-        entry = store.Entry(layout.RUN_STORE, together_inputs(inputs))
+        entry = store.Entry(layout.RUN_STORE, together_inputs(job, inputs))
         if not store.Entry(layout.RUN_STORE, inputs).result.exists():
             jobs[entry.key], entries[entry.key] = job, entry
     groups = {key: alike(job) for key, job in jobs.items()}

@@ -7,11 +7,9 @@ from typing import Any
 import torch
 
 from stages import command, layout, making, store
-from stages.code import code_hash
 from stages.command import log
 from stages.errors import UserError
 from stages.job import Job
-from stages.job import code as job_code
 from stages.layout import Run
 from stages.params import load
 
@@ -29,7 +27,7 @@ def made(job: Job) -> Iterator[store.Entry]:
     """The finished training in the run store, trained first where it isn't there yet."""
     inputs = job.inputs()
     with store.Entry(layout.RUN_STORE, inputs).locked() as entry:
-        together = store.Entry(layout.RUN_STORE, together_inputs(inputs))
+        together = store.Entry(layout.RUN_STORE, together_inputs(job, inputs))
         if entry.result.exists():
             log.info("this training was made before: taking it from the run store")
         elif together.result.exists():
@@ -37,18 +35,18 @@ def made(job: Job) -> Iterator[store.Entry]:
             entry = together
         else:
             making.alone(job, entry)
-        if job_code() != inputs["code"]:
+        if job.code() != inputs["code"]:
             raise UserError("the code was changed while the training ran; run again")
         yield entry
 
 
-def together_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
-    """``inputs``, as the key of the same training made beside others by ``stages.together``.
+def together_inputs(job: Job, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The job's ``inputs``, as the key of its training made beside others by ``stages.together``.
 
     Its bits differ, because a vectorised model adds in another order; in which depends on how many
     they are.
     """
-    return inputs | {"made": "together", "code": code_hash("stages.side_by_side")}
+    return inputs | {"made": "together", "code": job.code(side_by_side=True)}
 
 
 if __name__ == "__main__":

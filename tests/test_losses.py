@@ -1,6 +1,7 @@
 """The losses of Eq. 3-5 against numbers worked out by hand."""
 
 import math
+import typing
 
 import pytest
 import torch
@@ -8,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from wingloss.losses import l1, l2, landmark_loss, smooth_l1, wing
-from wingloss.recipe import LossKind, WingShape
+from wingloss.kinds import LossKind
+from wingloss.losses import LOSSES, landmark_loss, wing
+from wingloss.recipe import WingShape
 
 W, EPSILON = 10.0, 2.0  # CNN-6's (Section 7.1)
 C = -7.91759469228055  # 10 - 10 ln 6
 BEND = 17.91759469228055  # wing(10) = 10 ln 6
 
-FUNCTIONS = {"l2": l2, "l1": l1, "smooth_l1": smooth_l1, "wing": lambda x: wing(x, W, EPSILON)}
+FUNCTIONS = {**LOSSES, "wing": lambda x: wing(x, W, EPSILON)}
 errors = st.floats(-300, 300)
 
 
@@ -143,3 +145,7 @@ def test_wing_without_its_shape_is_refused():
 def test_an_unknown_loss_is_refused():
     with pytest.raises(KeyError, match="l3"):
         landmark_loss(TARGET, TARGET, "l3")
+
+
+def test_the_names_that_parameters_may_use_are_those_of_the_losses():
+    assert set(typing.get_args(LossKind)) == set(LOSSES), "mend wingloss/kinds.py"

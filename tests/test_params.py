@@ -77,7 +77,7 @@ SHAPE = {
 MEANING = {
     "undefined loss": (
         with_value("runs.cnn6.loss", ["wing", "winged"]),
-        "runs.cnn6.loss: 'winged' is not defined; there are l1, l2, smooth_l1, wing",
+        "runs.cnn6.loss: 'winged' is not defined; there are ",
     ),
     "undefined first loss": (with_value("stage_one.loss", "x"), "stage_one.loss: 'x' is not"),
     "undefined recipe": (with_value("recipe", "slow"), "recipe: 'slow' is not defined"),

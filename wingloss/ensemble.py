@@ -19,9 +19,10 @@ from torch.func import functional_call
 
 from wingloss import batched, device
 from wingloss.augmentation import Augmentation, Faces
-from wingloss.losses import elementwise
+from wingloss.kinds import LossKind
+from wingloss.losses import LOSSES
 from wingloss.networks import ARCHITECTURES, to_shape_vectors
-from wingloss.recipe import LossKind, Precision, Recipe, WingShape
+from wingloss.recipe import Precision, Recipe, WingShape
 from wingloss.training import (
     CURVE_POINTS,
     CurvePoint,
@@ -206,7 +207,8 @@ def member_losses(
     error, parts, start = predicted - target, [], 0
     for kind, alike in groupby(kinds):
         own = slice(start, start + len(list(alike)))
-        parts.append(elementwise(error[own], kind, w[own, None, None], epsilon[own, None, None]))
+        shape = (w[own, None, None], epsilon[own, None, None]) if kind == "wing" else ()
+        parts.append(LOSSES[kind](error[own], *shape))
         start = own.stop
     return torch.cat(parts).sum(dim=2).mean(dim=1)
 

@@ -4,11 +4,14 @@ All errors are in pixels of the network's own input crop. Targets scaled to [0, 
 inside Wing's logarithm and turn it into a scaled L1, so they are refused.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
-from wingloss.recipe import LossKind, WingShape
+from wingloss.kinds import LossKind
+from wingloss.recipe import WingShape
 
 
 def l2(x: Tensor) -> Tensor:
@@ -38,13 +41,13 @@ def wing(x: Tensor, w: float | Tensor, epsilon: float | Tensor) -> Tensor:
     return torch.where(size < w, w * torch.log1p(size / epsilon), size - constant)
 
 
-def elementwise(
-    x: Tensor, kind: LossKind, w: float | Tensor = 1.0, epsilon: float | Tensor = 1.0
-) -> Tensor:
-    """One of the losses, element by element; ``w`` and ``epsilon`` count for Wing alone."""
-    if kind == "wing":
-        return wing(x, w, epsilon)
-    return {"l2": l2, "l1": l1, "smooth_l1": smooth_l1}[kind](x)
+# A training's key holds what its own entry refers to: another loss retrains nothing.
+LOSSES: dict[LossKind, Callable[..., Tensor]] = {
+    "l2": l2,
+    "l1": l1,
+    "smooth_l1": smooth_l1,
+    "wing": wing,
+}
 
 
 def landmark_loss(
@@ -65,4 +68,4 @@ def landmark_loss(
     if kind == "wing" and shape is None:
         raise ValueError("Wing loss needs its w and epsilon")
     parameters = (shape.w, shape.epsilon) if shape else ()
-    return elementwise(predicted - target, kind, *parameters).sum(dim=1).mean()
+    return LOSSES[kind](predicted - target, *parameters).sum(dim=1).mean()

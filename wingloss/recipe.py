@@ -6,7 +6,8 @@ Without torch, whose import takes seconds that most stages, and both engines, ca
 from dataclasses import dataclass, field
 from typing import Literal
 
-LossKind = Literal["l2", "l1", "smooth_l1", "wing"]
+from wingloss.kinds import LossKind
+
 Precision = Literal["bfloat16", "float32"]
 Weights = Literal["none", "imagenet"]
 

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from wingloss.augmentation import Augmentation, Draw, Faces, Images, draw, perturb, plain
 from wingloss.geometry import Array, apply, compose, invert, unit_to_pixels
+from wingloss.kinds import LossKind
 from wingloss.losses import landmark_loss
 from wingloss.metrics import nme
 from wingloss.networks import ARCHITECTURES, to_points, to_shape_vectors
-from wingloss.recipe import LossKind, Precision, Recipe, Strength, WingShape
+from wingloss.recipe import Precision, Recipe, Strength, WingShape
 
 EVALUATION_BATCH = 64
 CURVE_POINTS = 20  # how often a training looks at its validation faces
