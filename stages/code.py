@@ -2,7 +2,7 @@
 
 import ast
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -67,10 +67,13 @@ def _walk(
                 continue
             tree = _parsed((ROOT / path).read_text(encoding="utf-8"))
             if name in entries:
-                tree = _part(tree, entries[name], asked[name])
+                tree = _part(tree, entries[name], frozenset(asked[name]))
             found[path] = tree
             waiting += _imported(tree)
-        before, asked = asked, {name: _asked(name, found.values()) for name in entries}
+        before = asked
+        asked = {
+            name: {one for tree in found.values() for one in _asked(name, tree)} for name in entries
+        }
         if asked == before:
             return found
 
@@ -104,25 +107,25 @@ def _imported(tree: ast.Module) -> list[str]:
     return names
 
 
-def _asked(module: str, trees: Iterable[ast.Module]) -> set[str]:
-    """The names that ``trees`` may take from ``module``: those imported, or any attribute's."""
+@cache
+def _asked(module: str, tree: ast.Module) -> set[str]:
+    """The names that ``tree`` may take from ``module``: those imported, or any attribute's."""
     names: set[str] = set()
-    for tree in trees:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                whole = module in [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                taken = [alias.name for alias in node.names]
-                names |= set(taken) if node.module == module else set()
-                whole = module in [f"{node.module}.{name}" for name in taken]
-            else:
-                continue
-            if whole:
-                names |= {one.attr for one in ast.walk(tree) if isinstance(one, ast.Attribute)}
+    whole = False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            whole = whole or module in [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            taken = [alias.name for alias in node.names]
+            names |= set(taken) if node.module == module else set()
+            whole = whole or module in [f"{node.module}.{name}" for name in taken]
+    if whole:
+        names |= {one.attr for one in ast.walk(tree) if isinstance(one, ast.Attribute)}
     return names
 
 
-def _part(tree: ast.Module, entry: Entry, asked: set[str]) -> ast.Module:
+@cache
+def _part(tree: ast.Module, entry: Entry, asked: frozenset[str]) -> ast.Module:
     """What counts of a module: its table's entry, what is ``asked`` of it, what they refer to.
 
     So do statements that define nothing, for they may change what others define. All counts where
