@@ -1,0 +1,87 @@
+"""Compare the default runs' errors with the documented ones: `python -m workflow.compare`.
+
+Trainings round differently on other processors, so the reference, docs/results/default.json, says
+of each run how far it was off wherever it was tried (`python -m benchmarks.spread` writes it).
+A difference is told, and never a failure.
+"""
+
+import dataclasses
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+from stages import files, layout
+from stages.errors import UserError
+from stages.params import PARAMS, Params, load
+from wingloss import protocol
+
+REFERENCE = Path("docs/results/default.json")
+DATASET = "synthetic"  # the default parameters'
+
+
+def settings(params: Params, losses: set[str]) -> str:
+    """A hash of the parameters that runs with these losses on DATASET depend on."""
+    values = dataclasses.asdict(params)
+    recipe = values["recipes"][params.recipe]
+    for network in recipe.values():
+        network["samples"] = network["samples"].get(DATASET)
+    own = {
+        "raw": values["raw"].get(DATASET),
+        "dataset": values["dataset"].get(DATASET),
+        "loss": {name: values["loss"].get(name) for name in sorted(losses)},
+        "recipe": recipe,
+    }
+    shared = ("on_bad_sample", "context", "ert", "correction", "augmentation", "stage_one")
+    own |= {name: values[name] for name in shared}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
+
+
+def errors(summary: Path) -> dict[str, float]:
+    """The headline NME of all test faces, in percent with two decimals, of a summary's runs."""
+    table = files.read_table(summary, balance=str, loss=str)
+    scored = table[(table.split == "test") & (table.subset == protocol.ALL)]
+    cells = scored[["network", "balance", "loss"]].agg("/".join, axis=1)
+    names = cells + "/seed" + scored.seed.astype(str)
+    nme = scored[f"nme_{protocol.load(DATASET).headline}"].round(2)
+    return dict(zip(names, nme, strict=True))
+
+
+def compare(params: Params) -> list[str]:
+    """The lines to print."""
+    reference, summary = files.read_json(REFERENCE), Path(layout.SUMMARY.format(dataset=DATASET))
+    known = reference["runs"]
+    if DATASET not in params.datasets or not summary.exists():
+        return [f"No runs on {DATASET} here, so there is nothing to compare with {REFERENCE}."]
+    if (
+        settings(params, {name.split("/")[2] for name in known} - {layout.NEITHER})
+        != (reference["settings"])
+    ):
+        return [f"{PARAMS} has other settings than the default's: nothing to compare."]
+    here = {name: nme for name, nme in errors(summary).items() if name in known}
+    width = max(map(len, here), default=0)
+    lines = [f"{'test NME, percent':{width}}   here  reference  difference  spread  within"]
+    outside = []
+    for name, nme in here.items():
+        expected, spread = known[name]["nme"], known[name]["spread"]
+        difference = round(nme - expected, 2) + 0.0  # no -0.00
+        within = abs(difference) <= spread
+        outside += [] if within else [name]
+        lines.append(
+            f"{name:{width}}  {nme:5.2f}  {expected:9.2f}  {difference:+10.2f}  {spread:6.2f}  "
+            f"{'yes' if within else 'no'}"
+        )
+    if outside:
+        return [
+            *lines,
+            f"{len(outside)} of {len(here)} runs are further from the reference than on any "
+            "processor tried so far.",
+        ]
+    return [*lines, f"All {len(here)} runs are as near to the reference as processors differ."]
+
+
+if __name__ == "__main__":
+    try:
+        print(*compare(load()), sep="\n")
+    except UserError as error:
+        sys.exit(f"error: {error}")
