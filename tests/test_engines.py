@@ -1,6 +1,7 @@
 """Snakemake and DVC have the same graph, and see the same first stages when something changes."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,28 +12,6 @@ import yaml
 from project import ROOT, Project
 
 from stages.code import code_files
-
-RULES = {
-    **dict.fromkeys(("download", "prepare", "pose", "balance"), "workflow/rules/data.smk"),
-    **dict.fromkeys(("cnn6", "cnn6_table2", "resnet50"), "workflow/rules/train.smk"),
-    **dict.fromkeys(("cnn6_7_stage1", "correct", "cnn6_7_stage2"), "workflow/rules/train.smk"),
-    **dict.fromkeys(
-        ("evaluate_cnn6", "evaluate_cnn6_table2", "evaluate_resnet50", "evaluate_cnn6_7"),
-        "workflow/rules/evaluate.smk",
-    ),
-    **dict.fromkeys(("baseline", "summary"), "workflow/rules/evaluate.smk"),
-    **dict.fromkeys(
-        ("speed", "table", "claims", "figure", "report_page"), "workflow/rules/paper.smk"
-    ),
-}  # fmt: skip
-MODULES = {
-    **dict.fromkeys(("cnn6", "cnn6_table2", "resnet50", "cnn6_7_stage1", "cnn6_7_stage2"), "train"),
-    **dict.fromkeys(
-        ("evaluate_cnn6", "evaluate_cnn6_table2", "evaluate_resnet50", "evaluate_cnn6_7"),
-        "evaluate",
-    ),
-    "report_page": "report",
-}
 
 # Stages that read what their number says. A list in dvc.yaml can't depend on it, so there each of
 # them has what all of them read.
@@ -92,7 +71,7 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
 def test_both_engines_have_the_same_graph(graphs: dict[str, dict], variant: str) -> None:
     snakemake, dvc = graphs[variant]["snakemake"], graphs[variant]["dvc"]
     differences = [
-        f"{name}: only {'dvc.yaml' if name in dvc else rules_of(name)} has this stage"
+        f"{name}: only {'dvc.yaml' if name in dvc else 'workflow/rules'} has this stage"
         for name in sorted(snakemake.keys() ^ dvc.keys())
     ]
     for name in sorted(snakemake.keys() & dvc.keys()):
@@ -101,7 +80,7 @@ def test_both_engines_have_the_same_graph(graphs: dict[str, dict], variant: str)
             if part == "inputs" and name.startswith(COARSER):
                 theirs = [file for file in theirs if file in ours or not file.startswith(MADE)]
             if ours != theirs:
-                differences += [f"{name}: {part} differ", *differing(ours, theirs, name)]
+                differences += [f"{name}: {part} differ", *differing(ours, theirs)]
     assert not differences, "mend the file that is wrong:\n" + "\n".join(differences)
 
 
@@ -158,14 +137,25 @@ def test_the_figure_of_poses_needs_no_run(graphs: dict[str, dict]) -> None:
     ]
 
 
-@pytest.mark.parametrize("stage", RULES)
-def test_a_stage_depends_on_all_of_its_code(stage: str) -> None:
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    assert stages.keys() == RULES.keys()
-    listed = [file for file in stages[stage]["deps"] if file.endswith(".py")]
-    assert listed == code_files(f"stages.{MODULES.get(stage, stage)}"), (
-        f"mend the .py files under deps of {stage} in dvc.yaml"
+@pytest.mark.parametrize("parameters", ["as committed", "other grids"])
+def test_dvc_yaml_is_generated(project: Project, parameters: str) -> None:
+    """Whatever the parameters ask for: DVC lays the graph out from params.yaml by itself."""
+    committed = project.read("dvc.yaml")
+    project.set(**VARIANTS[parameters])
+    project.run("workflow.generate_dvc")
+    assert project.read("dvc.yaml") == committed, (
+        "dvc.yaml is stale: run `python -m workflow.generate_dvc`"
     )
+
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_all_of_its_code(stage: str) -> None:
+    module = re.search(r"python -m (\S+)", STAGES[stage]["cmd"])[1]
+    listed = [file for file in STAGES[stage]["deps"] if file.endswith(".py")]
+    assert listed == code_files(module), f"mend the rule of {stage}: code_files('{module}')"
 
 
 def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) -> None:
@@ -212,17 +202,13 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
     assert {name: one["dvc_first"] for name, one in seen.items()} == expected
 
 
-def rules_of(name: str) -> str:
-    return RULES.get(name.partition("@")[0], "workflow/rules")
-
-
-def differing(snakemake, dvc, name: str) -> list[str]:
+def differing(snakemake, dvc) -> list[str]:
     """Lines that say what only one of the engines has."""
     if isinstance(snakemake, dict):
         snakemake, dvc = ([f"{k} = {v}" for k, v in d.items()] for d in (snakemake, dvc))
     elif isinstance(snakemake, str):
         snakemake, dvc = [snakemake], [dvc]
     return [
-        *(f"    only in {rules_of(name)}: {item}" for item in snakemake if item not in dvc),
+        *(f"    only in workflow/rules: {item}" for item in snakemake if item not in dvc),
         *(f"    only in dvc.yaml: {item}" for item in dvc if item not in snakemake),
     ]

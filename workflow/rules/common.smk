@@ -23,6 +23,9 @@ RUNS = [run for dataset in PARAMS.datasets for run in layout.runs(PARAMS, datase
 SCORED = [run for dataset in PARAMS.datasets for run in layout.scored(PARAMS, dataset)]
 
 protocol_file = layout.PROTOCOL  # an input of every rule
+FIGURE_FILES = dict.fromkeys(
+    file for figure in paper.FIGURES.values() for file in figure.files
+)
 
 # A training asks for a GPU where there is one; the profile says how many there are.
 GPUS = int(shutil.which("nvidia-smi") is not None)
@@ -48,6 +51,20 @@ def refuse_overrides(config):
             )
 
 
+def recorded_as(*patterns):
+    """Marks a function with what dvc.yaml lists in its place (workflow/generate_dvc.py).
+
+    A list there can't depend on a run's network or a table's number, so it has the folder or
+    the files that hold all that the function may give.
+    """
+
+    def mark(function):
+        function.recorded_as = patterns
+        return function
+
+    return mark
+
+
 def science(*keys):
     """The named parts of params.yaml, {wildcards} and {recipe} filled in.
 
@@ -60,9 +77,10 @@ def science(*keys):
             name: lookup(dpath=name.replace(".", "/"), within=config) for name in names
         }
 
-    return values
+    return recorded_as(*keys)(values)
 
 
+@recorded_as(layout.PREDICTIONS_FOLDER)
 def all_predictions(wildcards):
     """Those of all that is scored on the data set."""
     own = [run for run in SCORED if run.dataset == wildcards.dataset]
@@ -75,6 +93,7 @@ def predictions_of(dataset, cells):
     return [run.path(layout.PREDICTIONS) for run in own]
 
 
+@recorded_as(layout.SPEED, layout.PREDICTIONS_FOLDER)
 def what_a_table_shows(wildcards):
     """Speeds, or predictions of the table's own runs: `snakemake table3` makes no others."""
     one = TABLES[int(wildcards.table)]
@@ -83,11 +102,32 @@ def what_a_table_shows(wildcards):
     return predictions_of(wildcards.dataset, one.cells)
 
 
+@recorded_as(*FIGURE_FILES, layout.PREDICTIONS_FOLDER)
 def what_a_figure_shows(wildcards):
     """Predictions of the figure's own runs, or poses, or nothing, where it draws formulas."""
     one = paper.FIGURES[int(wildcards.figure)]
     files = [pattern.format(dataset=wildcards.dataset) for pattern in one.files]
     return [*files, *predictions_of(wildcards.dataset, one.cells)]
+
+
+@recorded_as(layout.TABLES_FOLDER)
+def all_tables(wildcards):
+    """The tables that the parameters ask for, as CSV and as text."""
+    return expand(
+        [layout.TABLE, layout.TABLE_TEXT],
+        dataset=wildcards.dataset,
+        table=PARAMS.tables,
+    )
+
+
+@recorded_as(layout.FIGURES_FOLDER)
+def all_figures(wildcards):
+    """The figures that the parameters ask for, as SVG and PNG."""
+    return expand(
+        [layout.FIGURE, layout.FIGURE_PIXELS],
+        dataset=wildcards.dataset,
+        figure=PARAMS.figures,
+    )
 
 
 def of(network, pattern, stage=""):

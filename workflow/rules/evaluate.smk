@@ -57,9 +57,10 @@ rule evaluate_cnn6_7:
     resources:
         work=8,
     params:
+        network="cnn6_7",
         science=science("context"),
     shell:
-        "exec python -m stages.evaluate --dataset {wildcards.dataset} --network cnn6_7"
+        "exec python -m stages.evaluate --dataset {wildcards.dataset} --network {params.network}"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 

@@ -94,16 +94,8 @@ rule report_page:
         layout.SAMPLES,
         expand(layout.CROPS, split=["val", "test"], allow_missing=True),
         layout.SPEED,
-        expand(
-            [layout.TABLE, layout.TABLE_TEXT],
-            table=PARAMS.tables,
-            allow_missing=True,
-        ),
-        expand(
-            [layout.FIGURE, layout.FIGURE_PIXELS],
-            figure=PARAMS.figures,
-            allow_missing=True,
-        ),
+        all_tables,
+        all_figures,
         layout.CLAIMS,
         layout.VERDICTS,
         all_predictions,

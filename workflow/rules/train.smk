@@ -67,6 +67,7 @@ rule cnn6_7_stage1:
         gpu=GPUS,
         work=training_work("cnn6"),
     params:
+        network="cnn6_7",
         science=science(
             "recipe",
             "recipes.{recipe}.cnn6",
@@ -76,7 +77,7 @@ rule cnn6_7_stage1:
             "context",
         ),
     shell:
-        "exec python -m stages.train --dataset {wildcards.dataset} --network cnn6_7 --stage 1"
+        "exec python -m stages.train --dataset {wildcards.dataset} --network {params.network} --stage 1"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
@@ -101,6 +102,7 @@ rule correct:
         gpu=GPUS,
         work=correction_work,
     params:
+        network="cnn6_7",
         science=science(
             "recipe",
             "recipes.{recipe}.cnn6",
@@ -111,7 +113,7 @@ rule correct:
             "context",
         ),
     shell:
-        "exec python -m stages.correct --dataset {wildcards.dataset} --network cnn6_7"
+        "exec python -m stages.correct --dataset {wildcards.dataset} --network {params.network}"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
@@ -136,6 +138,7 @@ rule cnn6_7_stage2:
         gpu=GPUS,
         work=training_work("cnn7"),
     params:
+        network="cnn6_7",
         science=science(
             "recipe",
             "recipes.{recipe}.cnn7",
@@ -144,5 +147,5 @@ rule cnn6_7_stage2:
             "context",
         ),
     shell:
-        "exec python -m stages.train --dataset {wildcards.dataset} --network cnn6_7 --stage 2"
+        "exec python -m stages.train --dataset {wildcards.dataset} --network {params.network} --stage 2"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"

@@ -1,0 +1,127 @@
+"""Write `dvc.yaml` from the Snakemake rules: `python -m workflow.generate_dvc`.
+
+The rules are the one description of the graph. A rule becomes a DVC stage with a matrix over its
+wildcards. Only what Snakemake has no word for stands here: which key of `params.yaml` each wildcard
+runs over, and which outputs are metrics or plots.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from snakemake.api import SnakemakeApi
+from snakemake.rules import Rule
+from snakemake.settings.types import OutputSettings, Quietness, ResourceSettings
+
+from stages import layout
+from stages.params import NETWORKS
+
+FILE = Path("dvc.yaml")
+HEADER = """\
+# The Snakefile's graph, for `dvc repro`, `dvc metrics diff` and the like.
+# Generated: change the rules under workflow/rules/, then run `python -m workflow.generate_dvc`.
+"""
+# What a wildcard runs over. Balance and loss run over a network's runs, and so come in addition.
+AXES = {
+    "dataset": "${datasets}",
+    "method": "${baselines}",
+    "seed": "${seeds}",
+    "table": "${tables}",
+    "figure": "${figures}",
+}
+METRICS = (layout.METRICS, layout.VERDICTS)
+PLOTS = {
+    layout.CURVE: {"x": "samples", "y": "val_nme", "title": "Validation NME (%)"},
+    layout.CED: {"x": "error_percent", "y": "share", "title": "CED"},
+}
+
+
+def generate() -> str:
+    """The text of `dvc.yaml` that belongs to the rules."""
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        workflow = api.workflow(resource_settings=ResourceSettings(cores=1))._workflow
+        rules = [rule for rule in workflow.rules if rule.shellcmd]
+    stages = {_name(rule, key): _stage(rule, key) for rule in rules for key in _runs(rule)}
+    text = yaml.safe_dump({"stages": stages}, sort_keys=False, width=10_000)
+    return HEADER + "\n" + re.sub(r"^  (?=\w)", "\n  ", text, flags=re.M).replace(":\n\n", ":\n", 1)
+
+
+def _network(rule: Rule) -> str | None:
+    """The network whose runs a rule makes; None where it makes no runs."""
+    return getattr(rule.params, "network", None)
+
+
+def _runs(rule: Rule) -> list[str | None]:
+    """The keys of `runs` in `params.yaml` that ask for what a rule makes: a stage each."""
+    found: list[str | None] = [key for key in NETWORKS if NETWORKS[key] == _network(rule)]
+    return found or [None]
+
+
+def _name(rule: Rule, runs: str | None) -> str:
+    """A stage's name: the rule's, and the key of `runs` where that isn't the network's own."""
+    return rule.name if runs == _network(rule) else f"{rule.name}_{runs}"
+
+
+def _stage(rule: Rule, runs: str | None) -> dict[str, Any]:
+    """A rule as a DVC stage, for the runs under one key."""
+    grid = {axis: f"${{runs.{runs}.{axis}}}" for axis in ("balance", "loss")}
+    axes = ("dataset", "method", "balance", "loss", "seed", "table", "figure")
+    stage: dict[str, Any] = {
+        "matrix": {axis: (AXES | grid)[axis] for axis in axes if axis in rule.wildcard_names},
+        "cmd": _command(rule),
+        "deps": [file for given in rule.input for file in _inputs(given)],
+    }
+    if parameters := getattr(rule.params.get("science"), "recorded_as", ()):
+        stage["params"] = [_templated(name) for name in parameters]
+    files: dict[str, list[Any]] = {"outs": [], "metrics": [], "plots": []}
+    for output in rule.output:
+        file = re.sub(r"\{(\w+),[^}]*\}", r"{\1}", str(output))  # without wildcards' constraints
+        plot = next((plot for pattern, plot in PLOTS.items() if _is_one_of(file, [pattern])), None)
+        options: dict[str, Any] = {}
+        if plot:
+            options = plot | {"title": f"{plot['title']} of {_titled(rule, stage['matrix'])}"}
+        kind = "plots" if plot else "metrics" if _is_one_of(file, METRICS) else "outs"
+        files[kind].append({_templated(file): options} if options else _templated(file))
+    return stage | {kind: entries for kind, entries in files.items() if entries}
+
+
+def _titled(rule: Rule, axes: Iterable[str]) -> str:
+    """What a plot's title calls a run of the rule."""
+    named = [f"seed ${{item.{axis}}}" if axis == "seed" else f"${{item.{axis}}}" for axis in axes]
+    what = [] if "method" in axes else [rule.name.removeprefix("evaluate_")]
+    return ", ".join([*what, *named[1:]])  # its page is one data set's
+
+
+def _command(rule: Rule) -> str:
+    """A rule's command with DVC's placeholders."""
+    filled = re.sub(
+        r"\{params\.(\w+)\}", lambda found: str(getattr(rule.params, found[1])), rule.shellcmd
+    )
+    return _templated(filled.replace("{wildcards.", "{"))
+
+
+def _inputs(given: Any) -> list[str]:
+    """An input as DVC lists it: a file's pattern, or what stands there for a function's files."""
+    if callable(given):
+        return [_templated(pattern) for pattern in given.recorded_as]
+    return [_templated(str(given))]
+
+
+def _templated(pattern: str) -> str:
+    """A pattern with Snakemake's wildcards as DVC's; a recipe is no wildcard of a stage."""
+    pattern = pattern.replace("{recipe}", "${recipe}")
+    return re.sub(r"(?<!\$)\{(\w+)\}", r"${item.\1}", pattern)
+
+
+def _is_one_of(file: str, patterns: Any) -> bool:
+    """Whether a file's pattern is one of ``patterns``, in which more wildcards may be open."""
+    return any(
+        re.fullmatch(re.sub(r"\\\{\w+\\\}", r"[^/]+", re.escape(pattern)), file)
+        for pattern in patterns
+    )
+
+
+if __name__ == "__main__":
+    FILE.write_text(generate(), encoding="utf-8")
