@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PLUMBING = {"stages", "wingloss", "wingloss.datasets", "wingloss.kinds"} | {
     f"stages.{name}"
     for name in (
-        *("code", "command", "errors", "layout", "lock", "machine"),
+        *("arguments", "code", "command", "errors", "layout", "lock", "machine"),
         *("params", "progress", "store", "typed"),
     )
 }

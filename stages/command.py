@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stages import PARENT, layout
+from stages.arguments import check
 from stages.errors import UserError
 
 log = logging.getLogger("wingloss")
@@ -99,6 +100,7 @@ class _Plain(logging.Formatter):
 def _status(stage: Callable[..., None], arguments: dict[str, Any], path: str) -> int:
     """Runs the stage; every way to fail becomes one line, its traceback goes to the log alone."""
     try:
+        check(arguments)
         given = inspect.signature(stage).bind_partial()
         given.arguments.update(arguments)
         stage(*given.args, **given.kwargs)

@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from stages import command, files, layout, predicting
+from stages.arguments import among
 from stages.command import log
 from stages.errors import UserError
 from stages.faces import FRAME, frames_of, read_faces
 from stages.job import Job
 from stages.layout import Run
-from stages.params import Params, load
+from stages.params import STAGES, Params, load
 from stages.train import made
 from wingloss import protocol
 from wingloss.correction import corrected_frames, displaced, folds, frame_errors
@@ -28,6 +29,7 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     Its column ``boxed_by`` names the training in the run store whose landmarks boxed the face,
     where that isn't the run's own stage one.
     """
+    among({"network": network}, "network", [n for n, parts in STAGES.items() if len(parts) > 1])
     params = load()
     rules = protocol.load(dataset)
     cell = Run(dataset, network, balance, loss, seed)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from stages import command, files, layout, paper, scored
-from stages.errors import UserError
+from stages.arguments import among
 from stages.params import load
 from wingloss import figures, pose, protocol
 
@@ -18,8 +18,7 @@ CED_UP_TO = 2.5  # thresholds of the protocol
 
 def run(dataset: str, figure: int) -> None:
     """Writes the figure as SVG and PNG."""
-    if figure not in FIGURES:
-        raise UserError(f"--figure {figure}: there are 1 to {max(FIGURES)}")
+    among({"figure": figure}, "figure", FIGURES)
     drawn = FIGURES[figure](dataset)
     # the same figure has the same bytes, whenever it is drawn
     with matplotlib.rc_context({"svg.hashsalt": f"figure{figure}"}):

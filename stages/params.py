@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 
 from stages.errors import UserError
-from stages.typed import Refused, build
+from stages.typed import Refused, build, meant
 from wingloss import protocol
 from wingloss.augmentation import Augmentation
 from wingloss.balancing import Balance
@@ -19,6 +19,9 @@ from wingloss.recipe import Recipe, WingShape
 from wingloss.synthetic.population import FaceDistribution
 
 PARAMS = Path("params.yaml")
+
+Method = Literal["mean_shape", "ert"]  # what the networks are compared to
+METHODS = get_args(Method)
 
 # The network that each stage of a run trains.
 STAGES = {"cnn6": ("cnn6",), "cnn6_7": ("cnn6", "cnn7"), "resnet50": ("resnet50",)}
@@ -39,14 +42,17 @@ class Grid:
         return list(product(self.balance, self.loss))
 
 
+NO_RUNS = Grid([], [])
+
+
 @dataclass(frozen=True)
 class Runs:
     """The runs of each network, and those of CNN-6 that Table 2 alone has."""
 
-    cnn6: Grid
-    table2: Grid
-    cnn6_7: Grid
-    resnet50: Grid
+    cnn6: Grid = NO_RUNS
+    table2: Grid = NO_RUNS
+    cnn6_7: Grid = NO_RUNS
+    resnet50: Grid = NO_RUNS
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,7 @@ class Params:
     seeds: list[int] = field(metadata={"minimum": 0})
     recipe: str
     runs: Runs
-    baselines: list[Literal["mean_shape", "ert"]]
+    baselines: list[Method]
     tables: list[int] = field(metadata={"minimum": 1, "maximum": 7})
     figures: list[int] = field(metadata={"minimum": 1, "maximum": 6})
     stage_one: StageOne
@@ -287,7 +293,8 @@ def _check_datasets(names: list[str]) -> None:
             raise ValueError(f"datasets: '{name}': names have small letters and digits only")
         if name not in protocol.available():
             raise ValueError(
-                f"datasets: '{name}' has no protocol; there are {', '.join(protocol.available())}, "
+                f"datasets: '{name}' has no protocol; {meant(name, protocol.available())}"
+                f"there are {', '.join(protocol.available())}, "
                 f"and docs/own-data.md says how to write {protocol.FOLDER.name}/{name}.yaml"
             )
 
@@ -296,4 +303,6 @@ def _among(where: str, chosen, allowed) -> None:
     for name in chosen:
         if name not in allowed:
             known = ", ".join(str(a) for a in allowed)
-            raise ValueError(f"{where}: '{name}' is not defined; there are {known}")
+            raise ValueError(
+                f"{where}: '{name}' is not defined; {meant(name, allowed)}there are {known}"
+            )

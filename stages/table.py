@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from stages import command, files, layout, paper, scored
+from stages.arguments import among
 from stages.command import log
-from stages.errors import UserError
 from stages.paper import Column, Row, Table
 from stages.params import load
 from stages.scored import Results
@@ -22,8 +22,7 @@ def run(dataset: str, table: int) -> None:
     """Writes the table as CSV, a row a cell, and as Markdown."""
     params = load()
     known = paper.tables()
-    if table not in known:
-        raise UserError(f"--table {table}: there are 1 to {max(known)}")
+    among({"table": table}, "table", known)
     chosen = known[table]
     results = scored.read(params, dataset, chosen.cells)
     cells = compare(chosen, results)

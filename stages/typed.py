@@ -31,7 +31,10 @@ def build(kind: Any, value: Any, where: str = "", bounds: typing.Mapping[str, An
         return build(next(a for a in arguments if a is not types.NoneType), value, where, bounds)
     if origin is typing.Literal:
         if value not in arguments:
-            raise Refused(f"{where}: {value!r} is not allowed; choose from {_names(arguments)}")
+            raise Refused(
+                f"{where}: {value!r} is not allowed; "
+                f"{meant(value, arguments)}choose from {_names(arguments)}"
+            )
         return value
     if origin is dict:
         if not isinstance(value, dict):
@@ -88,6 +91,12 @@ def schema(kind: Any, bounds: typing.Mapping[str, Any] = {}) -> dict[str, Any]:
     return {"type": _SCHEMA_TYPES[kind]} | {words[k]: v for k, v in bounds.items()}
 
 
+def meant(name: object, known: typing.Iterable[object]) -> str:
+    """A question whether ``name`` is a misspelling of one of ``known``; nothing if of none."""
+    near = difflib.get_close_matches(str(name), [str(one) for one in known], n=1)
+    return f"did you mean '{near[0]}'? " if near else ""
+
+
 _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 _SCHEMA_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 _BOUNDS = {
@@ -104,9 +113,9 @@ def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
     fields = {f.name: f for f in dataclasses.fields(kind)}
     for key in value:
         if key not in fields:
-            near = difflib.get_close_matches(str(key), fields, n=1)
-            meant = f"did you mean '{near[0]}'? " if near else ""
-            raise Refused(f"{_join(where, key)}: no such key; {meant}allowed: {_names(fields)}")
+            raise Refused(
+                f"{_join(where, key)}: no such key; {meant(key, fields)}allowed: {_names(fields)}"
+            )
     for name, f in fields.items():
         if name not in value and not _has_default(f):
             raise Refused(f"{_join(where, name)}: this key is missing")

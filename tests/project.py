@@ -224,7 +224,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     monkeypatch.setattr(command, "die_with_parent", lambda: None)
 
     def call_stage(
-        project: Project, stage: Any, *words: str, **arguments: object
+        project: Project, stage: Any, /, *words: str, **arguments: object
     ) -> tuple[int, str]:
         monkeypatch.chdir(project.root)
         named = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]

@@ -77,9 +77,13 @@ SHAPE = {
 MEANING = {
     "undefined loss": (
         with_value("runs.cnn6.loss", ["wing", "winged"]),
-        "runs.cnn6.loss: 'winged' is not defined; there are ",
+        "runs.cnn6.loss: 'winged' is not defined; did you mean 'wing'? there are ",
     ),
     "undefined first loss": (with_value("stage_one.loss", "x"), "stage_one.loss: 'x' is not"),
+    "misspelt recipe": (
+        with_value("recipe", "fats"),
+        "'fats' is not defined; did you mean 'fast'?",
+    ),
     "undefined recipe": (with_value("recipe", "slow"), "recipe: 'slow' is not defined"),
     "misspelt data set": (with_value("datasets", ["300-w"]), "small letters and digits only"),
     "no such data set": (
@@ -155,6 +159,15 @@ def test_a_refusal_is_one_line_that_names_key_and_remedy(case: str, tmp_path: Pa
     assert str(error.value).startswith(f"{path}: ")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", COMMITTED["runs"])
+def test_a_key_of_runs_that_is_left_out_means_none(key: str, tmp_path: Path) -> None:
+    params = without(f"runs.{key}")
+    jsonschema.validate(params, typed.schema(Params))
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params), encoding="utf-8")
+    assert load(path).grids[key].pairs == []
 
 
 @pytest.mark.parametrize("case", SHAPE)
