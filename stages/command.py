@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from stages import PARENT, layout
+from stages import ENGINE, layout
 from stages.errors import UserError
 
 log = logging.getLogger("wingloss")
@@ -70,14 +70,16 @@ def threads() -> int:
 def die_with_parent() -> None:
     """Has Linux send SIGTERM when the engine that started this stage is gone.
 
-    A killed engine leaves its jobs running otherwise, and the next engine would wait for them.
+    A killed engine leaves its jobs running otherwise, and the next engine would wait for them. What
+    a person has started may outlive the shell that it came from: `nohup`, `ssh`, batch systems.
     """
     if platform.system() != "Linux":
         return
     ask = ctypes.CDLL(None).prctl
-    ask(1, signal.SIGTERM)  # 1 is PR_SET_PDEATHSIG
-    if os.getppid() != PARENT:  # it was gone before it could send anything
-        raise SystemExit(128 + signal.SIGTERM)
+    if ENGINE:
+        ask(1, signal.SIGTERM)  # 1 is PR_SET_PDEATHSIG
+        if os.getppid() != ENGINE:  # it was gone before it could send anything
+            raise SystemExit(128 + signal.SIGTERM)
     # What a stage forks, such as the renderer's processes, dies with the stage in turn.
     os.register_at_fork(after_in_child=lambda: ask(1, signal.SIGTERM))
 
