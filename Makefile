@@ -1,31 +1,31 @@
 # make reproduce   everything: environment, data, trainings, tables, figures
+# make sync        bring Snakemake's and DVC's records level after either has run
 # make paper       every run of the paper's tables, with three seeds: hours; changes params.yaml
+# make setup       the environment .venv alone, which every other target begins with
 # make test        the tests
 # make lint        the style of Python and Snakemake files
-# make sync        bring Snakemake's and DVC's records level after either has run
 # make graph       draw the rules into docs/graph.svg (needs Graphviz)
 # make lock        follow a change of the dependencies in pyproject.toml
 
-.DEFAULT_GOAL := reproduce
-.PHONY: reproduce paper test lint sync graph lock setup
+.DEFAULT_GOAL := help
+.PHONY: help reproduce paper test lint sync graph lock setup
 .NOTPARALLEL:
 
 SYSTEM_PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export PIP_DISABLE_PIP_VERSION_CHECK := 1
-unexport PYTHONHOME PYTHONPATH
+unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP
 
 SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
-PIP := python -m pip install -qq
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 reproduce: setup
-	@python -m workflow.unlock
 	@snakemake
-	@python -m workflow.sync
 
 paper: setup
 	@python -m workflow.paper
-	@$(MAKE) reproduce
+	@$(MAKE) --no-print-directory reproduce
 
 sync: setup
 	@python -m workflow.sync
@@ -49,27 +49,11 @@ lock: setup
 	@uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \
 		--no-emit-package torch --custom-compile-command "make lock" --quiet -o requirements.lock
 
-setup: .venv/.complete
-
-# The stamp is written last: without it, an environment is half made and is begun again.
-# torch has a step of its own, because each platform has a build of its own, and no hash fits all.
-.venv/.complete: requirements.lock pyproject.toml
-	@set -e; \
-	for python in python3.11 python3.12 python3.13 python3; do \
-		if PATH="$(SYSTEM_PATH)" $$python -c '$(SUPPORTED)' 2>/dev/null; then break; fi; \
-		python=; \
+# Asked each time; where nothing is to be done that takes a tenth of a second.
+setup:
+	@for python in python3.11 python3.12 python3.13 python3; do \
+		if PATH='$(SYSTEM_PATH)' $$python -I -c '$(SUPPORTED)' 2>/dev/null; then \
+			PATH='$(SYSTEM_PATH)' exec $$python -I workflow/setup.py; \
+		fi; \
 	done; \
-	if [ -z "$$python" ]; then \
-		echo 'error: no Python of version 3.11, 3.12 or 3.13 (with venv) on the PATH' >&2; exit 1; \
-	fi; \
-	if [ ! -e $@ ]; then PATH="$(SYSTEM_PATH)" $$python -m venv --clear .venv; fi; \
-	rm -f $@
-	@echo 'set-up 1/3: torch'
-	@$(PIP) $$(grep -oE '"torch==[0-9.]+"' pyproject.toml | tr -d '"')
-	@echo 'set-up 2/3: everything else'
-	@$(PIP) --require-hashes -r requirements.lock
-	@echo 'set-up 3/3: this project'
-	@$(PIP) --no-deps --no-build-isolation --editable .
-	@python -m workflow.plots_template
-	@dvc config --local plots.html_template plots.html
-	@touch $@
+	echo 'error: no Python of version 3.11, 3.12 or 3.13 (with venv) on the PATH' >&2; exit 1

@@ -8,13 +8,15 @@ import inspect
 import logging
 import os
 import platform
+import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from stages import PARENT, layout
+from stages import ENGINE, layout
 from stages.arguments import check
 from stages.errors import UserError
 
@@ -45,16 +47,15 @@ def main(stage: Callable[..., None]) -> None:
     # a path may be among them, and is longer than a file's name can be
     words = "-".join(str(a).replace("/", "_") for a in arguments.values()).encode()
     path = layout.LOGS / name / f"{words[-200:].decode(errors='ignore')}.log"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(path, mode="w", encoding="utf-8", delay=True)
-    except OSError as error:
-        sys.exit(f"error: {path}: {error.strerror}")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     terminal = logging.StreamHandler()
     terminal.setFormatter(_Plain(f"{name} " + " ".join(str(a) for a in arguments.values())))
-    logging.basicConfig(level=logging.INFO, handlers=[file, terminal], force=True)
-    logging.raiseExceptions = False  # a full disk must not turn every log line into a traceback
+    logging.basicConfig(level=logging.INFO, handlers=[terminal], force=True)
+    logging.raiseExceptions = False  # a terminal that has gone must not end a stage
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        logging.getLogger().addHandler(_LogFile(path))
+    except OSError as error:
+        log.warning("%s: %s; going on without a log", path, error.strerror)
     status = _status(stage, arguments, str(path))
     logging.shutdown()
     sys.exit(status)
@@ -71,16 +72,44 @@ def threads() -> int:
 def die_with_parent() -> None:
     """Has Linux send SIGTERM when the engine that started this stage is gone.
 
-    A killed engine leaves its jobs running otherwise, and the next engine would wait for them.
+    A killed engine leaves its jobs running otherwise, and the next engine would wait for them. What
+    a person has started may outlive the shell that it came from: `nohup`, `ssh`, batch systems.
     """
     if platform.system() != "Linux":
         return
     ask = ctypes.CDLL(None).prctl
-    ask(1, signal.SIGTERM)  # 1 is PR_SET_PDEATHSIG
-    if os.getppid() != PARENT:  # it was gone before it could send anything
-        raise SystemExit(128 + signal.SIGTERM)
+    if ENGINE:
+        ask(1, signal.SIGTERM)  # 1 is PR_SET_PDEATHSIG
+        if os.getppid() != ENGINE:  # it was gone before it could send anything
+            raise SystemExit(128 + signal.SIGTERM)
     # What a stage forks, such as the renderer's processes, dies with the stage in turn.
     os.register_at_fork(after_in_child=lambda: ask(1, signal.SIGTERM))
+
+
+def _printable(text: str) -> str:
+    """``text`` as one line that is safe to show: without passwords, its control characters named.
+
+    File names and the words of servers are in it, and may hold a terminal's commands.
+    """
+    text = re.sub(r"(\w://)[^\s/@]+@", r"\1***@", text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class _LogFile(logging.FileHandler):
+    """The log under ``logs/``. A full disk is told once, and ends nothing."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, mode="w", encoding="utf-8", errors="backslashreplace")
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self.path = path
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _printable(super().format(record))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        logging.getLogger().removeHandler(self)
+        log.warning("%s: %s; going on without a log", self.path, getattr(error, "strerror", error))
 
 
 class _Plain(logging.Formatter):
@@ -92,9 +121,9 @@ class _Plain(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         if record.levelno >= logging.ERROR:
-            return f"error: {record.getMessage()}"
+            return _printable(f"error: {record.getMessage()}")
         level = "warning: " if record.levelno == logging.WARNING else ""
-        return f"[{self.job}] {level}{record.getMessage()}"
+        return _printable(f"[{self.job}] {level}{record.getMessage()}")
 
 
 def _status(stage: Callable[..., None], arguments: dict[str, Any], path: str) -> int:
@@ -109,8 +138,12 @@ def _status(stage: Callable[..., None], arguments: dict[str, Any], path: str) ->
         return 130
     except Exception as error:
         log.error(_line(error, path))
-        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
-            traceback.print_exc(file=file)
+        words = "".join(traceback.format_exception(error)).splitlines()
+        with (
+            contextlib.suppress(OSError),
+            open(path, "a", encoding="utf-8", errors="backslashreplace") as file,
+        ):
+            file.writelines(f"    {_printable(line)}\n" for line in words)
         return 1
 
 

@@ -217,11 +217,12 @@ def _hardware() -> str:
 
 
 class _Stopping:
-    """Notes SIGTERM and SIGINT, so that the training stops after its step with a checkpoint.
+    """Notes SIGTERM, SIGINT and SIGHUP: the training stops after its step with a checkpoint.
 
     Where that takes longer than ``PATIENCE``, by a large validation part or many trainings side by
     side, the process ends with the checkpoint before. Once the training is over, the signals are
-    again what they were: other work may come after.
+    again what they were: other work may come after. SIGHUP, which comes when a terminal is closed,
+    stays ignored where it is: `nohup` has it so.
     """
 
     def __enter__(self) -> "_Stopping":
@@ -231,6 +232,8 @@ class _Stopping:
             signal.SIGINT: self._note,
             signal.SIGALRM: self._give_up,
         }
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            own[signal.SIGHUP] = self._note
         self.before = {number: signal.signal(number, handler) for number, handler in own.items()}
         return self
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -28,13 +28,19 @@ class Progress:
             self.task = self.bar.add_task(title, total=total, completed=int(done), about="")
 
     def __enter__(self) -> "Progress":
-        if self.bar:
-            self.bar.start()
+        self._show(lambda bar: bar.start())
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.bar:
-            self.bar.stop()
+        self._show(lambda bar: bar.stop())
+
+    def _show(self, change: "Callable[[Bar], object]") -> None:
+        """Changes the bar, if there is one. Work may outlive its terminal, and goes on without."""
+        try:
+            if self.bar:
+                change(self.bar)
+        except OSError:
+            self.bar = None
 
     def tell(self, done: float, about: str = "") -> None:
         """``done`` units are done; ``about`` is what else to say of them."""
@@ -48,7 +54,8 @@ class Progress:
             self.logged = now
         if self.bar and now - self.shown > BAR_SECONDS:
             known = self._about(done, about, now)
-            self.bar.update(self.task, completed=done, about=known, refresh=True)
+            task, shown = self.task, {"completed": done, "about": known, "refresh": True}
+            self._show(lambda bar: bar.update(task, **shown))
             self.shown = now
 
     def _about(self, done: float, about: str, now: float) -> str:

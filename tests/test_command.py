@@ -50,13 +50,53 @@ def test_control_c_says_nothing(tmp_path: Path, call: Callable) -> None:
     assert (status, said) == (130, "")
 
 
-def test_no_place_for_the_log_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["stage", "--name", "faces"])
-    monkeypatch.setattr(command, "die_with_parent", lambda: None)
+def test_no_place_for_the_log_is_one_warning(tmp_path: Path, call: Callable) -> None:
+    """Another user's file, a read-only folder: what was asked for is done all the same."""
+    done = []
+
+    def run(name: str) -> None:
+        done.append(name)
+
+    stage = SimpleNamespace(run=run, __name__="stage")
     (tmp_path / "logs").touch()
-    with pytest.raises(SystemExit, match=r"^error: logs/test_command/faces\.log: [^\n]*$"):
-        command.main(raising(ZeroDivisionError()).run)
+    status, said = call(Project(tmp_path), stage, name="faces")
+    assert (status, done) == (0, ["faces"])
+    assert said == (
+        "[test_command faces] warning: logs/test_command/faces.log: Not a directory; going on "
+        "without a log\n"
+    )
+
+
+def test_a_full_disk_for_the_log_is_one_warning(tmp_path: Path, call: Callable) -> None:
+    def run(name: str) -> None:
+        for _ in range(3):
+            command.log.info("at work")
+
+    path = tmp_path / "logs/test_command/faces.log"
+    path.parent.mkdir(parents=True)
+    path.symlink_to("/dev/full")
+    status, said = call(
+        Project(tmp_path), SimpleNamespace(run=run, __name__="stage"), name="faces"
+    )
+    assert status == 0
+    assert said.count("at work") == 3 and said.count("\n") == 4
+    assert "faces.log: No space left on device; going on without a log" in said
+
+
+def test_passwords_and_control_characters_are_not_shown(tmp_path: Path, call: Callable) -> None:
+    """Of mirrors' addresses; of file names and servers' words, which could steer a terminal."""
+    name = "a\x1b]0;title\x07\nerror: forged\r\x9b2J\u202e.jpg"
+    error = UserError(f"{name}: HTTP 404 from https://anna:s3cr:et@host/~a/b and ftp://c@d/e@f")
+    for raised in (error, ValueError(str(error))):
+        status, said = call(Project(tmp_path), raising(raised), name="faces")
+        assert status == 1
+        log = (tmp_path / "logs/test_command/faces.log").read_text(encoding="utf-8")
+        for text in (said, log):
+            assert "s3cr" not in text and "https://***@host/~a/b and ftp://***@d/e@f" in text
+            assert "a\\x1b]0;title\\x07\\nerror: forged\\r\\x9b2J\\u202e.jpg: HTTP" in text
+            assert all(line.isprintable() for line in text.splitlines())
+            assert not any(line.startswith("error: forged") for line in text.splitlines())
+        assert said.count("\n") == 1
 
 
 def test_arguments_are_checked(tmp_path: Path, call: Callable) -> None:

@@ -1,9 +1,12 @@
 """Kills: an engine's, a training's; what is left, and how the next run goes on."""
 
 import os
+import pty
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +20,7 @@ from safetensors.numpy import load_file
 from stages import making
 
 STAGE = "cnn6@synthetic-none-wing-0"
+LOG = "synthetic-cnn6-1-none-wing-0.log"
 ENGINES = {
     "snakemake": ("snakemake", "--cores", "1", WING),
     "dvc": ("dvc", "repro", "--single-item", STAGE),
@@ -63,8 +67,6 @@ def test_a_killed_engines_training_dies_and_is_taken_up(
     running = untrained.start(*ENGINES[engine])
     wait_for(untrained.checkpoints, 60)
     running.kill()
-    if engine == "snakemake":  # at once, as who runs it again does
-        assert "cleared the stale lock" in untrained.run("workflow.unlock")
     wait_for(lambda: not untrained.processes("stages.train"), 5)
     running.communicate()
     assert not untrained.trainings(), "killed too late to show anything"
@@ -89,7 +91,6 @@ def test_a_killed_engines_rendering_dies_with_its_helpers(project: Project, engi
     wait_for(lambda: len(project.processes("python -m stages.download")) >= 3, 60)
     running.kill()
     wait_for(lambda: not project.processes("stages.download"), 5)
-    assert "rendering" not in project.run("workflow.unlock")
     assert not (project.root / "data/raw/synthetic").exists()
 
 
@@ -136,6 +137,44 @@ def test_sigterm_leaves_a_checkpoint_and_no_output(template: Project, untrained:
     assert "going on from the checkpoint at step" in said
     assert same_weights(untrained, template)
     assert not newest.exists() and not before.exists()
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["terminal", "nohup"])
+def test_a_closed_terminal_loses_nothing(
+    template: Project, untrained: Project, ignored: bool
+) -> None:
+    """A training ends with a checkpoint, or goes on where `nohup` has SIGHUP ignored."""
+    words = ["nohup"] * ignored + [sys.executable, "-m", *TRAIN_WING]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(untrained.root)
+        os.execvpe(words[0], words, untrained.environment)
+    wait_for(untrained.checkpoints, 60)
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    if ignored:
+        assert os.waitstatus_to_exitcode(status) == 0
+    else:
+        assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+        assert "the next run goes on from there" in untrained.log("train/" + LOG)
+        assert outputs(untrained) == [] and not untrained.trainings()
+        untrained.run(*TRAIN_WING)
+    assert same_weights(untrained, template)
+
+
+def test_what_a_person_started_outlives_its_shell(untrained: Project) -> None:
+    """Only an engine's stages die with who started them."""
+    training = shlex.join([sys.executable, "-m", *TRAIN_WING])
+    # the shell ends by SIGKILL while its child is at work
+    shell = [
+        "bash",
+        "-c",
+        f"{training} & sleep 1; while ! ls .runs/*/checkpoint.pt; do :; done; kill -9 $$",
+    ]
+    subprocess.run(shell, cwd=untrained.root, env=untrained.environment, stderr=subprocess.DEVNULL)
+    wait_for(untrained.trainings, 60)
+    wait_for(lambda: not untrained.processes("stages.train"), 10)
+    assert outputs(untrained)
 
 
 def test_both_checkpoints_torn_begins_anew(template: Project, finished: Project) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import signal
 import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -81,46 +80,6 @@ def test_sync_brings_the_engines_level_or_refuses(finished: Project) -> None:
     assert said.startswith("error: neither engine is up to date")
     assert "Snakemake wants to make" in said and "DVC sees changes in balance@synthetic" in said
     assert finished.read("results/synthetic/summary.csv") == table
-
-
-def test_unlock_clears_only_stale_locks(project: Project) -> None:
-    lock = project.root / ".snakemake/locks/0.input.lock"
-    lock.parent.mkdir(parents=True)
-    lock.touch()
-    project.replace("workflow/unlock.py", "PATIENCE = 30", "PATIENCE = 1")
-    stage = project.start("stages.train")
-    stage.send_signal(signal.SIGSTOP)
-    runs = f"process {stage.pid} still runs here: "
-    try:
-        for command in ("workflow.unlock", "workflow.sync"):
-            said = project.run(command, status=1).splitlines()
-            assert len(said) == 2
-            assert said[0].startswith(runs) and said[0].endswith("waiting up to 1 s for its end")
-            assert said[1].startswith(f"error: {runs}")
-        assert lock.exists()
-        project.replace("workflow/unlock.py", "PATIENCE = 1", "PATIENCE = 200")
-        waiting = project.start("workflow.unlock")
-        assert waiting.stdout.readline().startswith(runs)
-        assert lock.exists()
-    finally:
-        stage.kill()
-        stage.communicate()
-    said, _ = waiting.communicate(timeout=100)
-    assert said == "cleared the stale lock .snakemake/locks/0.input.lock\n"
-    assert not lock.exists()
-    assert project.run("workflow.unlock") == ""
-
-
-def test_unlock_does_not_wait_for_an_engine(project: Project) -> None:
-    engine = project.start("dvc", "status")
-    engine.send_signal(signal.SIGSTOP)
-    try:
-        said = project.run("workflow.unlock", status=1)
-    finally:
-        engine.kill()
-        engine.communicate()
-    assert said.startswith(f"error: process {engine.pid} still runs here: ")
-    assert said.count("\n") == 1
 
 
 def test_the_rules_environment_is_the_projects() -> None:

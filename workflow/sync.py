@@ -10,7 +10,9 @@ import json
 import subprocess
 import sys
 
-from workflow.unlock import stop_if_busy
+from stages import engines
+from stages.errors import UserError
+from workflow.setup import configure_dvc
 
 
 def run(*command: str) -> str:
@@ -22,7 +24,8 @@ def run(*command: str) -> str:
 
 
 def main() -> None:
-    stop_if_busy()
+    with engines.alone():
+        configure_dvc()
     # `snakemake --dry-run` exits with 0 whether or not there is something to do; this table tells.
     table = list(csv.DictReader(run("snakemake", "--summary").splitlines(), delimiter="\t"))
     files = [row["output_file"] for row in table if row["plan"] != "no update"]
@@ -58,4 +61,7 @@ def some(names: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -3,15 +3,23 @@
 
 import shutil
 import sys
+from pathlib import Path
 
 import yaml
 
 sys.path.insert(0, workflow.basedir)
 
-from stages import layout, paper, rates
+import stages
+from stages import engines, layout, paper, rates
 from stages.code import code_files
 from stages.errors import UserError
 from stages.params import load
+
+# The `python` of the rules' commands is the PATH's.
+if moved := stages.misplaced(
+    Path(shutil.which("python") or sys.executable).parent.parent
+):
+    sys.exit(f"error: {moved}")
 
 try:
     PARAMS = load()
@@ -40,6 +48,15 @@ wildcard_constraints:
     seed="[0-9]+",
     table="|".join(str(number) for number in TABLES),
     figure="|".join(str(number) for number in paper.FIGURES),
+
+
+def alone():
+    """Keeps DVC and other Snakemakes out until this process ends; stops where one is at work."""
+    global LOCK
+    try:
+        LOCK = engines.hold()
+    except UserError as error:
+        sys.exit(f"error: {error}")
 
 
 def refuse_overrides(config):

@@ -1,0 +1,159 @@
+"""Set up the project's environment `.venv`: `make setup`, with which every other target begins.
+
+The system's Python runs this file by itself, so the standard library has to do. A second set-up
+waits for the first. The stamp is written last: without it an environment is half made, and is made
+anew. It holds the folder, because an environment can be neither copied nor moved, and a hash of
+what was asked for.
+"""
+
+import ast
+import configparser
+import fcntl
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ENVIRONMENT = Path(".venv")
+STAMP = ENVIRONMENT / ".complete"
+PYTHON = str(ENVIRONMENT / "bin/python")
+LOCK = Path(".venv.lock")
+REQUIREMENTS = Path("requirements.lock")
+PROJECT = Path("pyproject.toml")
+CACHE = Path(".cache")
+# The user's settings of pip that say where packages come from. Others say where they go to, or
+# which are refused, and would have them go elsewhere or nowhere (`user`, `target`, `prefix` ...).
+SOURCES = (
+    *("index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "keyring-provider"),
+    *("proxy", "cert", "client-cert", "timeout", "default-timeout", "retries"),
+    *("cache-dir", "no-cache-dir"),
+)
+
+
+def main() -> None:
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another set-up is running here: waiting for it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if reason := unfinished():
+            set_up(reason)
+        configure_dvc()
+
+
+def stamp() -> list[str]:
+    """What a finished set-up of this folder as it is now writes down."""
+    wanted = REQUIREMENTS.read_bytes() + torch().encode()
+    return [os.getcwd(), hashlib.sha256(wanted).hexdigest()]
+
+
+def unfinished() -> str | None:
+    """Why something is to be set up; None where all is."""
+    if not os.path.exists(PYTHON) or not STAMP.exists():
+        return "making .venv"
+    made = STAMP.read_text(encoding="utf-8").splitlines()
+    if made[1:] == stamp()[1:]:
+        place, here = made[0], os.getcwd()
+        return None if place == here else f".venv was made in {place}: making it anew in {here}"
+    return "the required packages have changed"
+
+
+def set_up(reason: str) -> None:
+    """Makes the environment, or brings it up to date where only the packages have changed."""
+    print(f"set-up: {reason}", flush=True)
+    made = STAMP.read_text(encoding="utf-8").splitlines() if STAMP.exists() else []
+    if made[:1] != [os.getcwd()] or not os.path.exists(PYTHON):
+        STAMP.unlink(missing_ok=True)
+        call(
+            getattr(sys, "_base_executable", sys.executable), "-I", "-m", "venv", "--clear", ".venv"
+        )
+    STAMP.unlink(missing_ok=True)
+    environment = clean() | sources()
+    pip = (PYTHON, "-I", "-m", "pip", "install", "-qq", "--no-input")
+    # First what has hashes, torch's own dependencies among it.
+    print("set-up 1/3: all packages but torch", flush=True)
+    call(*pip, "--require-hashes", "-r", str(REQUIREMENTS), environment=environment)
+    # Each platform has a build of its own with libraries of its own, and no hash fits all.
+    print("set-up 2/3: torch", flush=True)
+    call(*pip, torch(), environment=environment)
+    print("set-up 3/3: this project", flush=True)
+    call(*pip, "--no-deps", "--no-build-isolation", "--editable", ".", environment=environment)
+    call(PYTHON, "-m", "workflow.plots_template")
+    STAMP.write_text("\n".join(stamp()) + "\n", encoding="utf-8")
+
+
+def call(*command: str, environment: dict[str, str] | None = None) -> None:
+    """Runs a command that says for itself what is wrong; stops where it fails."""
+    if subprocess.run(command, env=environment or clean()).returncode:
+        sys.exit(f"error: set-up failed at `{' '.join(command)}`; mend that and run `make setup`")
+
+
+def clean() -> dict[str, str]:
+    """The process's environment without what leads Python and pip to another place."""
+    other = ("PYTHON", "PIP_", "VIRTUAL_ENV", "CONDA_", "UV_", "__PYVENV_LAUNCHER__")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(other)}
+    return kept | {"PYTHONNOUSERSITE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+def sources() -> dict[str, str]:
+    """For pip: no configuration but those of its user's settings that SOURCES names."""
+    names = {f"PIP_{key.upper().replace('-', '_')}" for key in SOURCES} | {"PIP_CONFIG_FILE"}
+    own = {name: value for name, value in os.environ.items() if name in names}
+    listed = subprocess.run(
+        [PYTHON, "-I", "-m", "pip", "config", "list"],
+        env=clean() | own,
+        text=True,
+        capture_output=True,
+    )
+    found = re.findall(r"^(global|install|:env:)\.([a-z-]+)=(.*)$", listed.stdout, re.MULTILINE)
+    settings = {"PIP_CONFIG_FILE": os.devnull}
+    for section in ("global", "install", ":env:"):  # the later ones overrule
+        for kind, key, value in found:
+            if kind == section and key in SOURCES:
+                settings[f"PIP_{key.upper().replace('-', '_')}"] = str(ast.literal_eval(value))
+    return settings
+
+
+def torch() -> str:
+    """The requirement of torch as pyproject.toml has it."""
+    (found,) = re.findall(r'"(torch==[0-9.]+)"', PROJECT.read_text(encoding="utf-8"))
+    return found
+
+
+def configure_dvc() -> None:
+    """Brings `.dvc/config.local` level with where the project stands.
+
+    It has the page for plots that needs no network; DVC's index of files in the project, where no
+    other user of the machine can write what DVC unpickles; and whether there is git, because a
+    project may come from an archive and be made a repository later.
+    """
+    CACHE.mkdir(exist_ok=True)
+    CACHE.chmod(0o700)
+    here = Path.cwd()
+    without_git = not any((folder / ".git").exists() for folder in (here, *here.parents))
+    wanted = {"core.no_scm": "true" if without_git else None}
+    if Path(".dvc/plots.html").exists():
+        wanted["plots.html_template"] = "plots.html"
+    if "DVC_SITE_CACHE_DIR" not in os.environ:  # which goes first
+        wanted["core.site_cache_dir"] = str(here / CACHE / "dvc")
+    config = configparser.ConfigParser(interpolation=None, strict=False)
+    config.read(".dvc/config.local", encoding="utf-8")
+    python = PYTHON if os.path.exists(PYTHON) else sys.executable
+    for name, value in wanted.items():
+        if config.get(*name.split("."), fallback=None) != value:
+            change = [name, value] if value else ["--unset", name]
+            call(python, "-m", "dvc", "config", "--local", *change)
+            if name == "core.no_scm" and value:
+                print("no git repository here: DVC compares no revisions, results name no commit")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        sys.exit(f"error: set-up: {error.filename}: {error.strerror}")
