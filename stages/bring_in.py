@@ -8,19 +8,20 @@ are fetched, into ``data/downloads``, which no engine deletes.
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from stages import fetch, layout, source
+from stages import fetch, layout, origin, source
 from stages.command import log
 from stages.errors import UserError
 from stages.files import whole_folder
+from stages.origin import Origin
 from stages.progress import tracked
 from stages.source import Archive, Source
-from stages.unpack import is_archive, join, unpack
+from stages.unpack import CHUNK, is_archive, join, unpack
 from wingloss import protocol
 from wingloss.datasets import readers
-from wingloss.datasets.record import BadSample
+from wingloss.datasets.names import printable, some
+from wingloss.datasets.record import BadSample, stem
 from wingloss.protocol import Protocol
 
 
@@ -46,29 +47,36 @@ def run(dataset: str, target: Path) -> None:
                 _fetch(archive, place, f"{remote.rstrip('/')}/{dataset}" if remote else None)
         except UserError as error:
             raise UserError(f"{error}\n{_page(places, rules, published)}") from error
+    note = Origin(dataset, str(place), fetched=place == downloads)
+    origin.forget(dataset)
     with whole_folder(target) as new:
-        _fill(new, place, published, fetched=place == downloads)
+        _fill(new, place, published, note)
         if not any((new / part.path).exists() for part in rules.parts if part.split == "train"):
             wanted = ", ".join(part.path for part in rules.parts)
             raise UserError(f"{place}: no training part of {dataset} there; expected {wanted}")
         try:
-            _extract(new, rules)
+            _extract(new, rules, note)
             if published:
                 _verify(new, place, rules, published)
         except BadSample as error:
             said = str(error).replace(str(new), str(place))
-            for archive in published.archives if published and place == downloads else []:
+            for archive in published.archives if published and note.fetched else []:
                 file = place / archive.file  # what lies in an archive has passed its checksums
                 if said.startswith(f"{file}: "):
                     fetch.forget(file)
             raise UserError(f"{said}; fetch it again") from error
+    note.write()
 
 
-def _extract(new: Path, rules: Protocol) -> None:
+def _extract(new: Path, rules: Protocol, note: Origin) -> None:
     """Writes the pictures that annotation files hold; those that are broken are said."""
-    made = tracked(readers.extract(new, rules), "writing pictures", None, "pictures")
-    for error in [one for one in made if isinstance(one, BadSample)]:
-        log.warning("%s; its face will have no picture", error)
+    for made in tracked(readers.extract(new, rules), "writing pictures", None, "pictures"):
+        if isinstance(made, BadSample):
+            said = str(made).replace(str(new), note.place)
+            log.warning("%s; its face will have no picture", said)
+        else:
+            annotations = next(p.path for p in rules.parts if made.parent.name == stem(p.path))
+            note.members[made.relative_to(new).as_posix()] = annotations
 
 
 def _verify(new: Path, place: Path, rules: Protocol, published: Source) -> None:
@@ -80,7 +88,7 @@ def _verify(new: Path, place: Path, rules: Protocol, published: Source) -> None:
         BadSample: an annotation file can't be read.
         UserError: a folder is missing; names the published files that are.
     """
-    records, _ = readers.read(new, rules)
+    records = readers.read(new, rules).records
     folders = Counter(PurePosixPath(record.image).parent for record in records)
     lacking = {folder: faces for folder, faces in folders.items() if not (new / folder).is_dir()}
     if not lacking:
@@ -127,7 +135,7 @@ def _fetch(archive: Archive, folder: Path, mirror: str | None) -> None:
         fetch.fetch(urls, folder / piece, None, None)
 
 
-def _fill(new: Path, place: Path, published: Source | None, fetched: bool) -> None:
+def _fill(new: Path, place: Path, published: Source | None, note: Origin) -> None:
     """Copies a folder's files and unpacks the published archives in it, after checking them.
 
     What was fetched and is no archive is deleted, so that the next run fetches it again.
@@ -138,13 +146,16 @@ def _fill(new: Path, place: Path, published: Source | None, fetched: bool) -> No
         if not pieces:
             continue
         packed.update(pieces)
+        before = set(new.rglob("*"))
         try:
             _deliver(pieces, archive, new)
         except UserError:
-            for piece in pieces if fetched else []:
+            for piece in pieces if note.fetched else []:
                 fetch.forget(piece)
             raise
-    _copy(place, new, packed)
+        for path in set(new.rglob("*")) - before:  # folders too, which no message names
+            note.members[path.relative_to(new).as_posix()] = pieces[0].name
+    _copy(place, new, packed, note)
 
 
 def _deliver(pieces: list[Path], archive: Archive, new: Path) -> None:
@@ -183,26 +194,48 @@ def _take(path: Path, archive: Archive, into: Path) -> None:
         shutil.copyfile(path, into / archive.file)
 
 
-def _copy(place: Path, new: Path, left_out: set[Path]) -> None:
+def _copy(place: Path, new: Path, packed: set[Path], note: Origin) -> None:
     """Copies all files but hidden ones; not their permissions: a mirror may be read-only."""
-    paths = [path for path in _files(place) if path not in left_out]
-    for path in tracked(paths, "copying", len(paths), "files"):
-        target = new / path.relative_to(place)
+    found = list(origin.listed(place))
+    note.files = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in found}
+    names = {name: stat.st_size for name, stat in found if place / name not in packed}
+    room, needed = shutil.disk_usage(new).free, sum(names.values())
+    if needed > room:
+        raise UserError(
+            f"{place}: {needed >> 20} MiB are to be copied, and the disk of {new.parent} has "
+            f"{room >> 20} MiB left"
+        )
+    for name in tracked(names, "copying", len(names), "files"):
+        target = new / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+        _copy_file(place / name, target, names[name])
+    hidden = _hidden(place)
+    if hidden:
+        log.info("%s: hidden, and so left where they are: %s", place, printable(some(hidden)))
 
 
-def _files(place: Path) -> Iterator[Path]:
-    """The files of a folder that aren't hidden, and no record of a hash."""
+def _copy_file(path: Path, target: Path, size: int) -> None:
+    """Copies a file of ``size`` bytes; one that has no end, or grows, isn't followed."""
+    with path.open("rb") as source, target.open("wb") as out:
+        left = size
+        while chunk := source.read(min(CHUNK, left + 1)):
+            left -= len(chunk)
+            if left < 0:
+                break
+            out.write(chunk)
+    if left:
+        raise UserError(f"{path}: it isn't the {size} bytes that it is said to have; run again")
+
+
+def _hidden(place: Path) -> list[str]:
+    """What of a folder isn't brought in, without the contents of hidden folders."""
+    found = []
     for folder, folders, names in os.walk(place, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if len(Path(folder).relative_to(place).parts) > 20:
-            raise UserError(
-                f"{folder}: folders within folders without end; is there a link to itself?"
-            )
-        for name in sorted(names):
-            if not name.startswith(".") and not name.endswith(".sha256"):
-                yield Path(folder, name)
+        for name in sorted([*folders, *names]):
+            if origin.hidden(name):
+                found.append(Path(folder, name).relative_to(place).as_posix())
+        folders[:] = [name for name in folders if not origin.hidden(name)]
+    return found
 
 
 def _page(places: list[Path], rules: Protocol, published: Source | None) -> str:

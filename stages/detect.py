@@ -125,7 +125,7 @@ def _faces(root: Path, images: list[str], boxes: Boxing, context: Context) -> It
         path = root / name
         try:
             name.encode()
-            picture = pictures.read(path, as_shown=True)
+            picture = pictures.read(path)
         except (BadSample, UnicodeEncodeError) as error:
             log.warning("%s", error)
             continue

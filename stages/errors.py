@@ -1,5 +1,10 @@
 """Errors that are the user's to mend."""
 
+from wingloss.datasets.names import printable
+
 
 class UserError(Exception):
     """One line that names the file or key and says what to do; shown without a traceback."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(printable(line) for line in message.split("\n")))

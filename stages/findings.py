@@ -5,10 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from PIL import Image
 from scipy.stats import spearmanr
 
-from stages import files, layout
+from stages import files, layout, pictures
 from stages.command import log
 from stages.faces import context_maps, face_boxes, frames_of, read_crops
 from stages.params import Params
@@ -35,12 +34,11 @@ def tell(
 
 
 def _picture_sizes(root: Path, samples: pd.DataFrame) -> Array:
-    """Width and height (N, 2) of each face's picture, px."""
+    """Width and height ``(N, 2)`` of each face's picture, px."""
     sizes = {}
     names = samples.image.unique()
     for name in tracked(names, "measuring pictures", len(names), "pictures"):
-        with Image.open(files.existing(root / name)) as image:  # reads the header only
-            sizes[name] = image.size
+        sizes[name] = pictures.size(files.existing(root / name))
     return np.array([sizes[name] for name in samples.image], float)
 
 

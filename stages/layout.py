@@ -13,6 +13,7 @@ DOWNLOADS = "data/downloads/{dataset}"  # published files as fetched, no output 
 PROTOCOL = "wingloss/protocols/{dataset}.yaml"
 RAW = "data/raw/{dataset}"
 RAW_LOCK = "data/raw/.{dataset}.lock"
+ORIGIN = "data/raw/.{dataset}.origin.json"  # where that was copied from
 SAMPLES = "data/prepared/{dataset}/samples.csv"
 STAMP = "data/prepared/{dataset}/stamp.json"
 CROPS = "data/prepared/{dataset}/crops_{split}.npy"

@@ -1,11 +1,15 @@
-"""Pictures, and the context crops that are cut out of them."""
+"""Pictures, and the context crops that are cut out of them.
 
+A picture is seen as viewers show it: turned as a camera's note in the file (EXIF) has it.
+"""
+
+import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from stages import files
 from wingloss.datasets.record import BadSample
@@ -15,13 +19,13 @@ Picture = NDArray[np.uint8]  # (H, W, 3), RGB
 
 # What photographs come in; Pillow would also run a program for what says that it is PostScript.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+MOST_PIXELS = 170_000_000  # half a gigabyte in memory; Pillow refuses a little more by itself
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of less than that
+SIDEWAYS = (5, 6, 7, 8)  # EXIF's orientations that exchange width and height
 
 
-def read(path: Path, as_shown: bool = False) -> Picture:
+def read(path: Path) -> Picture:
     """A picture ``(H, W, 3)``, RGB. Pillow, because OpenCV takes a truncated JPEG without a word.
-
-    Its pixels are as they are stored or, with ``as_shown``, turned as a camera's note in the file
-    (EXIF) has them shown.
 
     Raises:
         BadSample: it can't be read.
@@ -30,14 +34,40 @@ def read(path: Path, as_shown: bool = False) -> Picture:
         with Image.open(path, formats=FORMATS) as image:
             if image.mode.startswith(("I", "F")):  # Pillow would cut off what is beyond 255
                 raise BadSample(f"{path}: more than 8 bits a pixel; save it with 8")
-            shown = ImageOps.exif_transpose(image) if as_shown else image
-            return np.asarray(shown.convert("RGB"))
+            if image.width * image.height > MOST_PIXELS:
+                raise _too_large(path)
+            # a phone's JPEG may hold a preview and more besides the picture
+            count = getattr(image, "n_frames", 1)
+            if count > 1 and image.format != "MPO":
+                raise BadSample(f"{path}: {count} pictures; save the one that is meant")
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError:
         raise BadSample(f"{path}: no such picture") from None
     except BadSample:
         raise
+    except Image.DecompressionBombError:
+        raise _too_large(path) from None
     except Exception as error:  # whatever a broken picture makes Pillow raise
         raise BadSample(f"{path}: not a whole picture ({error})") from error
+
+
+def orientation(path: Path) -> int:
+    """How a camera's note has a picture turned that :func:`read` has read: EXIF's 1 (not) to 8."""
+    with Image.open(path, formats=FORMATS) as image:  # reads the header only
+        noted = image.getexif().get(ExifTags.Base.Orientation)
+    return next((turn for turn in range(2, 9) if turn == noted), 1)
+
+
+def size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture that :func:`read` has read, px."""
+    with Image.open(path, formats=FORMATS) as image:
+        width, height = image.size
+    return (height, width) if orientation(path) in SIDEWAYS else (width, height)
+
+
+def _too_large(path: Path) -> BadSample:
+    most = MOST_PIXELS // 1_000_000
+    return BadSample(f"{path}: more than {most} megapixels; save it smaller")
 
 
 def crop(image: Picture, path: Path, frame: Array, transform: Array, size: int) -> Picture:

@@ -4,20 +4,23 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from stages import command, files, layout, pictures
+from stages import command, files, layout, origin, pictures
 from stages.command import log
 from stages.errors import UserError
+from stages.origin import Origin
 from stages.params import Context, Dataset, Params, Validation, load
 from stages.progress import tracked
 from wingloss import protocol
-from wingloss.datasets import readers
+from wingloss.datasets import names, plausible, readers
+from wingloss.datasets.readers import Reading
 from wingloss.datasets.record import BadSample, Record
 from wingloss.geometry import (
     Array,
@@ -31,74 +34,195 @@ from wingloss.geometry import (
 from wingloss.protocol import SPLITS, Protocol
 
 BLOCK = 256  # crops in memory at once
+SAID = 10  # lines about what is left out
 
 
 def run(dataset: str) -> None:
     """Writes data/prepared/DATASET: samples.csv, stamp.json and crops_SPLIT.npy."""
     params = load()
     rules = protocol.load(dataset)
-    root = Path(layout.RAW.format(dataset=dataset))
+    root = files.existing(Path(layout.RAW.format(dataset=dataset)))
+    raw = origin.read(dataset)
+    if stale := raw.changed():
+        raise UserError(stale)
     try:
-        records, bad = readers.read(files.existing(root), rules)
+        reading = readers.read(root, rules)
     except BadSample as error:
-        raise UserError(f"{error}; mend or remove it and run again") from error
-    records = _with_boxes(dataset, records, bad, params.dataset[dataset])
+        raise UserError(f"{raw.named(str(error))}; mend or remove it and {raw.again}") from error
+    bad = reading.bad
+    _say_what_is_left_out(raw, reading, rules)
+    records = _with_boxes(raw, reading.records, bad, params.dataset[dataset], rules)
     if not any(record.part.split == "train" for record in records):
-        _judge(dataset, bad, params)
+        _judge(raw, bad, params)
         folders = ", ".join(part.path for part in rules.parts if part.split == "train")
-        raise UserError(f"{root}: no training pictures; expected some in {folders}")
+        raise UserError(f"{raw.named(str(root))}: no training pictures; expected some in {folders}")
     if not any((root / record.image).is_file() for record in records):
         raise UserError(
-            f"{root}: none of the {len(records)} pictures is there, {records[0].image} say"
+            f"{raw.named(str(root))}: none of the {len(records)} pictures is there, "
+            f"{records[0].image} say{names.alike(root, records[0].image)}"
         )
     samples = _table(records, params.dataset[dataset])
     with ExitStack() as outputs:  # all of them or none
-        whole = np.ones(len(samples), dtype=bool)
+        orientations = np.zeros(len(samples), dtype=int)  # EXIF's, and 0 of what has no crop
         for split in SPLITS:
-            rows = (samples.split == split).to_numpy()
+            rows = np.flatnonzero(samples.split == split)
             path = Path(layout.CROPS.format(dataset=dataset, split=split))
             partial = outputs.enter_context(files.whole_file(path))
-            whole[rows] = _write_crops(partial, samples[rows], root, params.context, bad)
-            log.info("%d context crops of %s written", whole[rows].sum(), split)
-        _judge(dataset, bad, params)
+            faces = [records[i] for i in rows]
+            orientations[rows] = _write_crops(
+                partial, samples.iloc[rows], faces, root, params.context, bad
+            )
+            log.info("%d context crops of %s written", (orientations[rows] > 0).sum(), split)
+        _judge(raw, bad, params)
+        whole = orientations > 0
         kept = [record for record, is_whole in zip(records, whole, strict=True) if is_whole]
         stamp = _stamp(dataset, samples[whole], kept, rules, params, skipped=len(bad))
+        stamp |= _files_stamp(reading)
+        stamp |= _oddities(raw, kept, orientations[whole], rules)
     # Sizes in the table are in image pixels: three decimals are a thousandth of a pixel.
     table = samples[whole].round(3)
     files.write_samples(Path(layout.SAMPLES.format(dataset=dataset)), table)
     files.write_json(Path(layout.STAMP.format(dataset=dataset)), stamp)
 
 
+def _say_what_is_left_out(raw: Origin, reading: Reading, rules: Protocol) -> None:
+    """Says what lies in the data set and isn't read, and which parts aren't there."""
+    for one in reading.left_out[:SAID]:
+        said = f"{one.count} {one.what} are left out: {one.why}"
+        log.warning("%s: %s", raw.dataset, raw.named(said))
+    if more := reading.left_out[SAID:]:
+        log.warning(
+            "%s: %d more are left out elsewhere", raw.dataset, sum(one.count for one in more)
+        )
+    found = {record.part.name for record in reading.records}
+    for part in rules.parts:
+        if part.count is None and part.name not in found:  # _stamp says the others
+            log.warning("%s: part %s (%s) has no faces", raw.dataset, part.name, part.path)
+
+
+def _files_stamp(reading: Reading) -> dict[str, Any]:
+    """How many files there were and were read, and what of the data set wasn't."""
+    left_out = [asdict(one) for one in reading.left_out]
+    return {"files": {"found": reading.files, "used": reading.used}, "left_out": left_out}
+
+
+def _oddities(
+    raw: Origin, records: list[Record], orientations: np.ndarray, rules: Protocol
+) -> dict[str, int]:
+    """What may be wrong with faces that can be used, said and counted for the stamp.
+
+    ``orientations`` ``(N,)`` are EXIF's of the faces' pictures.
+    """
+    points = np.stack([record.points for record in records])
+    turned = {
+        record.image: record.source
+        for record, orientation in zip(records, orientations, strict=True)
+        if orientation > 1
+    }
+    if turned:
+        log.warning(
+            "%s: %d pictures are turned as a camera's note in them (EXIF) says; their points are "
+            "taken to be in the picture as viewers show it, such as those of %s",
+            *(raw.dataset, len(turned), raw.named(next(iter(turned.values())))),
+        )
+    first: dict[bytes, Record] = {}
+    doubled = []
+    for record in records:
+        twin = first.setdefault(record.points.tobytes(), record)
+        if twin is not record:
+            doubled.append(f"{record.source} (as {twin.source})")
+    if doubled:
+        log.warning(
+            "%s: %d faces are there twice, with the same points: %s",
+            *(raw.dataset, len(doubled), raw.named(names.some(doubled))),
+        )
+    unlike = [records[i].source for i in plausible.unlike_the_others(points)]
+    if unlike:
+        log.warning(
+            "%s: %d faces have a shape that no others have: %s; are points of them swapped or "
+            "misplaced?",
+            *(raw.dataset, len(unlike), raw.named(names.some(unlike))),
+        )
+    eyes = rules.pupils or rules.outer_eye_corners
+    lying = [records[i] for i in np.flatnonzero(plausible.lying(points, *eyes))] if eyes else []
+    if lying:
+        noted = sum(record.image in turned for record in lying)
+        cause = (
+            f", {noted} of them in pictures with such a note; were their points taken in the "
+            "picture as it is stored?"
+            if noted
+            else "; are their points right?"
+        )
+        said = names.some([record.source for record in lying])
+        log.warning(
+            "%s: %d faces lie on their side or head: %s%s",
+            *(raw.dataset, len(lying), raw.named(said), cause),
+        )
+    counts = {"turned": turned, "doubled": doubled, "unlike": unlike, "lying": lying}
+    return {name: len(found) for name, found in counts.items()}
+
+
 def _with_boxes(
-    dataset: str, records: list[Record], bad: list[BadSample], parameters: Dataset
+    raw: Origin,
+    records: list[Record],
+    bad: list[BadSample],
+    parameters: Dataset,
+    rules: Protocol,
 ) -> list[Record]:
     """The records that have the box that the parameters ask for; the others join ``bad``."""
     if parameters.box.source == "landmarks":
         return records
-    kept = [record for record in records if record.box is not None]
-    remedy = f"add it, or set dataset.{dataset}.box.source to landmarks in params.yaml"
+    _check_order(raw, records, rules)
+    remedy = f"add it, or set dataset.{raw.dataset}.box.source to landmarks in params.yaml"
+    kept, faults = [], []
+    for record in records:
+        if record.box is not None and not record.box_fault:
+            kept.append(record)
+        else:
+            fault = record.box_fault or f"{record.source}: no face box; {remedy}"
+            faults.append(BadSample(fault, (record.image,)))
     if records and not kept:
-        raise UserError(f"{records[0].source}: no face box, nor has any other face; {remedy}")
-    bad += [
-        BadSample(f"{record.source}: no face box; {remedy}")
-        for record in records
-        if record.box is None
-    ]
+        fault = raw.named(records[0].box_fault or f"{records[0].source}: no face box")
+        raise UserError(f"{fault}, nor has any other face a box; {remedy}, and {raw.again}")
+    bad += faults
     return kept
 
 
-def _judge(dataset: str, bad: list[BadSample], params: Params) -> None:
+def _check_order(raw: Origin, records: list[Record], rules: Protocol) -> None:
+    """Whether the boxes' numbers mean what they are taken for, by most faces' landmarks."""
+    boxed = [record for record in records if record.box is not None]
+    if not boxed:
+        return
+    columns = readers.box_columns(rules)
+    boxes = np.stack([record.box for record in boxed if record.box is not None])
+    points = np.stack([record.points for record in boxed])
+    if order := plausible.other_order(boxes, points, columns):
+        where = raw.named(boxed[0].box_source or boxed[0].source)
+        remedy = (
+            f"say so under boxes.columns in {protocol.path(raw.dataset).name}"
+            if rules.reader in protocol.OWN_BOXES and set(order) <= set(protocol.COLUMNS)
+            else f"write them so and {raw.again}"
+        )
+        raise UserError(
+            f"{where}: the boxes' numbers are taken for {', '.join(columns)}, and by most faces' "
+            f"landmarks they are {', '.join(order)}; {remedy}"
+        )
+
+
+def _judge(raw: Origin, bad: list[BadSample], params: Params) -> None:
     """Says everything that is bad at once, and stops unless such faces are to be left out."""
-    for sample in bad:
-        log.warning("%s", sample)
+    said = [raw.named(str(sample)) for sample in bad]
+    for line in said:
+        log.warning("%s", line)
     if not bad:
         return
     if params.on_bad_sample == "skip":
-        log.warning("%s: %d faces left out; every result will be stamped so", dataset, len(bad))
+        log.warning("%s: %d faces left out; every result will be stamped so", raw.dataset, len(bad))
         return
     others = f" (and {len(bad) - 1} more bad faces, all listed above)" if len(bad) > 1 else ""
     raise UserError(
-        f"{bad[0]}{others}; mend or remove it, or set on_bad_sample: skip in params.yaml"
+        f"{said[0]}{others}; mend or remove it and {raw.again}; or set on_bad_sample: "
+        "skip in params.yaml"
     )
 
 
@@ -186,25 +310,31 @@ def _stamp(
 
 
 def _write_crops(
-    path: Path, samples: pd.DataFrame, root: Path, context: Context, bad: list[BadSample]
+    path: Path,
+    samples: pd.DataFrame,
+    records: list[Record],
+    root: Path,
+    context: Context,
+    bad: list[BadSample],
 ) -> np.ndarray:
     """The samples' context crops ``(N, P, P, 3)`` uint8 RGB, never all in memory.
 
-    Returns which of the samples have one; what is wrong with the others joins ``bad``.
+    Returns the orientation that EXIF tells of each picture, 0 where there is no crop; what is wrong
+    there joins ``bad``.
     """
-    whole = np.zeros(len(samples), dtype=bool)
+    orientations = np.zeros(len(samples), dtype=int)
     with path.open("wb") as file:
         _write_header(file, (0, context.size, context.size, 3))
-        crops = tracked(_crops(samples, root, context), "cropping", len(samples), "faces")
-        for i, crop in enumerate(crops):
-            if isinstance(crop, BadSample):
-                bad.append(crop)
+        crops = _crops(samples, records, root, context)
+        for i, made in enumerate(tracked(crops, "cropping", len(samples), "faces")):
+            if isinstance(made, BadSample):
+                bad.append(made)
             else:
+                crop, orientations[i] = made
                 file.write(crop.tobytes())
-                whole[i] = True
         file.seek(0)
-        _write_header(file, (int(whole.sum()), context.size, context.size, 3))
-    return whole
+        _write_header(file, (int((orientations > 0).sum()), context.size, context.size, 3))
+    return orientations
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
@@ -213,20 +343,29 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _crops(samples: pd.DataFrame, root: Path, context: Context) -> Iterator[np.ndarray | BadSample]:
-    """Context crops, or why there is none, in the order of the table, made on all threads."""
+def _crops(
+    samples: pd.DataFrame, records: list[Record], root: Path, context: Context
+) -> Iterator[tuple[np.ndarray, int] | BadSample]:
+    """Context crops and their pictures' orientation, or why there is none, on all threads."""
     frames = samples[["frame_x", "frame_y", "frame_side", "frame_angle"]].to_numpy(np.float64)
     maps = compose(unit_to_pixels(context.size), to_unit(enlarge(frames, context.scale)))
     cv2.setNumThreads(1)  # the pool has the threads
 
-    def make(job: tuple[str, Array, Array]) -> np.ndarray | BadSample:
+    def make(job: tuple[Record, Array, Array]) -> tuple[np.ndarray, int] | BadSample:
+        record, frame, to_crop = job
+        path = root / record.image
         try:
-            path = root / job[0]
-            return pictures.crop(pictures.read(path), path, job[1], job[2], context.size)
+            picture = pictures.read(path)
+            orientation = pictures.orientation(path)
+            height, width = picture.shape[:2]
+            if fault := plausible.outside_fault(record.points, width, height):
+                turned = " as EXIF has it shown" if orientation > 1 else ""
+                raise BadSample(f"{record.source}: {fault}{turned}")
+            return pictures.crop(picture, path, frame, to_crop, context.size), orientation
         except BadSample as error:
-            return error
+            return BadSample(f"{error}{'' if path.exists() else names.alike(root, record.image)}")
 
-    jobs = list(zip(samples.image, frames, maps, strict=True))
+    jobs = list(zip(records, frames, maps, strict=True))
     with ThreadPoolExecutor(command.threads()) as pool:
         for first in range(0, len(jobs), BLOCK):  # or crops pile up before a slow disk
             yield from pool.map(make, jobs[first : first + BLOCK])

@@ -62,6 +62,7 @@ class Protocol:
     threshold: float  # tau of AUC and failure rate, as a share of that normaliser
     parts: tuple[Part, ...]
     subsets: dict[str, int | None]  # test faces of each named subset; None where nobody can say
+    other_files: tuple[str, ...]  # patterns of the files that hold no face of this protocol
 
     @property
     def pose_modes(self) -> int:
@@ -123,6 +124,7 @@ def _protocol(name: str, data: Any) -> Protocol:
         threshold=keys.share("threshold"),
         parts=_parts(keys.take("parts")),
         subsets=_subsets(keys.take("subsets", {})),
+        other_files=_patterns(keys.take("other_files", [])),
     )
     keys.end()
     eyes = {"pupils": protocol.pupils, "outer_eye_corners": protocol.outer_eye_corners}
@@ -265,6 +267,14 @@ def _subsets(data: Any) -> dict[str, int | None]:
         if not isinstance(name, str) or " " in name or name == ALL:
             raise BadProtocol(f"subsets.{name}: a subset's name is a word, and not '{ALL}'")
     return {name: keys.count(name) for name in list(keys.left)}
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise BadProtocol(
+            f"other_files: {value!r} should be a list of names, such as [notes/*.txt]"
+        )
+    return tuple(value)
 
 
 def _parts(data: Any) -> tuple[Part, ...]:

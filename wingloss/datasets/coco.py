@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from wingloss.datasets.record import BadSample, Found, Record, corners, stem
+from wingloss.datasets.names import printable
+from wingloss.datasets.record import BadSample, Found, LeftOut, Record, corners, opened, stem
 from wingloss.protocol import Part, Protocol
 
 COLUMNS = ("left", "top", "width", "height")
@@ -30,17 +31,26 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
         if not path.exists():
             continue
         names, annotations = _load(path)
+        annotated = set()
         for i, annotation in enumerate(annotations):
             where = f"{path}: annotations[{i}]"
+            image = ""
             try:
+                image = names.get(annotation["image_id"], "")
+                annotated.add(annotation["image_id"])
                 yield _record(annotation, where, i, part, names)
             except BadSample as error:
-                yield error
+                yield BadSample(str(error), (image,))
             except (KeyError, TypeError, ValueError, OverflowError) as error:
                 yield BadSample(
-                    f"{where}: no image_id, bbox and keypoints as COCO has them "
-                    f"({type(error).__name__}: {error})"
+                    f"{where}: no image_id and keypoints as COCO has them "
+                    f"({type(error).__name__}: {error})",
+                    (image,),
                 )
+        bare = [name for number, name in names.items() if number not in annotated]
+        if bare:
+            why = f"no annotation is of them, such as '{bare[0]}'"
+            yield LeftOut(f"images of {path}", len(bare), printable(why))
 
 
 def write(path: Path, records: list[Record]) -> None:
@@ -75,9 +85,12 @@ def write(path: Path, records: list[Record]) -> None:
 def _load(path: Path) -> tuple[dict[Any, str], list[Any]]:
     """The pictures' paths by id, and the annotations."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
+        with opened(path) as file:
+            data = json.load(file, object_pairs_hook=_each_key_once)
         names = {image["id"]: str(image["file_name"]) for image in data["images"]}
         images, annotations = len(data["images"]), data["annotations"]
+    except BadSample:
+        raise
     except (ValueError, RecursionError) as error:
         raise BadSample(f"{path}: not JSON in UTF-8 ({error})") from error
     except (KeyError, TypeError) as error:
@@ -87,6 +100,15 @@ def _load(path: Path) -> tuple[dict[Any, str], list[Any]]:
     if not isinstance(annotations, list):
         raise BadSample(f"{path}: no COCO file: annotations should be a list")
     return names, annotations
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; Python would take the last of two entries of one key, and say nothing."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key '{max(keys, key=keys.count)}' stands in one object twice")
+    return table
 
 
 def _record(
@@ -99,7 +121,11 @@ def _record(
     unknown = np.flatnonzero(keypoints[:, 2] == 0)
     if len(unknown):
         raise BadSample(f"{where}: landmark {unknown[0]} is not annotated")
-    box = annotation.get("bbox")
+    box, fault = annotation.get("bbox"), ""
+    try:
+        box = None if box is None else corners(box, COLUMNS)
+    except (TypeError, ValueError, OverflowError):
+        box, fault = None, f"{where}: the bbox is no left, top, width and height"
     return Record(
         face=f"{stem(image)}-{part.name}{index + 1}",
         image=image,
@@ -107,7 +133,8 @@ def _record(
         part=part,
         subsets=str(annotation.get("subsets") or part.subset or ""),
         points=keypoints[:, :2],
-        box=None if box is None else corners(box, COLUMNS),
+        box=box,
         source=where,
         visible=keypoints[:, 2] == 2,
+        box_fault=fault,
     )

@@ -51,20 +51,29 @@ def _columns(n_landmarks: int) -> list[str]:
 
 
 def _record(row: tables.Row, where: str, part: Part, axes: list[str]) -> Record:
-    tables.check(row, ("image", *axes), where)
-    line = where.rpartition(":")[2]
-    has_box = any(row.get(name) for name in BOX)
-    missing = [name for name in BOX if has_box and not row.get(name)]
-    if missing:
-        raise BadSample(f"{where}: a box without {', '.join(missing)}")
-    image = row["image"]
+    image = row.get("image", "")
+    try:
+        tables.check(row, ("image", *axes), where)
+        points = np.array(tables.numbers(row, axes, where)).reshape(-1, 2)
+    except BadSample as error:
+        raise BadSample(str(error), (image,)) from None
+    box, fault = None, ""
+    if any(row.get(name) for name in BOX):
+        missing = [name for name in BOX if not row.get(name)]
+        try:
+            if missing:
+                raise BadSample(f"{where}: a box without {', '.join(missing)}")
+            box = np.array(tables.numbers(row, BOX, where))
+        except BadSample as error:
+            fault = str(error)
     return Record(
-        face=f"{stem(image)}-{part.name}{line}" if image else "",
+        face=f"{stem(image)}-{part.name}{where.rpartition(':')[2]}" if image else "",
         image=image,
         photograph=row.get("photograph") or image,
         part=part,
         subsets=row.get("subsets") or part.subset or "",
-        points=np.array(tables.numbers(row, axes, where)).reshape(-1, 2),
-        box=np.array(tables.numbers(row, BOX, where)) if has_box else None,
+        points=points,
+        box=box,
         source=where,
+        box_fault=fault,
     )

@@ -1,20 +1,50 @@
 """One annotated face, whatever raw format it was published in."""
 
-from collections.abc import Iterable
+import codecs
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wingloss.datasets.names import is_utf8, printable
 from wingloss.geometry import Array
 from wingloss.protocol import CORNERS, Part
 
+# The endings of pictures that can be read here, and of others that people bring.
+PICTURES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff"),
+    *(".gif", ".ppm", ".pgm"),
+)
+OTHER_PICTURES = (
+    *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".raw", ".dng"),
+    *(".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2"),
+)
 FARTHEST = 1e6  # px from a picture's corner, where no picture reaches
+MOST_TEXT = 256 << 20  # bytes of a table: some 200,000 faces of 68 landmarks
 
 
 class BadSample(ValueError):
-    """A face or file that can't be used; the message names the file, where in it, and why."""
+    """A face or file that can't be used; the message names the file, where in it, and why.
+
+    ``images`` are the pictures that are left out with it, paths in the raw data set.
+    """
+
+    def __init__(self, message: str, images: tuple[str, ...] = ()) -> None:
+        super().__init__(printable(message))
+        self.images = images
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What a raw data set holds beyond its faces, and nobody reads."""
+
+    what: str
+    count: int
+    why: str
 
 
 @dataclass(frozen=True)
@@ -31,10 +61,12 @@ class Record:
     source: str  # the file, and the line or entry in it, that says all this
     visible: NDArray[np.bool_] | None = None  # (L,), where the data set says so
     yaw: float | None = None  # degrees, where the data set says so
+    box_source: str = ""  # the file, and the line or entry in it, of the box, if it isn't `source`
+    box_fault: str = ""  # where and why the box can't be used
 
 
-# What a reader gives for a face: the face, or why there is none.
-Found = Record | BadSample
+# What a reader gives: a face, why there is none, or what isn't read.
+Found = Record | BadSample | LeftOut
 
 
 def corners(values: Iterable[float], columns: tuple[str, ...]) -> Array:
@@ -53,7 +85,7 @@ def stem(image: str) -> str:
 def number(word: str) -> float:
     """A number as files write it. Raises ValueError, for what Python alone takes (1_0) too."""
     if "_" in word or not word.isascii():
-        raise ValueError(f"'{word}' is no number")
+        raise ValueError(f"'{word[:40]}' is no number")
     return float(word)
 
 
@@ -65,42 +97,42 @@ def inside(name: str) -> bool:
     )
 
 
-def check(record: Record, n_landmarks: int) -> None:
-    """The conditions that every face must meet, picture aside.
+def check_name(record: Record) -> None:
+    """Whether the picture's path can be followed, and stand in a table.
 
     Raises:
-        BadSample: one of them isn't met.
+        BadSample: it can't.
     """
-    if record.points.shape != (n_landmarks, 2):
-        found = record.points.shape[0]
-        raise BadSample(f"{record.source}: {found} points where {n_landmarks} are expected")
-    finite = np.isfinite(record.points).all(axis=1)
-    if not finite.all():
-        raise BadSample(f"{record.source}: point {int(finite.argmin()) + 1} is not finite")
-    far = (abs(record.points) > FARTHEST).any(axis=1)
-    if far.any():
-        raise BadSample(f"{record.source}: point {int(far.argmax()) + 1} is in no picture")
-    if (np.ptp(record.points, axis=0) <= 0).any():
-        raise BadSample(f"{record.source}: its points lie on one line or on one another")
-    box = record.box
-    if box is not None and (not np.isfinite(box).all() or (box[:2] >= box[2:]).any()):
-        raise BadSample(f"{record.source}: the box of '{record.image}' is empty or not finite")
-    low, high = record.points.min(axis=0), record.points.max(axis=0)
-    if box is not None and ((high < box[:2]) | (low > box[2:])).any():
-        raise BadSample(f"{record.source}: the box of '{record.image}' lies beside its points")
     if not inside(record.image):
         raise BadSample(f"{record.source}: '{record.image}' leads out of the data set's folder")
+    if not is_utf8("".join((record.face, record.image, record.photograph, record.subsets))):
+        raise BadSample(
+            f"{record.source}: the name '{record.image}' isn't UTF-8; rename the file",
+            (record.image,),
+        )
 
 
-def lines_of(path: Path) -> list[str]:
-    """The lines of a text file in UTF-8.
+@contextmanager
+def opened(path: Path, most: int = MOST_TEXT, errors: str = "strict") -> Iterator[TextIO]:
+    """A text file in UTF-8, or in UTF-16 if it says so with a byte order mark.
 
     Raises:
-        BadSample: no such file, or no text.
+        BadSample: no such file, no text (also later, where the text is read), or more than ``most``
+            bytes.
     """
+    if path.exists() and not path.is_file():
+        raise BadSample(f"{path}: not a file")
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open("rb") as file:
+            beginning = file.read(2)
+            size = file.seek(0, 2)
+        if size > most:
+            raise BadSample(f"{path}: {size >> 20} MiB, which is more than a table of faces has")
+        wide = beginning in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        encoding = "utf-16" if wide else "utf-8-sig"
+        with path.open(newline="", encoding=encoding, errors=errors) as text:
+            yield text
     except FileNotFoundError:
         raise BadSample(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise BadSample(f"{path}: not a text file in UTF-8 ({error})") from error

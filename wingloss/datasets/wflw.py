@@ -9,7 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from wingloss.datasets.record import BadSample, Found, Record, corners, lines_of, number, stem
+from wingloss.datasets.record import (
+    BadSample,
+    Found,
+    LeftOut,
+    Record,
+    corners,
+    number,
+    opened,
+    stem,
+)
 from wingloss.protocol import Part, Protocol
 
 PICTURES = "WFLW_images"
@@ -24,13 +33,20 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
     """
     for part in protocol.parts:
         path = root / part.path
-        for place, line in enumerate(lines_of(path) if path.exists() else [], start=1):
-            if not line.strip():
-                continue
-            try:
-                yield _record(line, f"{path}:{place}", place, part, protocol)
-            except BadSample as error:
-                yield error
+        if not path.exists():
+            continue
+        blank = 0
+        with opened(path) as file:
+            for place, line in enumerate(file, start=1):
+                if not line.strip():
+                    blank += 1
+                    continue
+                try:
+                    yield _record(line, f"{path}:{place}", place, part, protocol)
+                except BadSample as error:
+                    yield error
+        if blank:
+            yield LeftOut(f"lines of {path}", blank, "they are empty")
 
 
 def _record(line: str, where: str, place: int, part: Part, protocol: Protocol) -> Record:

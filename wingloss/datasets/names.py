@@ -1,0 +1,84 @@
+"""Names of files and columns as people write them, and how messages show them."""
+
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+LONGEST = 60  # characters of a name that a message repeats
+
+
+def printable(text: str) -> str:
+    """``text`` on one line: what can't be shown is escaped, bytes of no UTF-8 name as ``\\xe9``."""
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # how Python holds a byte that isn't UTF-8
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode()
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a file's name can stand in a table."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def some(names: Iterable[object], shown: int = 3) -> str:
+    """The first few of many names."""
+    words = [str(name) for name in names]
+    short = [word if len(word) <= LONGEST else f"{word[:LONGEST]}..." for word in words[:shown]]
+    more = f" and {len(words) - shown} more" if len(words) > shown else ""
+    return f"{', '.join(short)}{more}"
+
+
+def fold(name: str) -> str:
+    """What names have in common that differ in capitals, Unicode form or slashes alone."""
+    slashed = unicodedata.normalize("NFC", name).replace("\\", "/").strip()
+    return unicodedata.normalize("NFC", str(PurePosixPath(slashed)).casefold())
+
+
+def differs_in(name: str, other: str) -> str:
+    """In what two names differ that :func:`fold` takes for one."""
+    kinds = {
+        "accents' Unicode form": lambda text: unicodedata.normalize("NFC", text),
+        "capitals": str.casefold,
+        "slashes or blanks": fold,
+    }
+    for kind, common in kinds.items():
+        if common(name) == common(other):
+            return kind
+    return "capitals, accents' Unicode form or slashes"
+
+
+def hint(name: str, others: Iterable[str]) -> str:
+    """``; there is 'Other', which differs in capitals``, or nothing."""
+    for other in others:
+        if other != name and fold(other) == fold(name):
+            return f"; there is '{other}', which differs in {differs_in(name, other)}"
+    return ""
+
+
+def alike(root: Path, name: str) -> str:
+    """The :func:`hint` at a file below ``root``, for one of this name isn't there."""
+    folder = root
+    for part in PurePosixPath(name.replace("\\", "/")).parts:
+        if not (folder / part).exists():
+            found = _folded(folder, folder.stat().st_mtime_ns).get(fold(part))
+            if found is None:
+                return ""
+            part = found
+        folder = folder / part
+        if not folder.is_dir():
+            break
+    return hint(name, [folder.relative_to(root).as_posix()]) if folder.is_file() else ""
+
+
+@lru_cache(maxsize=16)
+def _folded(folder: Path, _changed: int) -> dict[str, str]:
+    """The names in a folder by what is common to all that are written alike."""
+    return {fold(path.name): path.name for path in sorted(folder.iterdir())}
