@@ -13,8 +13,23 @@ from wingloss.geometry import Array, compose, invert
 
 Picture = NDArray[np.uint8]  # (H, W, 3), RGB
 
-# What photographs come in; Pillow would also run a program for what says that it is PostScript.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+# What photographs come in, and how their files end; Pillow would also run a program for what says
+# that it is PostScript.
+KINDS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png", ".apng"),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+FORMATS = tuple(KINDS)
+ENDINGS = tuple(ending for endings in KINDS.values() for ending in endings)
+
+MOST_PIXELS = 256_000_000  # the largest cameras of telephones have 200 million
+STRIP = 256  # rows
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own bound comes with words about attacks; see `_check`
 
 
 def read(path: Path, as_shown: bool = False) -> Picture:
@@ -28,16 +43,42 @@ def read(path: Path, as_shown: bool = False) -> Picture:
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
+            _check(path, image)
             if image.mode.startswith(("I", "F")):  # Pillow would cut off what is beyond 255
                 raise BadSample(f"{path}: more than 8 bits a pixel; save it with 8")
-            shown = ImageOps.exif_transpose(image) if as_shown else image
-            return np.asarray(shown.convert("RGB"))
+            if as_shown:
+                ImageOps.exif_transpose(image, in_place=True)
+            return _pixels(image)
     except FileNotFoundError:
         raise BadSample(f"{path}: no such picture") from None
     except BadSample:
         raise
+    except MemoryError:
+        raise BadSample(f"{path}: the memory doesn't suffice; save it with fewer pixels") from None
     except Exception as error:  # whatever a broken picture makes Pillow raise
         raise BadSample(f"{path}: not a whole picture ({error})") from error
+
+
+def _check(path: Path, image: Image.Image) -> None:
+    """Whether a picture, of which only the header has been read, may be decoded."""
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise BadSample(
+            f"{path}: {width} x {height} pixels are more than the {MOST_PIXELS / 1e6:.0f} million "
+            "that are read; save it with fewer"
+        )
+
+
+def _pixels(image: Image.Image) -> Picture:
+    """The pixels ``(H, W, 3)`` of a picture, converted strip by strip: a copy of a whole one of 200
+    million pixels takes 800 MB.
+    """
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, STRIP):
+        bottom = min(top + STRIP, image.height)
+        strip = image.crop((0, top, image.width, bottom))
+        pixels[top:bottom] = np.asarray(strip.convert("RGB"))
+    return pixels
 
 
 def crop(image: Picture, path: Path, frame: Array, transform: Array, size: int) -> Picture:
