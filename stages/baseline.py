@@ -23,6 +23,7 @@ def run(dataset: str, method: str, seed: int) -> None:
         raise UserError(f"--method {method}: there are {', '.join(METHODS)}")
     start = time.monotonic()
     found = METHODS[method](dataset, seed)
+    reduced = load().ert.reduced if method == "ert" else ""
     crops = Path(layout.CROPS.format(dataset=dataset, split="train"))
     about = {
         "recipe": layout.NEITHER,
@@ -31,6 +32,7 @@ def run(dataset: str, method: str, seed: int) -> None:
         "w": None,
         "epsilon": None,
         "status": "trained",
+        "reduced": reduced and f"reduced: {reduced}",
         "train_seconds": round(time.monotonic() - start, 1),
         "samples_seen": len(_training(dataset)),
         "commit": describe_commit(),
