@@ -20,6 +20,7 @@ def run(dataset: str, method: str, seed: int) -> None:
     """Trains METHOD on the training faces; writes its predictions and its error distribution."""
     start = time.monotonic()
     found = METHODS[method](dataset, seed)
+    reduced = load().ert.reduced if method == "ert" else ""
     crops = Path(layout.CROPS.format(dataset=dataset, split="train"))
     about = {
         "recipe": layout.NEITHER,
@@ -28,6 +29,7 @@ def run(dataset: str, method: str, seed: int) -> None:
         "w": None,
         "epsilon": None,
         "status": "trained",
+        "reduced": reduced and f"reduced: {reduced}",
         "train_seconds": round(time.monotonic() - start, 1),
         "samples_seen": len(_training(dataset)),
         "commit": describe_commit(),

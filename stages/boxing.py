@@ -1,5 +1,6 @@
 """Where the faces in one's own pictures are: by a table, or by a detector and what it leads to."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ class Boxing:
     again: list[Callable[[Array], Array]]  # then, by the landmarks (N, L, 2) that it found: in turn
 
 
-def of(folder: Path, images: list[str], dataset: str, params: Params) -> Boxing:
+def of(folder: Path, dataset: str, params: Params) -> Boxing:
     """The boxes of the folder's detector_boxes.csv; without one, dlib's detector.
 
     The detector's boxes are brought to those of the data set's training faces, in which networks
@@ -39,12 +40,12 @@ def of(folder: Path, images: list[str], dataset: str, params: Params) -> Boxing:
     boxes by the landmarks that it found (docs/own-data.md has what that gains).
 
     Raises:
-        UserError: the table is none, or names pictures that aren't among ``images``, paths in the
-            folder; the detector finds too few of the training faces.
+        UserError: the table is invalid, or names a picture that isn't below the folder; the
+            detector finds too few of the training faces.
     """
     if (folder / BOXES).exists():
         given, scale = _given(folder / BOXES), params.dataset[dataset].box.scale
-        if unknown := sorted(given.keys() - set(images)):
+        if unknown := [name for name in sorted(given) if not _is_below(folder, name)]:
             raise UserError(f"{folder / BOXES}: there is no picture '{unknown[0]}' below {folder}")
         return Boxing(lambda image, _: square_frames(given.get(image, np.empty((0, 4))), scale), [])
     from_detector = _from_detector(dataset, params.context)
@@ -57,6 +58,11 @@ def of(folder: Path, images: list[str], dataset: str, params: Params) -> Boxing:
         return displaced(square_frames(landmark_boxes(points), scale=1), from_landmarks)
 
     return Boxing(locate, [again, again])
+
+
+def _is_below(folder: Path, name: str) -> bool:
+    """Whether ``name`` is a file's path below the folder, written as others write it."""
+    return os.path.normpath(name) == name and os.path.isfile(folder / name)
 
 
 def _given(path: Path) -> dict[str, Array]:

@@ -20,6 +20,7 @@ from wingloss.statistics import Estimate
 LEVEL = 0.05
 SEEDS = 3  # fewer can't tell a better network from a luckier start
 LARGE = 2  # errors beyond this many of the protocol's thresholds are large
+WEAKER = "this says nothing of trees as strong as their paper's"
 VERDICTS = ("reproduced", "contradicted", "undecided", "not run")
 
 
@@ -52,6 +53,11 @@ def judge(claims: list[Claim], results: Results) -> list[dict[str, Any]]:
         else:
             one["verdict"] = "undecided"
             one["why"] = f"p = {p:.2g} after Holm's correction is above {LEVEL}"
+    for claim, one in zip(claims, found, strict=True):
+        reduced = results.reduced(claim.cells)
+        if reduced and one["verdict"] != "not run":
+            one["against"] = reduced
+            one["why"] += f"{'' if one['why'].endswith('.') else '.'} Against {reduced}; {WEAKER}."
     return found
 
 
@@ -62,6 +68,7 @@ def _look(claim: Claim, results: Results) -> dict[str, Any]:
         "place": claim.place,
         "verdict": "not run",
         "why": "",
+        "against": None,
         "p": None,
         "p_adjusted": None,
         "holds": None,
@@ -98,6 +105,8 @@ def _title(claim: Claim, results: Results) -> str:
     here = None if claim.faster else results.elsewhere([claim.data])
     if here:
         title += f" (claimed of {claim.data}, tested on {here})"
+    if reduced := results.reduced(claim.cells):
+        title += f" ({reduced})"
     if results.weights == "none" and any(cell.network == "resnet50" for cell in claim.cells):
         title += f" (ResNet-50 began with {scored.WEIGHTS['none']})"
     return title

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import ctypes
 import errno
+import hashlib
 import inspect
 import logging
 import os
@@ -21,6 +22,8 @@ from stages.arguments import check
 from stages.errors import UserError
 
 log = logging.getLogger("wingloss")
+
+LONGEST_NAME = 200  # bytes of a log's name
 
 
 def main(stage: Callable[..., None]) -> None:
@@ -44,9 +47,7 @@ def main(stage: Callable[..., None]) -> None:
         else:
             parser.add_argument(f"--{parameter.name}", type=parameter.annotation, required=True)
     arguments = vars(parser.parse_args())
-    # a path may be among them, and is longer than a file's name can be
-    words = "-".join(str(a).replace("/", "_") for a in arguments.values()).encode()
-    path = layout.LOGS / name / f"{words[-200:].decode(errors='ignore')}.log"
+    path = layout.LOGS / name / f"{_log_name(arguments)}.log"
     terminal = logging.StreamHandler()
     terminal.setFormatter(_Plain(f"{name} " + " ".join(str(a) for a in arguments.values())))
     logging.basicConfig(level=logging.INFO, handlers=[terminal], force=True)
@@ -59,6 +60,18 @@ def main(stage: Callable[..., None]) -> None:
     status = _status(stage, arguments, str(path))
     logging.shutdown()
     sys.exit(status)
+
+
+def _log_name(arguments: dict[str, Any]) -> str:
+    """The arguments in one word. Of one that is longer than a file's name can be, such as with a
+    path in it, the end is kept, and a hash of the whole that tells it from others.
+    """
+    words = "-".join(str(value).replace("/", "_") for value in arguments.values())
+    data = words.encode(errors="replace")
+    if len(data) <= LONGEST_NAME:
+        return data.decode()
+    digest = hashlib.sha256(data).hexdigest()[:8]
+    return f"{data[-LONGEST_NAME:].decode(errors='ignore')}-{digest}"
 
 
 def threads() -> int:

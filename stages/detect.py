@@ -4,20 +4,24 @@ Not a part of the graph: run it by hand once the run has been trained.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from stages import boxing, command, files, layout, pictures, predicting
+from stages import boxing, command, files, layout, listing, pictures, predicting
 from stages.boxing import Boxing
 from stages.command import log
 from stages.errors import UserError
 from stages.layout import Run
+from stages.listing import Listing, said_count
 from stages.params import Context, Params, load
+from stages.pictures import Picture
 from stages.progress import tracked
 from wingloss.augmentation import Faces, Images
 from wingloss.correction import corrected_frames
@@ -26,7 +30,6 @@ from wingloss.datasets.record import BadSample
 from wingloss.geometry import Array, apply, compose, enlarge, invert, to_unit, unit_to_pixels
 from wingloss.sheet import Tile, sheet
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 AT_ONCE = 256  # faces in memory, about
 SHOWN, COLUMNS, TILE = 48, 8, 200  # on the sheet; px
 SQUARE = np.array([[0.0, 0.0], [1, 0], [1, 1], [0, 1]])
@@ -50,30 +53,34 @@ class Batch:
 def run(trained: str, folder: str, /) -> None:
     """Finds the landmarks of the faces in all pictures below FOLDER, with the models of a run.
 
-    TRAINED is the run, such as 300w/cnn6_7/pdb/wing/seed0. A detector_boxes.csv in FOLDER says
-    where faces are (image, x_min, y_min, x_max, y_max: a line a face, boxed as the training faces
-    are); without one, dlib's detector looks for frontal faces. Writes landmarks.csv and sheet.jpg
-    to results/DATASET/detected/RUN/NAME, with the folder's name. Pixels count from 0, in the
-    picture as it is shown.
+    TRAINED is the run, such as 300w/cnn6_7/pdb/wing/seed0; FOLDER may be a single picture too. A
+    detector_boxes.csv in the folder says where faces are (image, x_min, y_min, x_max, y_max: a line
+    a face, boxed as the training faces are); without one, dlib's detector looks for frontal faces.
+    Writes landmarks.csv, sheet.jpg and pictures.csv, which says what became of each file, to
+    results/DATASET/detected/RUN/NAME, with the folder's name; another folder of this name gets
+    NAME-2. Pixels count from 0, in the picture as it is shown.
     """
     params, root = load(), Path(folder)
-    one, images = _run(trained, params), _pictures(root)
+    one, found = _run(trained, params), listing.of(root)
     models = _models(one, params)
-    boxes = boxing.of(root, images, one.dataset, params)
+    boxes = boxing.of(found.folder, one.dataset, params)
     parts: list[pd.DataFrame] = []
     tiles: list[Tile] = []
-    for faces in _faces(root, images, boxes, params.context):
+    for faces in _faces(found, boxes, params.context):
         frames, points = _landmarks(models, faces, boxes, one.dataset, params)
         parts.append(_table(faces, frames, points, params.dataset[one.dataset].box.scale))
         tiles += _tiles(faces, frames, points, params.context, SHOWN - len(tiles))
+    number = Counter(name for part in parts for name in part.image)
+    read = len(found.pictures) - len(found.unreadable)
+    if not read:
+        raise UserError(f"{root}: none of the {len(found.pictures)} pictures could be read")
     if not parts:
-        raise UserError(f"{root}: no face was found in {len(images)} pictures")
-    where = one.path(layout.DETECTED, folder=Path(os.path.abspath(root)).name)
-    table = pd.concat(parts)
+        raise UserError(f"{root}: no face was found; {found.summary(number)}")
+    where = _own_folder(one, root)
     pictures.write(where / "sheet.jpg", sheet(tiles, COLUMNS))
-    files.write_table(where / "landmarks.csv", table)
-    with_faces = table.image.nunique()
-    log.info("%s: %d faces in %d of %d pictures", where, len(table), with_faces, len(images))
+    files.write_table(where / "pictures.csv", found.table(number))
+    files.write_table(where / "landmarks.csv", pd.concat(parts))
+    log.info("%s: %s; %s", where, said_count(number.total(), "face"), found.summary(number))
 
 
 def _run(name: str, params: Params) -> Run:
@@ -87,19 +94,26 @@ def _run(name: str, params: Params) -> Run:
     return asked[name]
 
 
-def _pictures(root: Path) -> list[str]:
-    """The pictures' paths below the folder, in order; what is hidden is left alone."""
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder")
-    names = [
-        path.relative_to(root)
-        for path in sorted(root.rglob("*"))
-        if path.suffix.lower() in ENDINGS and path.is_file()
-    ]
-    found = [str(name) for name in names if not any(part[0] == "." for part in name.parts)]
-    if not found:
-        raise UserError(f"{root}: no pictures there ({', '.join(ENDINGS)})")
-    return found
+def _own_folder(one: Run, source: Path) -> Path:
+    """The folder of the results on ``source``, which it names; made if there is none.
+
+    A folder that names another source, or none, is never written to.
+    """
+    name = Path(os.path.abspath(source)).name or "root"
+    own = os.fsencode(os.path.realpath(source) + "\n")
+    for number in count(1):
+        where = one.path(layout.DETECTED, folder=name if number == 1 else f"{name}-{number}")
+        record = where / "source.txt"
+        try:
+            where.mkdir(parents=True)
+        except FileExistsError:
+            if record.is_file() and record.read_bytes() == own:
+                break
+        else:
+            with files.whole_file(record) as partial:
+                partial.write_bytes(own)
+            break
+    return where
 
 
 def _models(one: Run, params: Params) -> list[Path]:
@@ -116,18 +130,19 @@ def _models(one: Run, params: Params) -> list[Path]:
     return [files.existing(one.path(layout.MODEL, stage=stage)) for stage in stages]
 
 
-def _faces(root: Path, images: list[str], boxes: Boxing, context: Context) -> Iterator[Batch]:
-    """The faces in pictures, many at a time. What can't be used is said and left out."""
+def _faces(found: Listing, boxes: Boxing, context: Context) -> Iterator[Batch]:
+    """The faces in pictures, many at a time. What can't be used is said, noted and left out."""
     names: list[str] = []
     frames: list[Array] = []
     crops: list[Images] = []
+    images = found.pictures
     for name in tracked(images, "looking for faces", len(images), "pictures"):
-        path = root / name
+        path = found.folder / name
         try:
-            name.encode()
-            picture = pictures.read(path)
-        except (BadSample, UnicodeEncodeError) as error:
+            picture = _read(path)
+        except BadSample as error:
             log.warning("%s", error)
+            found.unreadable[name] = _without(path, error)
             continue
         for frame in boxes.locate(name, picture):
             to_crop = _to_crops(frame[None], context)[0]
@@ -135,6 +150,7 @@ def _faces(root: Path, images: list[str], boxes: Boxing, context: Context) -> It
                 crops.append(pictures.crop(picture, path, frame, to_crop, context.size))
             except BadSample as error:
                 log.warning("%s", error)
+                found.remarks[name] = _without(path, error)
             else:
                 frames.append(frame)
                 names.append(name)
@@ -143,6 +159,23 @@ def _faces(root: Path, images: list[str], boxes: Boxing, context: Context) -> It
             names, frames, crops = [], [], []
     if names:
         yield Batch(names, np.stack(frames), np.stack(crops))
+
+
+def _read(path: Path) -> Picture:
+    """A picture as it is shown."""
+    try:
+        path.name.encode()
+        path.open("rb").close()
+    except UnicodeEncodeError:  # it could stand in no table
+        raise BadSample(f"{path}: its name is not UTF-8; rename it") from None
+    except OSError as error:
+        raise BadSample(f"{path}: it can't be opened ({error.strerror})") from None
+    return pictures.read(path)
+
+
+def _without(path: Path, error: BadSample) -> str:
+    """What an error says of a picture, without its name."""
+    return str(error).removeprefix(f"{path}: ")
 
 
 def _landmarks(

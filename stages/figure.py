@@ -1,5 +1,6 @@
 """One of the paper's figures, as vectors and as pixels."""
 
+import textwrap
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,10 @@ from matplotlib.figure import Figure
 from stages import command, files, layout, paper, scored
 from stages.arguments import among
 from stages.params import load
+from stages.scored import Scored
 from wingloss import figures, pose, protocol
 
+LEGEND = 34  # characters of a line in a legend
 CED_UP_TO = 2.5  # thresholds of the protocol
 
 
@@ -69,13 +72,20 @@ def _errors(figure: int, dataset: str) -> Figure:
     chosen = paper.FIGURES[figure].curves
     results = scored.read(load(), dataset, list(chosen.values()))
     curves = {
-        name: results.cells[cell].errors for name, cell in chosen.items() if cell in results.cells
+        _named(name, results.cells[cell]): results.cells[cell].errors
+        for name, cell in chosen.items()
+        if cell in results.cells
     }
     if not curves:
         names = ", ".join(str(cell) for cell in chosen.values())
         return figures.nothing(f"not run: {names}")
     up_to = 100 * CED_UP_TO * protocol.load(dataset).threshold
     return figures.ced(curves, results.any.normaliser.replace("_", "-"), up_to)
+
+
+def _named(name: str, one: Scored) -> str:
+    """The name in the legend, with how a baseline falls short of its paper's."""
+    return textwrap.fill(f"{name}, {one.reduced}", LEGEND) if one.reduced else name
 
 
 def _path(pattern: str, dataset: str) -> Path:

@@ -98,6 +98,12 @@ class Row:
             return None
         return Cell(self.network, self.balance, self.loss[column if len(self.loss) > 1 else 0])
 
+    @property
+    def cells(self) -> list[Cell]:
+        """The runs of this row, each once."""
+        every = (self.cell(column) for column in range(len(self.published)))
+        return list(dict.fromkeys(cell for cell in every if cell is not None))
+
 
 @dataclass(frozen=True)
 class Table:
@@ -123,8 +129,7 @@ class Table:
     @property
     def cells(self) -> list[Cell]:
         """The runs that the table needs, each once."""
-        every = [row.cell(i) for row in self.rows for i in range(len(self.columns))]
-        return list(dict.fromkeys(cell for cell in every if cell is not None))
+        return list(dict.fromkeys(cell for row in self.rows for cell in row.cells))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 A picture is seen as viewers show it: turned as a camera's note in the file (EXIF) has it.
 """
 
-import warnings
 from pathlib import Path
 
 import cv2
@@ -19,9 +18,10 @@ Picture = NDArray[np.uint8]  # (H, W, 3), RGB
 
 # What photographs come in; Pillow would also run a program for what says that it is PostScript.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-MOST_PIXELS = 170_000_000  # half a gigabyte in memory; Pillow refuses a little more by itself
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of less than that
+MOST_PIXELS = 256_000_000  # the largest cameras of telephones have 200 million
+STRIP = 256  # rows
 SIDEWAYS = (5, 6, 7, 8)  # EXIF's orientations that exchange width and height
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own bound comes with words about attacks; see `_check`
 
 
 def read(path: Path) -> Picture:
@@ -32,21 +32,21 @@ def read(path: Path) -> Picture:
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
+            _check(path, image)
             if image.mode.startswith(("I", "F")):  # Pillow would cut off what is beyond 255
                 raise BadSample(f"{path}: more than 8 bits a pixel; save it with 8")
-            if image.width * image.height > MOST_PIXELS:
-                raise _too_large(path)
             # a phone's JPEG may hold a preview and more besides the picture
             count = getattr(image, "n_frames", 1)
             if count > 1 and image.format != "MPO":
                 raise BadSample(f"{path}: {count} pictures; save the one that is meant")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _pixels(image)
     except FileNotFoundError:
         raise BadSample(f"{path}: no such picture") from None
     except BadSample:
         raise
-    except Image.DecompressionBombError:
-        raise _too_large(path) from None
+    except MemoryError:
+        raise BadSample(f"{path}: the memory doesn't suffice; save it with fewer pixels") from None
     except Exception as error:  # whatever a broken picture makes Pillow raise
         raise BadSample(f"{path}: not a whole picture ({error})") from error
 
@@ -65,9 +65,26 @@ def size(path: Path) -> tuple[int, int]:
     return (height, width) if orientation(path) in SIDEWAYS else (width, height)
 
 
-def _too_large(path: Path) -> BadSample:
-    most = MOST_PIXELS // 1_000_000
-    return BadSample(f"{path}: more than {most} megapixels; save it smaller")
+def _check(path: Path, image: Image.Image) -> None:
+    """Whether a picture, of which only the header has been read, may be decoded."""
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise BadSample(
+            f"{path}: {width} x {height} pixels are more than the {MOST_PIXELS / 1e6:.0f} million "
+            "that are read; save it with fewer"
+        )
+
+
+def _pixels(image: Image.Image) -> Picture:
+    """The pixels ``(H, W, 3)`` of a picture, converted strip by strip: a copy of a whole one of 200
+    million pixels takes 800 MB.
+    """
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, STRIP):
+        bottom = min(top + STRIP, image.height)
+        strip = image.crop((0, top, image.width, bottom))
+        pixels[top:bottom] = np.asarray(strip.convert("RGB"))
+    return pixels
 
 
 def crop(image: Picture, path: Path, frame: Array, transform: Array, size: int) -> Picture:

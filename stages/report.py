@@ -54,8 +54,9 @@ def run(dataset: str) -> None:
         counts=files.read_json(Path(layout.VERDICTS.format(dataset=dataset))),
         runs=[_run(cell, one) for cell, one in results.cells.items()],
         tables=[_table(number, known[number], results) for number in params.tables],
-        figures=[_figure(number, dataset) for number in params.figures],
+        figures=[_figure(number, results) for number in params.figures],
         claims=claims,
+        against=[one for one in claims if one["against"]],
         shown=str(shown),
         faces=_faces(params, dataset, shown, results.cells[shown]),
         deviations=MARKDOWN.render(DEVIATIONS.read_text(encoding="utf-8").partition("\n")[2]),
@@ -72,7 +73,7 @@ def _run(cell: Cell, one: Scored) -> dict[str, Any]:
     means = one.errors.mean(axis=1)
     spread = f" ± {means.std(ddof=1):.2f}" if len(means) > 1 else ""
     return {
-        "name": str(cell),
+        "name": f"{cell}, {one.reduced}" if one.reduced else str(cell),
         "seeds": ", ".join(str(seed) for seed in one.seeds),
         "error": "diverged" if one.diverged else f"{means.mean():.2f}{spread}",
         "minutes": f"{sum(about['train_seconds'] for about in one.about) / 60:.1f}",
@@ -84,7 +85,7 @@ def _run(cell: Cell, one: Scored) -> dict[str, Any]:
 
 def _table(number: int, one: paper.Table, results: Results) -> dict[str, Any]:
     cells = files.read_table(Path(layout.TABLE.format(dataset=results.dataset, table=number)))
-    head, *lines = tables.wide(one, cells)
+    head, *lines = tables.wide(one, cells, results)
     return {
         "name": f"Table {number}",
         "title": tables.title(one, results),
@@ -95,12 +96,13 @@ def _table(number: int, one: paper.Table, results: Results) -> dict[str, Any]:
     }
 
 
-def _figure(number: int, dataset: str) -> dict[str, str]:
-    path = Path(layout.FIGURE.format(dataset=dataset, figure=number))
+def _figure(number: int, results: Results) -> dict[str, str]:
+    path = Path(layout.FIGURE.format(dataset=results.dataset, figure=number))
+    reduced = results.reduced(paper.FIGURES[number].cells)
     drawing = files.existing(path).read_bytes()
     return {
         "name": f"Figure {number}",
-        "caption": paper.FIGURES[number].caption,
+        "caption": paper.FIGURES[number].caption + (f" Here {reduced}." if reduced else ""),
         "source": f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}",
     }
 

@@ -1,6 +1,7 @@
 """The errors of a data set's runs, cell by cell, from their predictions files alone."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,13 @@ class Scored:
             if one["status"] == "diverged"
         ]
 
+    @property
+    def reduced(self) -> str:
+        """How a baseline falls short of its paper's, as "reduced: ..."; may be empty."""
+        return self.about[0].get("reduced", "")
 
+
+METHODS = {"ert": "regression trees", "mean_shape": "the mean shape"}
 WEIGHTS = {
     "none": "random weights, the paper's with ImageNet's",
     "imagenet": "ImageNet's weights, as the paper's did",
@@ -91,6 +98,11 @@ class Results:
         one = self.any
         whole = one.split == "test" and one.about[0]["data_stamp"] == "full"
         return None if whole else self.faces
+
+    def reduced(self, cells: Iterable[Cell]) -> str:
+        """Which baselines among the cells fall short of their papers', and how; may be empty."""
+        own = {cell: self.cells[cell].reduced for cell in cells if cell in self.cells}
+        return "; ".join(f"{METHODS[cell.network]}, {said}" for cell, said in own.items() if said)
 
     def minutes(self, network: str) -> tuple[float, str]:
         """What a run of the network takes here, in minutes, and how that is known."""

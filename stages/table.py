@@ -81,7 +81,8 @@ def _here(
     if found.diverged:
         return *nothing[:2], len(errors), "diverged"
     std = float(errors.std(ddof=1)) if len(errors) > 1 else np.nan
-    return float(errors.mean()), std, len(errors), "run"
+    status = f"run, {found.reduced}" if found.reduced else "run"
+    return float(errors.mean()), std, len(errors), status
 
 
 def _speed(dataset: str) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def _conditions(machine: dict[str, Any]) -> str:
     )
 
 
-def wide(table: Table, cells: pd.DataFrame) -> list[list[str]]:
+def wide(table: Table, cells: pd.DataFrame, results: Results) -> list[list[str]]:
     """The table's lines as text: for each method the paper's, and where it could run here, ours."""
     lines = [["method", "", *(column.name for column in table.columns)]]
     for row in table.rows:
@@ -109,7 +110,9 @@ def wide(table: Table, cells: pd.DataFrame) -> list[list[str]]:
         digits = 1 if table.of_speeds else 2
         lines.append([row.method, "paper", *(_published(one, table) for one in own.paper)])
         if row.network is not None:
-            lines.append(["", "here", *(_text(one, digits) for one in own.itertuples())])
+            ran = [results.cells[cell] for cell in row.cells if cell in results.cells]
+            here = ", ".join(["here", *{one.reduced for one in ran if one.reduced}])
+            lines.append(["", here, *(_text(one, digits) for one in own.itertuples())])
             if own.here.notna().any():
                 differences = [_number(value, digits, "+") for value in own.difference]
                 lines.append(["", "difference", *differences])
@@ -161,12 +164,14 @@ def notes(table: Table, cells: pd.DataFrame, results: Results) -> list[str]:
         )
     if any(cell.network == "resnet50" for cell in results.cells):
         said.append(f"ResNet-50 began with {scored.WEIGHTS[results.weights]}.")
+    if reduced := results.reduced(table.cells):
+        said.append(f"Here {reduced}: what beats these need not beat those of their paper.")
     missing = [cell for cell in table.cells if cell not in results.cells]
     return [*said, *scored.how_to_run(missing, results)]
 
 
 def _markdown(table: Table, cells: pd.DataFrame, results: Results) -> str:
-    head, *lines = wide(table, cells)
+    head, *lines = wide(table, cells, results)
     rows = [head, ["---"] * 2 + ["--:"] * len(table.columns), *lines]
     body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     beneath = "\n\n".join(notes(table, cells, results))

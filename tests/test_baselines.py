@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wingloss.augmentation import Faces
-from wingloss.baselines import RegressionTrees, mean_shape, regression_trees
+from wingloss.baselines import PUBLISHED, RegressionTrees, mean_shape, regression_trees
 from wingloss.geometry import Array, apply, invert, to_unit
 
 FEW = RegressionTrees(
@@ -19,6 +19,15 @@ def test_the_mean_shape_stands_in_each_frame_as_in_the_training_frames() -> None
     upright, turned = [100.0, 100.0, 16.0, 0.0], [100.0, 100.0, 16.0, np.pi / 2]
     placed = mean_shape(training, frames, np.array([upright, turned]))
     assert placed[:, 0] == pytest.approx(np.array([[98.0, 100.0], [100.0, 98.0]]))
+
+
+def test_what_there_is_less_of_is_said() -> None:
+    assert FEW.reduced == (
+        "4 of 10 cascades, 20 of 500 trees a cascade, 3 of 5 levels of a tree, "
+        "5 of 20 initialisations, 100 of 400 pixels"
+    )
+    full = {name: value for name, (value, _) in PUBLISHED.items()}
+    assert RegressionTrees(shrinkage=0.3, **full).reduced == ""
 
 
 def squares(count: int, seed: int) -> tuple[Faces, Array]:

@@ -99,6 +99,13 @@ def test_passwords_and_control_characters_are_not_shown(tmp_path: Path, call: Ca
         assert said.count("\n") == 1
 
 
+def test_long_arguments_do_not_share_a_log() -> None:
+    long = "/home/anna/" + 300 * "é"
+    names = {command._log_name({"run": "a", "folder": f"/{above}{long}"}) for above in "xy"}
+    assert len(names) == 2 and all(len(f"{name}.log".encode()) < 255 for name in names)
+    assert command._log_name({"run": "a/b", "folder": "c"}) == "a_b-c"
+
+
 def test_arguments_are_checked(tmp_path: Path, call: Callable) -> None:
     status, said = call(Project(tmp_path), raising(ZeroDivisionError()), data="faces")
     assert status == 2

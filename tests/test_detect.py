@@ -1,8 +1,10 @@
 """Landmarks in one's own pictures: as the pipeline scores them, wherever the boxes come from."""
 
+import errno
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -16,6 +18,7 @@ from stages import boxing, detect, pictures
 from stages.params import load
 from wingloss import detector
 from wingloss.correction import displaced, frame_errors
+from wingloss.datasets.record import PICTURES, BadSample
 from wingloss.geometry import Array, compose, enlarge, square_frames, to_unit, unit_to_pixels
 
 RUN = "synthetic/cnn6_7/pdb/wing/seed0"
@@ -68,7 +71,8 @@ def test_landmarks_are_those_that_the_evaluation_finds(finished: Project, mine: 
     table, points = found(finished)
     assert table.image.tolist() == sorted(f"test/{path.name}" for path in mine.glob("test/*.jpg"))
     np.testing.assert_allclose(points, scored(finished), atol=1e-3)
-    assert said.endswith(f"{WHERE}: 8 faces in 8 of 8 pictures\n")
+    numbers = "8 files = 8 with faces + 0 without + 0 unreadable + 0 left out"
+    assert said.endswith(f"{WHERE}: 8 faces; {numbers}\n")
     np.testing.assert_allclose(squares(table), squares(given(mine, table)), atol=1e-3)
     drawn = cv2.imread(str(finished.root / WHERE / "sheet.jpg"))[..., ::-1].astype(int)
     assert drawn.shape == (200, 1600, 3)
@@ -103,7 +107,8 @@ def test_what_cannot_be_used_is_said_and_left_out(finished: Project, mine: Path)
     said = finished.run("stages.detect", RUN, "mine")
     assert f"warning: mine/test/{first.name}: not a whole picture" in said
     assert f"warning: mine/test/{second.name}: its face box lies outside the picture" in said
-    assert said.endswith(": 8 faces in 7 of 8 pictures\n")
+    numbers = "9 files = 7 with faces + 0 without + 1 unreadable + 1 left out (1 hidden)"
+    assert said.endswith(f": 8 faces; {numbers}\n")
     table, points = found(finished)
     assert table.image.tolist() == [f"test/{second.name}", *(row.split(",")[0] for row in rows[1:])]
     assert squares(table)[0].tolist() == [80, 80, 100, 0]
@@ -145,13 +150,17 @@ def test_a_run_that_cannot_be_used_is_refused(
     [
         (["synthetic/cnn6", "mine"], None, "is none of the 3 runs that params.yaml asks for; o"),
         ([RUN.replace("seed0", "seed7"), "mine"], None, f"; one of them is {RUN}"),
-        ([RUN, "nowhere"], None, "nowhere: no such folder"),
-        ([RUN, "stages"], None, "stages: no pictures there (.jpg, "),
+        ([RUN, "nowhere"], None, "nowhere: no such folder or picture"),
+        ([RUN, "stages/sources"], None, "stages/sources: no pictures there (.jpg, "),
+        ([RUN, "stages/sources"], None, "; left out: 4 .yaml"),
+        ([RUN, "params.yaml"], None, "params.yaml: not a picture by its ending; read are .jpg, "),
+        ([RUN, "/dev/null"], None, "/dev/null: neither a folder nor a picture"),
         ([RUN, "mine"], f"{HEADER}\na.jpg,1,2,3\n", ".csv:2: too few columns"),
         ([RUN, "mine"], f"{HEADER}\na.jpg,3,2,3,4\n", ".csv:2: the box is empty or in no picture"),
         ([RUN, "mine"], f"{HEADER}\na.jpg,3,2,1e9,4\n", ".csv:2: the box is empty or in no pict"),
         ([RUN, "mine"], f"{HEADER}\na.jpg,3,2,5,4\n", ".csv: there is no picture 'a.jpg' below m"),
-        ([RUN, "mine"], f"{HEADER}\n", "mine: no face was found in 8 pictures"),
+        ([RUN, "mine"], f"{HEADER}\n", "mine: no face was found; 8 files = 0 with faces + 8 wi"),
+        ([RUN, "mine"], f"{HEADER}\n./test/a.jpg,3,2,5,4\n", "there is no picture './test/a.jpg'"),
         # context crops of 64 px hold faces of 32, which the detector can't see
         ([RUN, "mine"], "", "of 27 training faces of synthetic, too few to tell how"),
     ],
@@ -171,6 +180,139 @@ def test_a_mistake_is_one_line(
     status, said = call(finished, detect, *arguments)
     assert status == 1 and message in said
     assert said.startswith("error: ") and said.count("\n") == 1
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that find all landmarks at 0, for tests of what else is found, without torch."""
+    monkeypatch.setattr(
+        detect,
+        "_landmarks",
+        lambda _, faces, *__: (faces.frames, np.zeros((len(faces.crops), 68, 2))),
+    )
+
+
+@pytest.mark.usefixtures("blind")
+def test_every_file_is_accounted_for(finished: Project, mine: Path, call: Callable) -> None:
+    """By ending, by number and by name; whatever Pillow safely reads is read."""
+    faces = sorted(mine.glob("test/*.jpg"))
+    (mine / "detector_boxes.csv").unlink()
+    shutil.copytree(mine / "test", mine / "deeper/than/this")
+    faces[0].rename(faces[0].with_suffix(".JFIF"))
+    Image.open(faces[1]).save(faces[1].with_suffix(".gif"))
+    Image.open(faces[2]).save(faces[2].with_suffix(".ppm"))
+    for name in ("a.HEIC", "b.heic", "c.nef", "notes.txt", "README", ".hidden.jpg", ".x/y.png"):
+        (mine / name).parent.mkdir(exist_ok=True)
+        (mine / name).write_text("no picture")
+    (mine / "empty.jpg").touch()
+    os.mkfifo(mine / "pipe.jpg")
+    (mine / "round").symlink_to(mine)
+    (mine / "lost.jpg").symlink_to("nowhere")
+    bad = os.fsencode(mine) + b"/caf\xe9.jpg"
+    shutil.copy(faces[3], bad)
+    boxes = ["test/" + faces[0].with_suffix(".JFIF").name, "deeper/than/this/" + faces[4].name]
+    rows = [f"{name},20,20,140,140" for name in boxes]
+    (mine / "detector_boxes.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    status, said = call(finished, detect, RUN, "mine")
+    assert status == 0, said
+    counts = "30 files = 2 with faces + 16 without + 2 unreadable + 10 left out"
+    kinds = "2 .heic, 1 .nef, 1 .txt, 1 a link to a folder, which is not followed, 1 a link to noth"
+    assert f": 2 faces; {counts} ({kinds}" in said
+    assert said.endswith(
+        ", 2 hidden, 1 not a file, 1 without an ending; save .heic and .nef as JPEG to have them "
+        "read)\n"
+    )
+    assert "\\xe9.jpg: its name is not UTF-8; rename it" in said
+    table = pd.read_csv(finished.root / WHERE / "pictures.csv").set_index("file")
+    assert len(table) == 30 and table.faces.sum() == 2
+    outcomes = {"faces": 2, "no face": 16, "unreadable": 2, "left out": 10}
+    assert table.outcome.value_counts().to_dict() == outcomes
+    assert table.loc["a.HEIC"].why == ".heic is not read here; save it as JPEG"
+    assert table.loc["empty.jpg"].outcome == "unreadable"
+    assert table.loc[f"test/{faces[1].stem}.gif"].outcome == "no face"
+
+
+def test_a_picture_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadSample, match=r"a\.jpg: it can't be opened \(No such file or directory\)"
+    ):
+        detect._read(tmp_path / "a.jpg")
+
+
+def test_every_ending_of_the_formats_is_taken() -> None:
+    known = Image.registered_extensions()
+    assert {ending: known[ending] for ending in PICTURES} == {
+        ending: kind for ending, kind in known.items() if kind in pictures.FORMATS
+    }
+
+
+@pytest.mark.usefixtures("blind")
+def test_folders_of_one_name_keep_their_results(
+    finished: Project, mine: Path, call: Callable
+) -> None:
+    other = finished.root / "elsewhere/mine"
+    shutil.copytree(mine, other)
+    (other / "test").rename(other / "others")
+    boxes = (other / "detector_boxes.csv").read_text().replace("test/", "others/")
+    (other / "detector_boxes.csv").write_text(boxes)
+    for folder, where in (("mine", WHERE), ("elsewhere/mine", f"{WHERE}-2"), ("mine", WHERE)):
+        status, said = call(finished, detect, RUN, folder)
+        assert status == 0 and f"{where}: 8 faces" in said
+    for where, start in ((WHERE, "test/"), (f"{WHERE}-2", "others/")):
+        table = pd.read_csv(finished.root / where / "landmarks.csv")
+        assert table.image.str.startswith(start).all()
+    # of a folder that names no source nobody knows whose results lie there
+    (finished.root / WHERE / "source.txt").unlink()
+    assert f"{WHERE}-3: 8 faces" in call(finished, detect, RUN, "mine")[1]
+    (finished.root / WHERE / "source.txt").write_text("torn")
+    assert f"{WHERE}-3: 8 faces" in call(finished, detect, RUN, "mine")[1]
+
+
+@pytest.mark.usefixtures("blind")
+def test_a_picture_in_place_of_a_folder(finished: Project, mine: Path, call: Callable) -> None:
+    path = sorted(mine.glob("test/*.jpg"))[0]
+    boxes = pd.read_csv(mine / "detector_boxes.csv")
+    boxes.image = boxes.image.str.removeprefix("test/")
+    boxes.to_csv(mine / "test/detector_boxes.csv", index=False)
+    status, said = call(finished, detect, RUN, f"mine/test/{path.name}")
+    assert status == 0 and said.endswith("1 face; 1 file = 1 with faces + 0 without + 0 unreadable "
+                                         "+ 0 left out\n")  # fmt: skip
+    table = pd.read_csv(finished.root / Path(WHERE).with_name(path.name) / "landmarks.csv")
+    assert table.image.tolist() == [path.name]
+    assert squares(table)[0, 2] == pytest.approx(squares(boxes)[0, 2], rel=1e-4)
+
+
+def test_folders_that_give_nothing_are_one_line(
+    finished: Project, mine: Path, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (finished.root / "none/in/it").mkdir(parents=True)
+    status, said = call(finished, detect, RUN, "none")
+    assert status == 1 and said.startswith("error: none: the folder is empty; put pictures there")
+    for path in mine.glob("test/*.jpg"):
+        path.write_bytes(b"torn")
+    status, said = call(finished, detect, RUN, "mine")
+    assert status == 1
+    assert said.endswith("\nerror: mine: none of the 8 pictures could be read\n")
+    assert said.count("\n") == 9 and "no face" not in said
+    assert not (finished.root / WHERE).exists()
+
+    whole = os.walk
+
+    def walk(top: Path, onerror: Callable) -> Iterator:
+        """As for a user who may not open a folder; a test may run as one who may open all."""
+        for above, folders, names in whole(top):
+            if Path(above).name == locked:
+                onerror(PermissionError(errno.EACCES, "Permission denied", above))
+            else:
+                yield above, folders, names
+
+    monkeypatch.setattr(os, "walk", walk)
+    locked = "mine"
+    status, said = call(finished, detect, RUN, "mine")
+    assert (status, said) == (1, "error: mine: the folder can't be opened (Permission denied)\n")
+    locked = "test"
+    status, said = call(finished, detect, RUN, "mine")
+    assert status == 1 and "1 the folder can't be opened (Permission denied)" in said
 
 
 @pytest.fixture
@@ -210,7 +352,7 @@ def test_its_boxes_are_brought_to_those_of_the_training_faces(
     (mine / "detector_boxes.csv").unlink()
 
     monkeypatch.chdir(finished.root)
-    boxes = boxing.of(mine, [], "synthetic", load())
+    boxes = boxing.of(mine, "synthetic", load())
     for path, frame in frames.items():
         (box,) = boxes.locate("", pictures.read(path))
         assert np.abs(box[:2] - frame[0, :2]).max() < 0.06 * frame[0, 2]
@@ -232,3 +374,30 @@ def test_its_boxes_are_brought_to_those_of_the_training_faces(
     table, landmarks = found(finished)
     assert "training faces\n" in said and np.isfinite(landmarks).all()
     assert set(table.image) >= {f"test/{path.name}" for path in frames}
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "CMYK", "RGBA", "LA", "1"])
+def test_a_picture_is_converted_strip_by_strip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr(pictures, "STRIP", 7)
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    path = tmp_path / "a.tif"
+    Image.fromarray(noise).convert(mode).save(path)
+    whole = np.asarray(Image.open(path).convert("RGB"))
+    assert (pictures.read(path) == whole).all()
+
+
+def test_a_picture_of_too_many_pixels_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = tmp_path / "a.png"
+    Image.new("1", (16_320, 12_240)).save(path)  # 200 million; 4 kB
+    monkeypatch.setattr(pictures, "_pixels", lambda image: image.size)  # nothing is decoded
+    assert pictures.read(path) == (16_320, 12_240)
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 199_000_000)
+    with pytest.raises(
+        BadSample, match=r"^[^\n]*a\.png: 16320 x 12240 pixels are more than the 199 m"
+    ):
+        pictures.read(path)
+    assert not recwarn

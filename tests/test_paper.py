@@ -22,6 +22,14 @@ from stages.params import load
 
 LOSSES = ["l2", "l1", "smooth_l1", "wing"]
 N_FACES = 60
+ABOUT = {  # what only the report asks of a run
+    "samples_seen": 10,
+    "hardware": "a processor",
+    "precision": "float32",
+    "commit": "unknown",
+    "versions": {"Python": "3"},
+    "data": {},
+}
 
 
 def write_predictions(
@@ -146,6 +154,69 @@ def test_a_baseline_stands_in_its_row(table1: Project, call: Callable) -> None:
     full = read(table1, "table4").loc["ERT", "Full"]
     assert (full.here, full.status) == (pytest.approx(6, abs=1e-4), "run")
     assert full.difference == pytest.approx(-0.4, abs=1e-4)
+
+
+def test_a_baseline_says_how_it_falls_short_of_its_paper(finished: Project) -> None:
+    said = {}
+    for method in ("ert", "mean_shape"):
+        path = Run("synthetic", method, layout.NEITHER, layout.NEITHER, 0).path(layout.PREDICTIONS)
+        with np.load(finished.root / path) as data:
+            said[method] = json.loads(str(data["run"]))["reduced"]
+    less = "2 of 10 cascades, 2 of 500 trees a cascade, 5 of 20 initialisations"
+    assert said == {"ert": f"reduced: {less}", "mean_shape": ""}
+
+
+@pytest.mark.parametrize("reduced", ["reduced: 100 of 500 trees a cascade", ""])
+def test_what_compares_with_weaker_trees_says_so(
+    finished: Project, call: Callable, monkeypatch: pytest.MonkeyPatch, reduced: str
+) -> None:
+    """Verdicts, tables, figures and the report; and nothing where they are as their paper's."""
+    finished.set(**{
+        "seeds": [0, 1, 2],
+        "baselines": ["ert"],
+        "tables": [4],
+        "figures": [6],
+        "runs.cnn6": {"balance": ["pdb"], "loss": ["wing"]},
+        "runs.cnn6_7": {"balance": ["pdb"], "loss": ["l2"]},
+    })  # fmt: skip
+    trees = Cell("ert", layout.NEITHER, layout.NEITHER)
+    for seed in (0, 1, 2):
+        for cell, nme in (("cnn6/pdb/wing", 3.0), ("cnn6_7/pdb/l2", 2.0), (str(trees), 9.0)):
+            run = Run("synthetic", *cell.split("/"), seed)
+            more = {"reduced": reduced, "recipe": layout.NEITHER} if run.cell == trees else {}
+            write_predictions(finished, run, nme, **(ABOUT | more))
+    found = verdicts(finished, call)
+    monkeypatch.setattr(report, "_Pictures", lambda *_: None)
+    for stage, more in ((table, {"table": 4}), (figure, {"figure": 6}), (report, {})):
+        status, said = call(finished, stage, dataset="synthetic", **more)
+        assert status == 0, said
+    named = f"regression trees, {reduced}"
+    beaten = [one for claim, one in found.items() if "an ensemble of regression trees" in claim]
+    assert [one["verdict"] for one in beaten] == ["reproduced"] * 2
+    html = finished.read("results/synthetic/report.html").decode()
+    drawn = finished.read("results/synthetic/figures/figure6.svg").decode()
+    texts = [
+        *(one[key] for one in beaten for key in ("claim", "why", "against")),
+        finished.read("results/synthetic/tables/table4.csv").decode(),
+        finished.read("results/synthetic/tables/table4.md").decode(),
+        " ".join(re.findall("<!-- (.*) -->", drawn)),  # letters are drawn; so is each line of text
+        html,
+    ]
+    if not reduced:
+        assert not any("reduced:" in (text or "") for text in texts)
+        return
+    for text in texts[:6]:
+        assert named in text
+    for text in texts[6:]:
+        assert reduced in text
+    assert "reproduced against a reduced baseline</span>" in html
+    assert (
+        "2 of these are against a baseline that was trained at less than the strength of its"
+        in " ".join(html.split())
+    )
+    assert f"ert/none/none, {reduced}" in html  # what ran
+    assert f"<td>here, {reduced}</td>" in html  # Table 4
+    assert html.count(f"Here {named}") == 3  # beneath it, Figure 6's caption and its alt text
 
 
 def test_subsets_that_the_data_lack_and_other_networks(table1: Project, call: Callable) -> None:

@@ -24,6 +24,26 @@ class RegressionTrees:
     pixels: int = field(metadata={"minimum": 2})  # P that a cascade's trees choose from
     splits: int = field(metadata={"minimum": 1})  # S tried at each node
 
+    @property
+    def reduced(self) -> str:
+        """What there is less of than in that paper, as "100 of 500 trees a cascade"; may be empty.
+
+        Fewer of them make weaker trees. The shrinkage isn't one of them: its best depends on them.
+        """
+        own = {words: (getattr(self, name), full) for name, (full, words) in PUBLISHED.items()}
+        less = (f"{here} of {full} {words}" for words, (here, full) in own.items() if here < full)
+        return ", ".join(less)
+
+
+PUBLISHED = {  # that paper's values
+    "cascades": (10, "cascades"),
+    "trees": (500, "trees a cascade"),
+    "depth": (5, "levels of a tree"),
+    "initialisations": (20, "initialisations"),
+    "pixels": (400, "pixels"),
+    "splits": (20, "splits tried"),
+}
+
 
 def mean_shape(training: Array, training_frames: Array, frames: Array) -> Array:
     """The mean training shape placed in each frame: landmarks ``(N, L, 2)`` in image pixels.

@@ -16,12 +16,12 @@ from wingloss.protocol import CORNERS, Part
 
 # The endings of pictures that can be read here, and of others that people bring.
 PICTURES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff"),
-    *(".gif", ".ppm", ".pgm"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".webp", ".tif", ".tiff"),
+    *(".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
 )
 OTHER_PICTURES = (
-    *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".raw", ".dng"),
-    *(".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2"),
+    *(".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".mpo", ".svg", ".psd", ".tga"),
+    *(".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef", ".srw"),
 )
 FARTHEST = 1e6  # px from a picture's corner, where no picture reaches
 MOST_TEXT = 256 << 20  # bytes of a table: some 200,000 faces of 68 landmarks
