@@ -18,7 +18,7 @@ from stages.code import code_hash
 from stages.faces import context_maps, face_boxes, frames_of, read_faces, read_frames
 from stages.layout import Run
 from stages.params import Context, Params
-from wingloss import networks, protocol, training
+from wingloss import inference, networks, protocol, training
 from wingloss.augmentation import Faces, shrink, shrinkage
 from wingloss.geometry import Array
 from wingloss.metrics import normalisers
@@ -53,7 +53,7 @@ class Job:
                 balance=cell.balance if own.balance == "same" else own.balance,
             )
         recipe = getattr(params.recipes[params.recipe], network)
-        precision = training.available_precision(recipe.precision, training.device())
+        precision = inference.available_precision(recipe.precision, inference.device())
         loss = params.loss[cell.loss]
         return cls(
             title=f"{cell} stage {stage}",
@@ -73,11 +73,27 @@ class Job:
             frames=cell.path(layout.FRAMES) if stage > 1 else None,
         )
 
-    def untrained(self, n_landmarks: int) -> nn.Sequential:
-        """The network before its first step, for L landmarks."""
+    def setting(self) -> training.Setting:
+        """What it has in common with the trainings that may stand beside it."""
+        flip_permutation = protocol.load(self.dataset).flip_permutation
+        return training.Setting(self.network, self.recipe, self.steps, flip_permutation)
+
+    def member(
+        self, fitting: Faces, validating: Faces, lengths: Array, on: torch.device
+    ) -> training.Member:
+        """What it has for itself: of its training faces, and its validation faces with their
+        normalisers (see ``faces``), which are looked at on ``on``."""
+        precision = self.recipe.precision
+        validate = training.validation(self.network, validating, lengths, precision, on)
+        return training.Member(self.objective, fitting, self.repetitions(), validate)
+
+    def untrained(self, member: training.Member, setting: training.Setting) -> nn.Sequential:
+        """The network before its first step."""
+        n_landmarks = len(setting.flip_permutation)
         network = networks.build(self.network, n_landmarks, self.objective.seed)
         if self.recipe.weights != "none":
             networks.take_over(network, weights.read(self.recipe.weights))
+        training.make_first_guess(network, member, setting)
         return network
 
     def samples(self, split: str) -> pd.DataFrame:
@@ -146,13 +162,13 @@ class Job:
             },
             "data": data,
             "code": code(),
-            "machine": [training.device().type, torch.__version__, platform.machine()],
+            "machine": [inference.device().type, torch.__version__, platform.machine()],
         }
 
 
 def code() -> str:
     """A hash of the code that trainings here depend on; on a GPU more of it has a part."""
-    return code_hash("stages.job" if training.device().type == "cpu" else "stages.side_by_side")
+    return code_hash("stages.alone" if inference.device().type == "cpu" else "stages.side_by_side")
 
 
 # Many trainings in one process ask for the same; a file that changes has another time.

@@ -64,10 +64,10 @@ def test_each_member_sees_its_own_frames(cnn7: Job) -> None:
     moved = cnn7.frames.with_name("moved.csv")
     frames.assign(x=frames.x + 9, angle=frames.angle + 0.3).to_csv(moved, index=False)
     jobs = [cnn7, dataclasses.replace(cnn7, frames=moved), cnn7]
-    ensemble, members, _ = side_by_side.begin(jobs, torch.device("cpu"))
+    trained, members, *_ = side_by_side.begin(jobs, torch.device("cpu"))
     for job, member in zip(jobs, members, strict=True):
         assert np.array_equal(member.faces.to_unit, job.faces("train")[0].to_unit)
-    first, other, again = (member.validate(ensemble.whole.network) for member in members)
+    first, other, again = (member.validate(trained.model.network(0)) for member in members)
     assert first == again != other
 
 
