@@ -118,7 +118,7 @@ def test_what_is_too_much_for_memory_is_made_in_halves(monkeypatch: pytest.Monke
             raise torch.OutOfMemoryError
         made.append((jobs, entries, about["trained_together"]))
 
-    monkeypatch.setattr(making, "together", make)
+    monkeypatch.setattr(making, "make", make)
     together._make(list(zip("abcde", range(5), strict=True)))
     assert made == [(("a", "b"), (0, 1), 2), (("c",), (2,), 1), (("d", "e"), (3, 4), 2)]
 
@@ -127,7 +127,7 @@ def test_a_training_too_large_by_itself_says_so(monkeypatch: pytest.MonkeyPatch)
     def make(jobs: tuple[str], entries: tuple[int], about: dict) -> None:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(making, "together", make)
+    monkeypatch.setattr(making, "make", make)
     with pytest.raises(torch.OutOfMemoryError):
         together._make([("a", 0), ("b", 1)])
 
