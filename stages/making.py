@@ -41,22 +41,22 @@ def make(jobs: Sequence[Job], entries: Sequence[store.Entry], about: dict[str, A
     trained, members, *_ = begun
     title = one.network if len(jobs) == 1 else f"{len(jobs)} × {one.network}"
     repeats = members[0].repeats
-    log.info(
-        "%s: %d faces (%d after balancing), %d steps of %d, %s on %s",
-        title,
-        (repeats > 0).sum(),
-        repeats.sum(),
-        one.steps,
-        one.recipe.batch,
-        one.recipe.precision,
-        _hardware() if on.type == "cuda" else f"{torch.get_num_threads()} threads",
-    )
     with ExitStack() as stack:
         shared = entries[0]
         if len(jobs) > 1:
             keys = {"members": [entry.key for entry in entries]}
             shared = stack.enter_context(store.Entry(layout.RUN_STORE, keys).locked())
         before = resume(trained, shared, one)
+        log.info(
+            "%s: %d faces (%d after balancing), %d steps of %d, %s on %s",
+            title,
+            (repeats > 0).sum(),
+            repeats.sum(),
+            one.steps,
+            one.recipe.batch,
+            one.recipe.precision,
+            _hardware() if on.type == "cuda" else f"{torch.get_num_threads()} threads",
+        )
         seconds = attend(training.train(*begun), trained, shared, one, before, title)
         about = about | {"train_seconds": round(seconds / len(jobs), 1), "commit": commit}
         for index, (job, entry) in enumerate(zip(jobs, entries, strict=True)):

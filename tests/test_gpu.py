@@ -128,7 +128,7 @@ def test_the_same_bits_twice_and_after_an_interruption(
 
 @pytest.mark.parametrize("recipe", [RECIPE, SGD], ids=["adamw", "sgd"])
 def test_it_trains_as_a_processor_does(faces: Faces, on: torch.device, recipe: Recipe) -> None:
-    """The same faces, draws and rates; pictures differ by rounding, which small steps don't swell."""
+    """The same faces, draws and rates; pictures differ by rounding: so small steps."""
     recipe = replace(recipe, learning_rate=recipe.final_learning_rate)
     setting, cpu = Setting("cnn6", recipe, STEPS, SWAP), torch.device("cpu")
     there = members(faces, 1, cpu)
