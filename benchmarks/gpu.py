@@ -15,27 +15,28 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
-import numpy as np
 import torch
 
 from benchmarks.training import (
     BATCH,
-    FACES,
-    FLIP_PERMUTATION,
     LANDMARKS,
     Setting,
+    endless,
     make_setting,
     matmul_steps,
+    member,
     noise_faces,
     plain_steps,
     training_flops,
 )
 from stages.machine import processor
-from wingloss import training
+from wingloss import inference, training
 from wingloss.augmentation import shrink
-from wingloss.ensemble import BLOCK, Common, Ensemble, Member, train
+from wingloss.batched import Stacked
 from wingloss.networks import ARCHITECTURES, build
+from wingloss.on_gpu import OnGPU
 from wingloss.recipe import Precision
+from wingloss.training import Alone, Model, Training
 
 SECONDS, WARM_UP = 1.5, 3  # of each way, after WARM_UP blocks of steps
 MATRIX = 8192
@@ -58,7 +59,7 @@ def main() -> None:
     machine = f"{torch.cuda.get_device_name()}, {cores} cores of {processor()}"
     print(f"{machine}, torch {torch.__version__}\n")
     print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
-    device = training.device()
+    device = inference.device()
     kinds: tuple[Precision, ...] = ("bfloat16", "float32")
     peaks = {kind: 2 * MATRIX**3 * rate(_products(kind))[0] for kind in kinds}
     # in a process of its own, because `here` takes settings of the whole process
@@ -99,22 +100,20 @@ def rate(done: Iterator[int]) -> tuple[float, float]:
 
 def here_samples(setting: Setting, members: int) -> Iterator[int]:
     """This project's training of ``members`` side by side: the samples of each block of steps."""
-    device = training.device()
-    network, recipe, objective = setting.network, setting.recipe, setting.objective
+    on = inference.device()
+    inference.be_deterministic(on)
+    network, precision = setting.network, setting.recipe.precision
     faces = shrink(noise_faces(), ARCHITECTURES[network].input_size)
-    repeats = np.ones(FACES, np.int64)
-    begun = [build(network, LANDMARKS, seed).to(device) for seed in range(members)]
-    for one in begun:
-        one.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        training.start(one, network, faces, repeats, recipe)
-    alike = [
-        Member(objective.loss, objective.wing, seed, faces, repeats, lambda _: 0.0)
-        for seed in range(members)
-    ]
-    common = Common(network, objective.augmentation, recipe, 10**9)
-    ensemble = Ensemble(begun, recipe.precision, recipe)
-    for _ in train(ensemble, alike, common, FLIP_PERMUTATION, device):
-        yield BLOCK[device.type] * members * BATCH
+    alike = [member(setting, faces, seed) for seed in range(members)]
+    common = endless(setting)
+    networks = [build(network, LANDMARKS, seed).to(on) for seed in range(members)]
+    for one, own in zip(networks, alike, strict=True):
+        training.make_first_guess(one, own, common)
+    model: Model = Stacked(networks, precision) if members > 1 else Alone(networks[0], precision)
+    trained = Training(model, members, setting.recipe)
+    stepper = OnGPU(trained, alike, common, on)
+    for _ in training.train(trained, alike, common, stepper):
+        yield stepper.block * members * BATCH
 
 
 def _products(kind: Precision) -> Iterator[int]:

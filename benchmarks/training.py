@@ -29,10 +29,12 @@ from stages.params import load
 from wingloss import training
 from wingloss.augmentation import Faces, draw, perturb, shrink
 from wingloss.geometry import to_unit
+from wingloss.inference import available_precision, to_input
 from wingloss.losses import landmark_loss
 from wingloss.networks import ARCHITECTURES, build, to_shape_vectors
+from wingloss.on_processor import OnProcessor
 from wingloss.recipe import Precision, Recipe
-from wingloss.training import Objective
+from wingloss.training import Alone, Member, Objective, Training
 
 NETWORKS = ("cnn6", "cnn7", "resnet50")
 ROUNDS, SECONDS, WARM_UP = 5, 2.0, 3  # SECONDS of each way in a round, after WARM_UP steps
@@ -118,34 +120,35 @@ def here_steps(setting: Setting) -> Steps:
     """The steps of this project's training."""
     keep_freed_memory()
     faces = shrink(noise_faces(), ARCHITECTURES[setting.network].input_size)
-    repeats = np.ones(FACES, np.int64)
-    device = torch.device("cpu")
+    members = [member(setting, faces)]
+    common = endless(setting)
     network = build(setting.network, LANDMARKS, seed=0)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    waited = 0.0
-    make = training.batch
+    training.make_first_guess(network, members[0], common)
+    trained = Training(Alone(network, setting.recipe.precision), 1, setting.recipe)
+    stepper, waited = OnProcessor(trained, members, common), 0.0
+    make = stepper.batches
 
-    def timed(*arguments):
+    def timed(step: int):
         nonlocal waited
         began = time.perf_counter()
-        made = make(*arguments)
+        made = make(step)
         waited = time.perf_counter() - began
         return made
 
-    training.batch = timed
-    for _ in training.train(
-        training.start(network, setting.network, faces, repeats, setting.recipe),
-        setting.network,
-        faces,
-        repeats,
-        lambda _: 0.0,
-        setting.objective,
-        setting.recipe,
-        10**9,
-        FLIP_PERMUTATION,
-        device,
-    ):
+    stepper.batches = timed  # type: ignore[method-assign]
+    for _ in training.train(trained, members, common, stepper):
         yield waited
+
+
+def member(setting: Setting, faces: Faces, seed: int = 0) -> Member:
+    """A training that looks at no validation faces."""
+    objective = dataclasses.replace(setting.objective, seed=seed)
+    return Member(objective, faces, np.ones(FACES, np.int64), lambda _: 0.0)
+
+
+def endless(setting: Setting) -> training.Setting:
+    """What trainings of the setting share, for as many steps as one likes to take."""
+    return training.Setting(setting.network, setting.recipe, 10**9, FLIP_PERMUTATION)
 
 
 def plain_steps(setting: Setting, workers: int, device: str = "cpu") -> Steps:
@@ -192,7 +195,7 @@ class PlainFaces(Dataset):
         one = np.array([index])
         pictures, points = perturb(self.faces, one, drawn, sigma, self.size, FLIP_PERMUTATION)
         target = to_shape_vectors(torch.as_tensor(points, dtype=torch.float32))
-        return torch.from_numpy(pictures[0]).permute(2, 0, 1).float() / 127.5 - 1, target[0]
+        return to_input(torch.from_numpy(pictures), torch.device("cpu"))[0], target[0]
 
 
 def matmul_steps(precision: Precision, size: int = MATRIX, device: str = "cpu") -> Steps:
@@ -280,7 +283,7 @@ def make_setting(network: str, device: torch.device, name: str = "fast") -> Sett
     """Wing loss, the recipe ``name`` with batches of 8, in its precision where there is that."""
     params = load()
     recipe = getattr(params.recipes[name], network)
-    precision = training.available_precision(recipe.precision, device)
+    precision = available_precision(recipe.precision, device)
     return Setting(
         network,
         dataclasses.replace(recipe, batch=BATCH, precision=precision),

@@ -8,9 +8,12 @@ from torch import Tensor, nn
 
 from stages.job import Job
 from stages.machine import keep_freed_memory
-from wingloss import metrics, protocol, training
+from wingloss import inference, metrics, protocol
 from wingloss.augmentation import Faces
 from wingloss.geometry import Array, flip
+from wingloss.on_processor import OnProcessor
+from wingloss.training import Alone, Member, Training
+from wingloss.training import train as train_steps
 
 CPU = torch.device("cpu")
 
@@ -32,24 +35,13 @@ def train(
     It begins with the weights ``begin``, or untrained.
     """
     keep_freed_memory()
-    rules = protocol.load(job.dataset)
-    network = job.untrained(rules.n_landmarks)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = training.start(network, job.network, faces, repeats, job.recipe)
+    members = [Member(job.objective, faces, repeats, lambda _: 0.0)]
+    setting = dataclasses.replace(job.setting(), steps=samples // job.recipe.batch)
+    network = job.untrained(members[0], setting)
     if begin:
         network.load_state_dict(begin)
-    for _ in training.train(
-        state,
-        job.network,
-        faces,
-        repeats,
-        lambda _: 0.0,
-        job.objective,
-        job.recipe,
-        samples // job.recipe.batch,
-        rules.flip_permutation,
-        CPU,
-    ):
+    trained = Training(Alone(network, job.recipe.precision), 1, job.recipe)
+    for _ in train_steps(trained, members, setting, OnProcessor(trained, members, setting)):
         pass
     return network
 
@@ -65,7 +57,7 @@ def nme(
 
     def predict(crops: np.ndarray) -> Array:
         seen = dataclasses.replace(faces, crops=crops)
-        return training.predict(network, job.network, seen, job.recipe.precision, CPU)
+        return inference.predict(network, job.network, seen, job.recipe.precision, CPU)
 
     found = predict(faces.crops)
     if mirrored:

@@ -18,7 +18,7 @@ from stages.code import Entry, code_hash
 from stages.faces import context_maps, face_boxes, frames_of, read_faces, read_frames
 from stages.layout import Run
 from stages.params import Context, Params
-from wingloss import networks, protocol, training
+from wingloss import inference, networks, protocol, training
 from wingloss.augmentation import Faces, shrink, shrinkage
 from wingloss.geometry import Array
 from wingloss.metrics import normalisers
@@ -53,7 +53,7 @@ class Job:
                 balance=cell.balance if own.balance == "same" else own.balance,
             )
         recipe = getattr(params.recipes[params.recipe], network)
-        precision = training.available_precision(recipe.precision, training.device())
+        precision = inference.available_precision(recipe.precision, inference.device())
         loss = params.loss[cell.loss]
         return cls(
             title=f"{cell} stage {stage}",
@@ -73,11 +73,27 @@ class Job:
             frames=cell.path(layout.FRAMES) if stage > 1 else None,
         )
 
-    def untrained(self, n_landmarks: int) -> nn.Sequential:
-        """The network before its first step, for L landmarks."""
+    def setting(self) -> training.Setting:
+        """What it has in common with the trainings that may stand beside it."""
+        flip_permutation = protocol.load(self.dataset).flip_permutation
+        return training.Setting(self.network, self.recipe, self.steps, flip_permutation)
+
+    def member(
+        self, fitting: Faces, validating: Faces, lengths: Array, on: torch.device
+    ) -> training.Member:
+        """What it has for itself: of its training faces, and its validation faces with their
+        normalisers (see ``faces``), which are looked at on ``on``."""
+        precision = self.recipe.precision
+        validate = training.validation(self.network, validating, lengths, precision, on)
+        return training.Member(self.objective, fitting, self.repetitions(), validate)
+
+    def untrained(self, member: training.Member, setting: training.Setting) -> nn.Sequential:
+        """The network before its first step."""
+        n_landmarks = len(setting.flip_permutation)
         network = networks.build(self.network, n_landmarks, self.objective.seed)
         if self.recipe.weights != "none":
             networks.take_over(network, weights.read(self.recipe.weights))
+        training.make_first_guess(network, member, setting)
         return network
 
     def samples(self, split: str) -> pd.DataFrame:
@@ -146,7 +162,7 @@ class Job:
             },
             "data": data,
             "code": self.code(),
-            "machine": [training.device().type, torch.__version__, platform.machine()],
+            "machine": [inference.device().type, torch.__version__, platform.machine()],
         }
 
     def code(self, side_by_side: bool = False) -> str:
@@ -156,9 +172,9 @@ class Job:
         Other losses, networks and published weights have none. What a protocol says of the faces
         stands in ``inputs``, so how it is read has none either.
         """
-        gpu = training.device().type == "cuda"
+        gpu = inference.device().type == "cuda"
         return code_hash(
-            "stages.side_by_side" if side_by_side or gpu else "stages.job",
+            "stages.side_by_side" if side_by_side or gpu else "stages.alone",
             {
                 "wingloss.losses": Entry("LOSSES", self.objective.loss),
                 "wingloss.networks": Entry("ARCHITECTURES", self.network),

@@ -9,114 +9,62 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import torch
 
-from stages import files, layout, side_by_side, store
+from stages import alone, files, layout, side_by_side, store
 from stages.command import log
 from stages.job import Job
 from stages.machine import describe_commit, keep_freed_memory, processor
 from stages.progress import Progress
-from wingloss import model, protocol, training
-from wingloss.ensemble import train
+from wingloss import inference, model, protocol, training
+from wingloss.training import Trained, Training
 
 LOCK = Path("requirements.lock")  # the versions of all packages
 CHECKPOINT_SECONDS = 20.0
 PATIENCE = 2.0  # seconds that a training has to its next checkpoint once it is told to stop
 
 
-class Resumable(Protocol):
-    """One training, or several side by side, that can be broken off and taken up."""
-
-    step: int
-
-    def checkpoint(self) -> dict: ...
-
-    def restore(self, checkpoint: dict) -> None: ...
-
-    def report(self) -> tuple[float, float | None]: ...
-
-
-def alone(job: Job, entry: store.Entry) -> None:
-    """One training; on a GPU as an ensemble of one, whose steps are a graph."""
-    if training.device().type == "cuda":
-        together([job], [entry], {})
-        return
-    keep_freed_memory()
-    commit = describe_commit()
-    rules = protocol.load(job.dataset)
-    fitting, _ = job.faces("train")
-    validating, lengths = job.faces("val")
-    repeats = job.repetitions()
-    device = training.device()
-    network = job.untrained(rules.n_landmarks)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = training.start(network, job.network, fitting, repeats, job.recipe)
-    before = resume(state, entry, job)
-    log.info(
-        "%s: %d faces (%d after balancing), %d steps of %d, %s on %d threads",
-        job.network,
-        (repeats > 0).sum(),
-        repeats.sum(),
-        job.steps,
-        job.recipe.batch,
-        job.recipe.precision,
-        torch.get_num_threads(),
-    )
-    validate = training.validation(job.network, validating, lengths, job.recipe.precision, device)
-    steps = training.train(
-        state,
-        job.network,
-        fitting,
-        repeats,
-        validate,
-        job.objective,
-        job.recipe,
-        job.steps,
-        rules.flip_permutation,
-        device,
-    )
-    seconds = attend(steps, state, entry, job, before, job.network)
-    finish(entry, job, state, {"train_seconds": seconds, "commit": commit})
-
-
-def together(jobs: Sequence[Job], entries: Sequence[store.Entry], about: dict[str, Any]) -> None:
-    """Trainings side by side; ``about`` goes into their manifests.
+def make(jobs: Sequence[Job], entries: Sequence[store.Entry], about: dict[str, Any]) -> None:
+    """One training, or several side by side; ``about`` goes into their manifests.
 
     The checkpoint of several is one, in an entry that the store has for them.
     """
     keep_freed_memory()
     commit = describe_commit()
-    one = jobs[0]  # what is the same for all
-    device = training.device()
-    ensemble, members, common = side_by_side.begin(jobs, device)
-    flip_permutation = protocol.load(one.dataset).flip_permutation
+    one, on = jobs[0], inference.device()  # `one` for what is the same for all
+    inference.be_deterministic(on)
+    alone_here = len(jobs) == 1 and on.type == "cpu"
+    begun = alone.begin(one) if alone_here else side_by_side.begin(jobs, on)
+    trained, members, *_ = begun
     title = one.network if len(jobs) == 1 else f"{len(jobs)} × {one.network}"
-    log.info(
-        "%s: %d steps of %d, %s on %s",
-        title,
-        one.steps,
-        one.recipe.batch,
-        one.recipe.precision,
-        _hardware(),
-    )
+    repeats = members[0].repeats
     with ExitStack() as stack:
         shared = entries[0]
         if len(jobs) > 1:
             keys = {"members": [entry.key for entry in entries]}
             shared = stack.enter_context(store.Entry(layout.RUN_STORE, keys).locked())
-        before = resume(ensemble, shared, one)
-        steps = train(ensemble, members, common, flip_permutation, device)
-        seconds = attend(steps, ensemble, shared, one, before, title)
+        before = resume(trained, shared, one)
+        log.info(
+            "%s: %d faces (%d after balancing), %d steps of %d, %s on %s",
+            title,
+            (repeats > 0).sum(),
+            repeats.sum(),
+            one.steps,
+            one.recipe.batch,
+            one.recipe.precision,
+            _hardware() if on.type == "cuda" else f"{torch.get_num_threads()} threads",
+        )
+        seconds = attend(training.train(*begun), trained, shared, one, before, title)
         about = about | {"train_seconds": round(seconds / len(jobs), 1), "commit": commit}
         for index, (job, entry) in enumerate(zip(jobs, entries, strict=True)):
-            finish(entry, job, ensemble.member(index), about)
+            finish(entry, job, trained.member(index), about)
         shared.discard()
 
 
-def resume(trained: Resumable, entry: store.Entry, job: Job) -> float:
+def resume(trained: Training, entry: store.Entry, job: Job) -> float:
     """Takes up the newest checkpoint, if there is one; the seconds that went before it."""
     checkpoint = entry.newest()
     if checkpoint is None:
@@ -128,7 +76,7 @@ def resume(trained: Resumable, entry: store.Entry, job: Job) -> float:
 
 def attend(
     steps: Iterator[Any],
-    trained: Resumable,
+    trained: Training,
     entry: store.Entry,
     job: Job,
     before: float,
@@ -165,7 +113,7 @@ def _described(loss: float, nme: float | None) -> str:
     return f"loss {loss:.2f}, validation NME {'not yet known' if nme is None else f'{nme:.2f} %'}"
 
 
-def finish(entry: store.Entry, job: Job, state: training.State, about: dict[str, Any]) -> None:
+def finish(entry: store.Entry, job: Job, state: Trained, about: dict[str, Any]) -> None:
     """Puts a training that has ended into the store; ``about`` goes into its manifest."""
     if state.diverged:
         log.warning(
@@ -189,7 +137,7 @@ def finish(entry: store.Entry, job: Job, state: training.State, about: dict[str,
     log.info("%s: validation NME %.2f %%", job.title, state.curve[-1].val_nme)
 
 
-def _manifest(job: Job, state: training.State) -> dict[str, Any]:
+def _manifest(job: Job, state: Trained) -> dict[str, Any]:
     """What was trained, and where."""
     return {
         "status": "diverged" if state.diverged else "trained",
@@ -212,7 +160,7 @@ def _manifest(job: Job, state: training.State) -> dict[str, Any]:
 
 def _hardware() -> str:
     """What trains here: the GPU, or else the processor."""
-    cuda = training.device().type == "cuda"
+    cuda = inference.device().type == "cuda"
     return torch.cuda.get_device_name() if cuda else processor()
 
 

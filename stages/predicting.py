@@ -6,7 +6,7 @@ import torch
 
 from stages import command, files
 from stages.errors import UserError
-from wingloss import model, training
+from wingloss import inference, model
 from wingloss.augmentation import Faces, shrink
 from wingloss.geometry import Array, apply, compose, invert, to_unit
 from wingloss.networks import ARCHITECTURES
@@ -23,10 +23,11 @@ def predict(path: Path, faces: Faces, frames: Array) -> Array:
         name, network = model.load(files.existing(path))
     except model.BadModel as error:
         raise UserError(f"{error}; delete it and run again") from error
-    device = training.device()
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    on = inference.device()
+    inference.be_deterministic(on)
+    network = network.to(on, memory_format=torch.channels_last)  # type: ignore[call-overload]
     small = shrink(faces, ARCHITECTURES[name].input_size)
-    found = training.predict(network, name, small, "float32", device)
+    found = inference.predict(network, name, small, "float32", on)
     if not len(faces):
         return found
     # from the shrunk crops' pixels by way of the unit square, which both crops share

@@ -1,44 +1,36 @@
-"""What trainings side by side begin with: their members, and the model that holds them."""
+"""What trainings side by side, or one on a GPU, begin with."""
 
 from collections.abc import Sequence
 
 import torch
 
+from stages.alone import Begun
 from stages.job import Job
-from wingloss import protocol, training
-from wingloss.ensemble import Common, Ensemble, Member
+from wingloss.batched import Stacked
+from wingloss.on_gpu import OnGPU
+from wingloss.on_processor import OnProcessor
+from wingloss.training import Alone, Model, Stepper, Training
 
 
-def begin(jobs: Sequence[Job], device: torch.device) -> tuple[Ensemble, list[Member], Common]:
-    """The jobs' members before their first step, on ``device``.
+def begin(jobs: Sequence[Job], on: torch.device) -> Begun:
+    """The jobs before their first step, on ``on``.
 
-    The jobs differ in what ``ensemble.Member`` holds and nothing else.
+    The jobs differ in what ``training.Member`` holds and nothing else.
     """
     one = jobs[0]
-    landmarks = protocol.load(one.dataset).n_landmarks
-    seen = {}
-    for job in jobs:
-        if job.frames not in seen:
-            seen[job.frames] = (job.faces("train")[0], *job.faces("val"))
-    networks, members = [], []
-    for job in jobs:
-        fitting, validating, lengths = seen[job.frames]
-        network = job.untrained(landmarks).to(device)
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        repeats = job.repetitions()
-        training.start(network, job.network, fitting, repeats, job.recipe)
-        networks.append(network)
-        members.append(
-            Member(
-                loss=job.objective.loss,
-                wing=job.objective.wing,
-                seed=job.objective.seed,
-                faces=fitting,
-                repeats=repeats,
-                validate=training.validation(
-                    job.network, validating, lengths, job.recipe.precision, device
-                ),
-            )
-        )
-    common = Common(one.network, one.objective.augmentation, one.recipe, one.steps)
-    return Ensemble(networks, one.recipe.precision, one.recipe), members, common
+    seen = {job.frames: (job.faces("train")[0], *job.faces("val")) for job in jobs}
+    members = [job.member(*seen[job.frames], on) for job in jobs]
+    setting = one.setting()
+    networks = [
+        job.untrained(member, setting).to(on) for job, member in zip(jobs, members, strict=True)
+    ]
+    precision = one.recipe.precision
+    # libraries' own kernels are best at one network
+    model: Model = Stacked(networks, precision) if len(jobs) > 1 else Alone(networks[0], precision)
+    training = Training(model, len(jobs), one.recipe)
+    stepper: Stepper = (
+        OnGPU(training, members, setting, on)
+        if on.type == "cuda"
+        else OnProcessor(training, members, setting)
+    )
+    return training, members, setting, stepper

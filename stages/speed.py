@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from stages import command, files, layout
 from stages.command import log
@@ -19,6 +19,7 @@ from wingloss import protocol
 from wingloss.augmentation import Faces, Images, plain
 from wingloss.correction import corrected_frames
 from wingloss.geometry import Array, apply, invert, to_unit
+from wingloss.inference import to_input
 from wingloss.networks import ARCHITECTURES, build, to_points
 
 CROP = 224  # pixels of the picture that CNN-7's crop is cut from
@@ -101,8 +102,7 @@ def _passes(
 def _see(network: nn.Sequential, pictures: Images, device: torch.device) -> Array:
     """Landmarks ``(N, L, 2)`` in pixels of ``pictures`` ``(N, S, S, 3)``, in float32."""
     with torch.inference_mode():
-        inputs: Tensor = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2)
-        found = network(inputs.float().div_(127.5).sub_(1))
+        found = network(to_input(torch.from_numpy(pictures), device))
         return to_points(found).cpu().double().numpy()
 
 

@@ -76,7 +76,7 @@ def _make(trainings: list[tuple[Job, store.Entry]]) -> None:
         return
     try:
         jobs, entries = zip(*trainings, strict=True)
-        making.together(jobs, entries, {"trained_together": len(jobs)})
+        making.make(jobs, entries, {"trained_together": len(jobs)})
         return
     except torch.OutOfMemoryError:
         if len(trainings) == 1:

@@ -34,7 +34,7 @@ def made(job: Job) -> Iterator[store.Entry]:
             log.info("this training was made by stages.together: taking it from the run store")
             entry = together
         else:
-            making.alone(job, entry)
+            making.make([job], [entry], {})
         if job.code() != inputs["code"]:
             raise UserError("the code was changed while the training ran; run again")
         yield entry

@@ -75,9 +75,7 @@ def test_a_full_disk_for_the_log_is_one_warning(tmp_path: Path, call: Callable) 
     path = tmp_path / "logs/test_command/faces.log"
     path.parent.mkdir(parents=True)
     path.symlink_to("/dev/full")
-    status, said = call(
-        Project(tmp_path), SimpleNamespace(run=run, __name__="stage"), name="faces"
-    )
+    status, said = call(Project(tmp_path), SimpleNamespace(run=run, __name__="stage"), name="faces")
     assert status == 0
     assert said.count("at work") == 3 and said.count("\n") == 4
     assert "faces.log: No space left on device; going on without a log" in said

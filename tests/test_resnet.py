@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from project import Project
 from safetensors import safe_open
-from test_training import CPU, LANDMARKS, OBJECTIVE, RECIPE, REPEATS, faces  # noqa: F401
+from test_training import LANDMARKS, beginning, faces, run  # noqa: F401
 from torch import nn
 
 from benchmarks.training import training_flops
@@ -21,7 +20,6 @@ from stages.layout import Run
 from wingloss import model, networks
 from wingloss.augmentation import Faces
 from wingloss.networks import ARCHITECTURES, Residual, build, take_over
-from wingloss.training import State, start, train
 
 SMALL = Residual(64, 4, (1, 2))
 
@@ -113,53 +111,39 @@ def test_a_model_file_keeps_what_batch_normalisation_learnt(small: None, tmp_pat
         assert not torch.equal(network.train()(picture), loaded(picture))
 
 
-def beginning(faces: Faces) -> State:  # noqa: F811
-    network = build("resnet50", LANDMARKS, seed=0).to(memory_format=torch.channels_last)
-    return start(network, "resnet50", faces, REPEATS, RECIPE)
+def judged(network: nn.Sequential) -> float:
+    """Leaves the network as a validation does."""
+    network.eval()
+    return 5.0
 
 
-def advance(state: State, faces: Faces, until: int) -> None:  # noqa: F811
-    """Takes the state to step ``until`` of 12, looking at a face like a validation does."""
-
-    def validate(network: nn.Sequential) -> float:
-        network.eval()
-        return 5.0
-
-    for now in train(
-        state, "resnet50", faces, REPEATS, validate, OBJECTIVE, RECIPE, 12,
-        np.arange(LANDMARKS), CPU,
-    ):  # fmt: skip
-        if now.step == until:
-            return
-
-
-def test_a_broken_off_training_goes_on_bit_by_bit(small: None, faces: Faces) -> None:  # noqa: F811
-    through, first, second = (beginning(faces) for _ in range(3))
-    advance(through, faces, 12)
-    advance(first, faces, 7)
+def test_an_interrupted_training_goes_on_bit_by_bit(small: None, faces: Faces) -> None:  # noqa: F811
+    through, first, second = (beginning(faces, name="resnet50") for _ in range(3))
+    run(through, faces, 12, validate=judged, name="resnet50")
+    run(first, faces, 12, validate=judged, name="resnet50", until=7)
     file = io.BytesIO()
     torch.save(first.checkpoint(), file)
     file.seek(0)
     second.restore(torch.load(file, weights_only=True))
-    advance(second, faces, 12)
-    expected = through.network.state_dict()
+    run(second, faces, 12, validate=judged, name="resnet50")
+    expected = through.model.state()
     assert expected["bn1.num_batches_tracked"] == 12
-    for name, value in second.network.state_dict().items():
+    for name, value in second.model.state().items():
         assert torch.equal(value, expected[name]), name
 
 
 def test_it_goes_through_the_stages(finished: Project, call: Callable) -> None:
     """A tiny one: trained, taken from the store, scored, and in the summary with its weights."""
     finished.set(**{"runs.resnet50": {"balance": ["pdb"], "loss": ["wing"]}})
-    run = Run("synthetic", "resnet50", "pdb", "wing", 0)
+    cell = Run("synthetic", "resnet50", "pdb", "wing", 0)
     words = ["--dataset=synthetic", "--network=resnet50", "--balance=pdb", "--loss=wing"]
     said = finished.run("stages.train", *words, "--stage=1", "--seed=0")
     assert "3 steps of 2" in said
     finished.run("stages.evaluate", *words, "--seed=0")
     assert call(finished, summary, dataset="synthetic")[0] == 0
-    about = json.loads(finished.read(str(run.path(layout.MANIFEST, stage=1))))
+    about = json.loads(finished.read(str(cell.path(layout.MANIFEST, stage=1))))
     assert about["inputs"]["recipe"]["weights"] == "none" and about["samples_seen"] == 6
-    with safe_open(finished.root / run.path(layout.MODEL, stage=1), framework="pt") as file:
+    with safe_open(finished.root / cell.path(layout.MODEL, stage=1), framework="pt") as file:
         assert file.get_tensor("bn1.num_batches_tracked") == 3
     rows = finished.read("results/synthetic/summary.csv").decode().splitlines()
     (own,) = [row for row in rows if ",resnet50,pdb,wing," in row and ",test,full," in row]

@@ -64,10 +64,10 @@ def test_each_member_sees_its_own_frames(cnn7: Job) -> None:
     moved = cnn7.frames.with_name("moved.csv")
     frames.assign(x=frames.x + 9, angle=frames.angle + 0.3).to_csv(moved, index=False)
     jobs = [cnn7, dataclasses.replace(cnn7, frames=moved), cnn7]
-    ensemble, members, _ = side_by_side.begin(jobs, torch.device("cpu"))
+    trained, members, *_ = side_by_side.begin(jobs, torch.device("cpu"))
     for job, member in zip(jobs, members, strict=True):
         assert np.array_equal(member.faces.to_unit, job.faces("train")[0].to_unit)
-    first, other, again = (member.validate(ensemble.whole.network) for member in members)
+    first, other, again = (member.validate(trained.model.network(0)) for member in members)
     assert first == again != other
 
 
@@ -118,7 +118,7 @@ def test_what_is_too_much_for_memory_is_made_in_halves(monkeypatch: pytest.Monke
             raise torch.OutOfMemoryError
         made.append((jobs, entries, about["trained_together"]))
 
-    monkeypatch.setattr(making, "together", make)
+    monkeypatch.setattr(making, "make", make)
     together._make(list(zip("abcde", range(5), strict=True)))
     assert made == [(("a", "b"), (0, 1), 2), (("c",), (2,), 1), (("d", "e"), (3, 4), 2)]
 
@@ -127,7 +127,7 @@ def test_a_training_too_large_by_itself_says_so(monkeypatch: pytest.MonkeyPatch)
     def make(jobs: tuple[str], entries: tuple[int], about: dict) -> None:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(making, "together", make)
+    monkeypatch.setattr(making, "make", make)
     with pytest.raises(torch.OutOfMemoryError):
         together._make([("a", 0), ("b", 1)])
 

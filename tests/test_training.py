@@ -1,22 +1,31 @@
-"""Training: its schedule, its data order, and that a broken-off one goes on bit by bit."""
+"""Training: its schedule, and that an interrupted one goes on bit by bit."""
 
 import io
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from wingloss import training
+from wingloss import on_processor, training
 from wingloss.augmentation import Augmentation, Faces
 from wingloss.networks import build
+from wingloss.on_processor import OnProcessor
 from wingloss.recipe import Recipe, Strength, WingShape
-from wingloss.training import Objective, Samples, State, learning_rate, start, train
+from wingloss.samples import Samples
+from wingloss.training import (
+    Alone,
+    Course,
+    Member,
+    Objective,
+    Setting,
+    Training,
+    learning_rate,
+    make_first_guess,
+    train,
+)
 
 CPU = torch.device("cpu")
 LANDMARKS, CROP = 3, 32
@@ -43,6 +52,7 @@ OBJECTIVE = Objective(
     seed=0,
 )
 REPEATS = np.array([1, 2, 1, 3, 1, 1])
+SWAP = np.array([1, 0, 2])
 
 
 def whole_crops(pictures: np.ndarray, points: np.ndarray) -> Faces:
@@ -59,32 +69,47 @@ def faces() -> Faces:
     return whole_crops(pictures, rng.uniform(8, 24, (len(REPEATS), LANDMARKS, 2)))
 
 
-def beginning(faces: Faces, recipe: Recipe = RECIPE) -> State:
-    network = build("cnn6", LANDMARKS, seed=0).to(memory_format=torch.channels_last)
-    return start(network, "cnn6", faces, REPEATS, recipe)
+def setting(recipe: Recipe = RECIPE, steps: int = 50, network: str = "cnn6") -> Setting:
+    return Setting(network, recipe, steps, SWAP)
+
+
+def beginning(
+    faces: Faces, recipe: Recipe = RECIPE, repeats: np.ndarray = REPEATS, name: str = "cnn6"
+) -> Training:
+    """A training alone before its first step."""
+    network = build(name, LANDMARKS, seed=0)
+    member = Member(OBJECTIVE, faces, repeats, lambda network: 5.0)
+    make_first_guess(network, member, setting(recipe, network=name))
+    return Training(Alone(network, recipe.precision), 1, recipe)
 
 
 def run(
-    state: State,
+    training: Training,
     faces: Faces,
     steps: int,
     recipe: Recipe = RECIPE,
     objective: Objective = OBJECTIVE,
     validate: Callable[[nn.Module], float] = lambda network: 5.0,
     until: int | None = None,
+    name: str = "cnn6",
 ) -> list[float]:
-    """Trains to ``steps``, or breaks off at ``until``; the loss of every step seen."""
+    """Trains to ``steps``, or stops at ``until``; the loss of every step seen."""
     losses = []
-    swap = np.array([1, 0, 2])
-    for now in train(state, "cnn6", faces, REPEATS, validate, objective, recipe, steps, swap, CPU):
-        losses.append(now.losses[-1] if now.losses else now.curve[-1].loss)
+    members, common = [Member(objective, faces, REPEATS, validate)], setting(recipe, steps, name)
+    stepper = OnProcessor(training, members, common)
+    for now in train(training, members, common, stepper):
+        losses.append(now.report()[0])
         if now.step == until:
             break
     return losses
 
 
-def weights(state: State) -> dict[str, Tensor]:
-    return state.network.state_dict()
+def weights(training: Training) -> dict[str, Tensor]:
+    return training.model.state()
+
+
+def course(training: Training) -> Course:
+    return training.courses[0]
 
 
 # the schedule
@@ -131,92 +156,6 @@ def test_the_budget_is_in_samples(samples: int, steps: int):
     assert training.total_steps(replace(RECIPE, samples={"tiny": samples}), "tiny") == steps
 
 
-# the data order
-
-
-def samples_of(
-    repeats: np.ndarray, seed: int = 0, strength: Strength = RECIPE.strength, budget: int = 60
-) -> Samples:
-    return Samples(repeats, OBJECTIVE.augmentation, seed, strength, budget)
-
-
-def order(repeats: np.ndarray, seed: int, first: int, count: int) -> np.ndarray:
-    return samples_of(repeats, seed).order(first, count)
-
-
-repetitions = st.lists(st.integers(0, 4), min_size=1, max_size=12).filter(any).map(np.array)
-seeds = st.integers(0, 2**32 - 1)
-
-
-@given(repeats=repetitions, seed=seeds, epoch=st.integers(0, 1000))
-def test_an_epoch_has_every_balanced_face_once(repeats: np.ndarray, seed: int, epoch: int):
-    size = int(repeats.sum())
-    seen = Counter(order(repeats, seed, epoch * size, size).tolist())
-    assert seen == Counter(np.repeat(np.arange(len(repeats)), repeats).tolist())
-
-
-@given(
-    repeats=repetitions,
-    seed=seeds,
-    first=st.integers(0, 100),
-    cuts=st.lists(st.integers(0, 40), max_size=5),
-)
-def test_the_order_does_not_depend_on_batches(
-    repeats: np.ndarray, seed: int, first: int, cuts: list[int]
-):
-    ends = first + np.cumsum([0, *cuts])
-    pieces = [
-        order(repeats, seed, int(low), int(high - low))
-        for low, high in zip(ends[:-1], ends[1:], strict=True)
-    ]
-    whole = order(repeats, seed, first, sum(cuts))
-    assert np.concatenate([[], *pieces]).tolist() == whole.tolist()
-
-
-def test_seeds_and_epochs_have_orders_of_their_own():
-    ones = np.ones(30, dtype=np.int64)
-    orders = [order(ones, seed, epoch * 30, 30) for seed in range(3) for epoch in range(3)]
-    assert len({tuple(found) for found in orders}) == 9
-    assert all(found.tolist() != list(range(30)) for found in orders)
-
-
-@given(seed=seeds, first=st.integers(0, 5 * training.DRAWS), cut=st.integers(0, 9))
-def test_a_samples_perturbation_depends_on_its_place_alone(seed: int, first: int, cut: int):
-    samples = samples_of(REPEATS, seed)
-    whole = samples.draws(first, 9)
-    again = samples_of(REPEATS, seed)
-    parts = [again.draws(first + cut, 9 - cut), again.draws(first, cut)]  # out of order
-    for name, values in vars(whole).items():
-        assert len(values) == 9
-        assert np.array_equal(values[cut:], getattr(parts[0], name))
-        assert np.array_equal(values[:cut], getattr(parts[1], name))
-
-
-@given(first=st.integers(0, 60), count=st.integers(0, 40))
-def test_the_perturbations_weaken_from_the_first_sample_to_the_last(first: int, count: int):
-    """The same chances, with linearly less of rotation and blur; boxes and flips stay."""
-    usual = samples_of(REPEATS).draws(first, count)
-    found = samples_of(REPEATS, strength=Strength(1, 0.25), budget=101).draws(first, count)
-    strength = 1 - 0.75 * np.arange(first, first + count) / 100
-    np.testing.assert_allclose(found.angle, strength * usual.angle)
-    assert np.array_equal(found.corners, usual.corners)
-    assert np.array_equal(found.flipped, usual.flipped)
-    assert not (found.blurred & ~usual.blurred).any()
-
-
-def test_without_strength_faces_are_upright_and_sharp():
-    drawn = samples_of(REPEATS, strength=Strength(0, 0)).draws(0, 100)
-    assert not drawn.angle.any() and not drawn.blurred.any()
-    assert len(np.unique(drawn.corners)) == 400
-    assert drawn.flipped.any() and not drawn.flipped.all()
-
-
-def test_samples_seeds_and_epochs_have_perturbations_of_their_own():
-    samples = [samples_of(REPEATS, seed) for seed in range(3)]
-    angles = np.concatenate([s.draws(place, 9).angle for s in samples for place in (0, 9, 5000)])
-    assert len(np.unique(angles)) == len(angles)
-
-
 # the steps
 
 
@@ -230,11 +169,11 @@ def test_the_optimisers_are_the_recipes(faces: Faces):
 @pytest.mark.parametrize("recipe", [RECIPE, SGD])
 def test_weights_decay_and_biases_do_not(faces: Faces, recipe: Recipe):
     state = beginning(faces, replace(recipe, weight_decay=0.5, learning_rate=0.1, momentum=0.0))
-    for parameter in state.network.parameters():
+    for parameter in state.model.network(0).parameters():
         parameter.data.fill_(1.0)
         parameter.grad = torch.zeros_like(parameter)
     state.optimiser.step()
-    for parameter in state.network.parameters():
+    for parameter in state.model.network(0).parameters():
         expected = 1.0 if parameter.ndim == 1 else 0.95
         assert torch.allclose(parameter, torch.tensor(expected))
 
@@ -244,21 +183,23 @@ def test_the_first_guess_is_in_the_last_bias(faces: Faces, guess: str):
     state = beginning(faces, replace(RECIPE, first_guess=guess))
     mean = (faces.points.mean(axis=0) + 0.5) * 2 - 0.5  # input pixels are half as large
     expected = mean.T.ravel() if guess == "mean_shape" else np.zeros(2 * LANDMARKS)
-    np.testing.assert_allclose(state.network[-1].bias.detach(), expected, rtol=1e-6)
-    assert all((layer.bias == 0).all() for layer in state.network[:-1] if hasattr(layer, "bias"))
+    np.testing.assert_allclose(state.model.network(0)[-1].bias.detach(), expected, rtol=1e-6)
+    assert all(
+        (layer.bias == 0).all() for layer in state.model.network(0)[:-1] if hasattr(layer, "bias")
+    )
 
 
 def test_a_face_that_is_never_repeated_has_no_part(faces: Faces):
     """Neither in the first guess nor in the steps."""
     own = REPEATS * [1, 1, 0, 1, 1, 0]
     ends = []
+    recipe = replace(RECIPE, first_guess="mean_shape")
     for change in (0.0, 10.0):
         points = faces.points + np.where(own == 0, change, 0.0)[:, None, None]
-        network = build("cnn6", LANDMARKS, seed=0)
-        state = start(network, "cnn6", replace(faces, points=points), own, RECIPE)
-        ends.append(state.network[-1].bias.detach())
-    assert torch.equal(*ends)
-    samples = samples_of(own)
+        state = beginning(replace(faces, points=points), recipe, own)
+        ends.append(state.model.network(0)[-1].bias.detach())
+    assert torch.equal(*ends) and ends[0].any()
+    samples = Samples(own, OBJECTIVE.augmentation, 0, RECIPE.strength, 60)
     assert set(samples.order(0, 50)) == {0, 1, 3, 4}
 
 
@@ -273,7 +214,7 @@ def test_training_lowers_the_loss(faces: Faces, recipe: Recipe):
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, SGD], ids=["adamw", "sgd"])
-def test_a_broken_off_training_goes_on_bit_by_bit(faces: Faces, recipe: Recipe):
+def test_an_interrupted_training_goes_on_bit_by_bit(faces: Faces, recipe: Recipe):
     steps, broken_off = 42, 23  # the curve's points are 2 steps apart: this is between them
     whole, first, second = (
         beginning(faces, recipe),
@@ -289,7 +230,7 @@ def test_a_broken_off_training_goes_on_bit_by_bit(faces: Faces, recipe: Recipe):
     assert second.step == broken_off
     run(second, faces, steps, recipe)
     assert second.step == whole.step == steps
-    assert second.curve == whole.curve
+    assert course(second) == course(whole)
     assert all(torch.equal(weights(second)[key], value) for key, value in weights(whole).items())
 
 
@@ -300,15 +241,16 @@ def test_trainings_differ_by_their_seed(faces: Faces):
 
 
 def test_the_steps_follow_the_order(faces: Faces, monkeypatch: pytest.MonkeyPatch):
-    recipe, seen, perturb = replace(RECIPE, batch=3), [], training.perturb
+    recipe, seen, perturb = replace(RECIPE, batch=3), [], on_processor.perturb
 
     def noting(faces: Faces, chosen: np.ndarray, *rest):
         seen.extend(chosen.tolist())
         return perturb(faces, chosen, *rest)
 
-    monkeypatch.setattr(training, "perturb", noting)
+    monkeypatch.setattr(on_processor, "perturb", noting)
     run(beginning(faces, recipe), faces, 6, recipe)
-    assert seen == order(REPEATS, OBJECTIVE.seed, 0, 18).tolist()  # two epochs of nine
+    samples = Samples(REPEATS, OBJECTIVE.augmentation, OBJECTIVE.seed, RECIPE.strength, 18)
+    assert seen == samples.order(0, 18).tolist()  # two epochs of nine
 
 
 def test_the_curve_has_its_points(faces: Faces):
@@ -316,23 +258,19 @@ def test_the_curve_has_its_points(faces: Faces):
     state, seen = beginning(faces, recipe), []
 
     def validate(network: nn.Module) -> float:
-        assert network is state.network
+        assert network is state.model.network(0)
         seen.append(state.step)
         return 100.0 - state.step
 
-    losses = []
-    for now in train(
-        state, "cnn6", faces, REPEATS, validate, OBJECTIVE, recipe, 45, np.arange(3), CPU
-    ):
-        losses.append(now.losses[-1] if now.losses else None)
+    run(state, faces, 45, recipe, validate=validate)
     assert seen == [*range(2, 45, 2), 45]  # every 45 // 20 steps, and the last
-    assert [point.samples for point in state.curve] == [2 * step for step in seen]
-    assert [point.val_nme for point in state.curve] == [100.0 - step for step in seen]
-    assert [point.learning_rate for point in state.curve] == [
+    assert [point.samples for point in course(state).curve] == [2 * step for step in seen]
+    assert [point.val_nme for point in course(state).curve] == [100.0 - step for step in seen]
+    assert [point.learning_rate for point in course(state).curve] == [
         learning_rate(recipe, "wing", step - 1, 45) for step in seen
     ]
     assert state.optimiser.param_groups[0]["lr"] == pytest.approx(1e-5)
-    assert state.losses == []
+    assert course(state).losses == []
 
 
 def test_a_point_of_the_curve_is_the_mean_loss_since_the_last(faces: Faces):
@@ -341,9 +279,9 @@ def test_a_point_of_the_curve_is_the_mean_loss_since_the_last(faces: Faces):
     pairs, singles = beginning(faces, recipe), beginning(faces, recipe)
     run(pairs, faces, 40, recipe, until=6)
     run(singles, faces, 39, recipe, until=6)
-    one = [point.loss for point in singles.curve]
+    one = [point.loss for point in course(singles).curve]
     assert len(one) == 6
-    assert [point.loss for point in pairs.curve] == pytest.approx(
+    assert [point.loss for point in course(pairs).curve] == pytest.approx(
         [(one[0] + one[1]) / 2, (one[2] + one[3]) / 2, (one[4] + one[5]) / 2]
     )
 
@@ -351,112 +289,38 @@ def test_a_point_of_the_curve_is_the_mean_loss_since_the_last(faces: Faces):
 def test_a_loss_that_is_no_number_ends_the_training(faces: Faces):
     state = beginning(faces)
     with torch.no_grad():
-        state.network[0].bias.fill_(torch.nan)
+        state.model.network(0)[0].bias.fill_(torch.nan)
     assert len(run(state, faces, 50)) == 1
-    assert state.diverged and state.step == 1
-    assert [point.samples for point in state.curve] == [4]
-    assert np.isnan(state.curve[0].loss)
+    assert course(state).diverged == state.step == 1 and state.is_over
+    assert [point.samples for point in course(state).curve] == [4]
+    assert np.isnan(course(state).curve[0].loss)
     again = beginning(faces)
     again.restore(state.checkpoint())
-    assert run(again, faces, 50) == [] and again.diverged
+    assert run(again, faces, 50) == [] and again.is_over
 
 
 def test_too_high_a_rate_ends_the_training(faces: Faces):
     recipe = replace(SGD, learning_rate=1e6, final_learning_rate=1e6)
     state = beginning(faces, recipe)
     run(state, faces, 50, recipe)
-    assert state.diverged and 1 < state.step < 50
+    assert 1 < state.step < 50 and course(state).diverged == state.step
 
 
 def test_a_loss_beyond_the_bound_ends_the_training(faces: Faces, monkeypatch: pytest.MonkeyPatch):
     state = beginning(faces)
     (first,) = run(state, faces, 50, until=1)
-    assert not state.diverged and np.isfinite(first)
+    assert not state.is_over and np.isfinite(first)
     monkeypatch.setattr(training, "DIVERGED", 0.01)
     again = beginning(faces)
     again.restore(state.checkpoint())  # the bound stays with the training's own first loss
     assert len(run(again, faces, 50)) == 1
-    assert again.diverged and again.step == 2 and again.first_loss == first
-    assert np.isfinite(again.curve[-1].loss)
+    assert course(again).diverged == again.step == 2 and course(again).first_loss == first
+    assert np.isfinite(course(again).curve[-1].loss)
 
 
 def test_a_finished_training_takes_no_more_steps(faces: Faces):
     state = beginning(faces)
     run(state, faces, 2)
     before = {key: value.clone() for key, value in weights(state).items()}
-    assert run(state, faces, 2) == [] and not state.diverged
+    assert run(state, faces, 2) == [] and not state.is_over
     assert all(torch.equal(weights(state)[key], value) for key, value in before.items())
-
-
-# looking at faces
-
-
-class Brightness(nn.Module):
-    """Its one landmark: x = 31.5 (1 + the mean of the input's red), y = 31.5, input pixels."""
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        assert not self.training
-        red = pictures[:, 0].mean(dim=(1, 2))
-        return torch.stack([31.5 * (red + 1), torch.full_like(red, 31.5)], dim=1)
-
-
-def brightness() -> nn.Sequential:
-    return nn.Sequential(Brightness(), nn.Identity())
-
-
-@pytest.fixture(scope="module")
-def greys() -> Faces:
-    """More faces than a batch, as even grey crops of 32 px, 0, 1, 2, ... bright."""
-    count = training.EVALUATION_BATCH + 6
-    grey = np.arange(count, dtype=np.uint8)[:, None, None, None]
-    return whole_crops(
-        np.broadcast_to(grey, (count, CROP, CROP, 3)).copy(), np.full((count, 1, 2), 15.5)
-    )
-
-
-def test_predictions_are_in_pixels_of_the_crops_and_in_their_order(greys: Faces):
-    found = training.predict(brightness(), "cnn6", greys, "float32", CPU)
-    assert found.shape == greys.points.shape
-    # input pixels are half as large; centres of pixels aren't at their corners
-    expected = (63 * np.arange(len(greys)) / 255 + 0.5) / 2 - 0.5
-    np.testing.assert_allclose(found[:, 0, 0], expected, atol=1e-5)
-    np.testing.assert_allclose(found[:, 0, 1], 15.5, atol=1e-5)
-
-
-def test_no_faces_have_no_predictions(greys: Faces):
-    nobody = Faces(greys.crops[:0], greys.points[:0], greys.to_unit[:0])
-    assert training.predict(brightness(), "cnn6", nobody, "float32", CPU).shape == (0, 1, 2)
-
-
-def test_validation_is_the_mean_error_in_percent(greys: Faces):
-    dark = Faces(
-        greys.crops[[0, 0]], np.array([[[2.75, 15.5]], [[-0.25, 21.5]]]), greys.to_unit[:2]
-    )
-    validate = training.validation("cnn6", dark, np.array([30.0, 60.0]), "float32", CPU)
-    # both are found at (-0.25, 15.5): 3 px off of 30 and 6 px off of 60, that is 10 % each
-    assert validate(brightness()) == pytest.approx(10, abs=1e-4)
-
-
-def test_inputs_are_rgb_from_minus_one_to_one():
-    pictures = np.zeros((2, 4, 5, 3), dtype=np.uint8)
-    pictures[1, 2, 3] = (255, 51, 0)
-    tensor = training.to_input(torch.from_numpy(pictures), CPU)
-    assert tensor.shape == (2, 3, 4, 5) and tensor.dtype == torch.float32
-    assert tensor[1, :, 2, 3].tolist() == pytest.approx([1, -0.6, -1])
-    assert tensor[0].eq(-1).all()
-    assert tensor.is_contiguous(memory_format=torch.channels_last)
-
-
-@pytest.mark.parametrize("native", [True, False])
-def test_bfloat16_is_used_where_the_machine_has_it(monkeypatch, native: bool):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    found = training.available_precision("bfloat16", CPU)
-    assert found == ("bfloat16" if native else "float32")
-    assert training.available_precision("float32", CPU) == "float32"
-    seen = []
-    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    for layer in network:
-        layer.register_forward_hook(lambda *hooked: seen.append(hooked[2].dtype))
-    training.forward(network, torch.ones(1, 2), found)
-    assert seen == [getattr(torch, found), torch.float32]  # the last layer is exact

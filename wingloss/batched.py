@@ -16,6 +16,44 @@ from wingloss.recipe import Precision
 WIDE = torch.complex128  # the largest type: sixteen bytes, of as many channels as they hold
 
 
+class Stacked:
+    """Several of ``networks.Plain`` as one model (``training.Model``).
+
+    Its parameters have a dimension for members before their own.
+    """
+
+    def __init__(self, networks: list[nn.Sequential], precision: Precision) -> None:
+        """``networks`` are the members before their first step, on the device to train on."""
+        self.seen = networks[0]  # with the weights of the member that was last looked at
+        self.precision = precision
+        self.parameters: dict[str, Tensor] = {
+            name: stack([one.get_parameter(name).detach() for one in networks]).requires_grad_()
+            for name, _ in networks[0].named_parameters()
+        }
+        self.weights = [p for p in self.parameters.values() if p.ndim > 2]
+        self.biases = [p for p in self.parameters.values() if p.ndim == 2]
+
+    def train(self) -> None:
+        self.seen.train()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return forward(self.seen, self.parameters, inputs, self.precision)
+
+    def network(self, index: int) -> nn.Sequential:
+        with torch.no_grad():
+            for name, values in self.parameters.items():
+                self.seen.get_parameter(name).copy_(values[index])
+        return self.seen
+
+    def state(self) -> dict[str, Tensor]:
+        return self.parameters
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, values in state.items():
+                self.parameters[name].copy_(values)
+
+
 def forward(
     network: nn.Sequential, parameters: dict[str, Tensor], inputs: Tensor, precision: Precision
 ) -> Tensor:

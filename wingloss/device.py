@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import conv1d, grid_sample, pad
 
 from wingloss.augmentation import Draw, Faces
+from wingloss.inference import scaled
 
 COLUMNS = 7  # of a packed draw: angle, x and y of both corners, flipped, blurred
 
@@ -123,7 +124,7 @@ def _warp(crops: Tensor, to_crop: Tensor, size: int) -> Tensor:
     grid = (2 * grid + 1) / crops.shape[1] - 1  # grid_sample's [-1, 1] spans the whole picture
     source = crops.permute(0, 3, 1, 2).float()
     found = grid_sample(source, grid, padding_mode="border", align_corners=False)
-    return found.div_(127.5).sub_(1)
+    return scaled(found)
 
 
 def _blur(pictures: Tensor, sigma: float) -> Tensor:

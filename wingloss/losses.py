@@ -61,11 +61,16 @@ def landmark_loss(
     Raises:
         ValueError: the targets all lie within [0, 1], so they are not pixels.
     """
-    if bool(((target >= 0) & (target <= 1)).all()):
-        raise ValueError(
-            "targets all lie within [0, 1]: the losses are defined in pixels of the input crop"
-        )
+    check_pixels(target)
     if kind == "wing" and shape is None:
         raise ValueError("Wing loss needs its w and epsilon")
     parameters = (shape.w, shape.epsilon) if shape else ()
     return LOSSES[kind](predicted - target, *parameters).sum(dim=1).mean()
+
+
+def check_pixels(target: Tensor) -> None:
+    """Raises ValueError where all coordinates lie within [0, 1], as those of no picture do."""
+    if bool(((target >= 0) & (target <= 1)).all()):
+        raise ValueError(
+            "targets all lie within [0, 1]: the losses are defined in pixels of the input crop"
+        )

@@ -1,33 +1,36 @@
-"""Training of one network: schedule, data order, steps, checkpoints and learning curve.
+"""Training: one loop for a training alone, or several of one network side by side, on any device.
 
-Data order, augmentation and weights at step k depend on the seed and on k alone, so a training
-that was broken off goes on as if nothing had happened: a checkpoint needs no random state.
+The loop decides on steps, rates, learning curves, divergence and what a checkpoint holds. How a
+batch is made and a step is taken on a device is a ``Stepper``'s business (``on_processor.py``,
+``on_gpu.py``), and whether there is one network or many in one model a ``Model``'s. Weights at step
+k depend on the seed and on k alone.
 """
 
 import math
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wingloss.augmentation import Augmentation, Draw, Faces, Images, draw, perturb, plain
-from wingloss.geometry import Array, apply, compose, invert, unit_to_pixels
+from wingloss.augmentation import Augmentation, Faces, plain
+from wingloss.geometry import Array, apply, compose, unit_to_pixels
+from wingloss.inference import forward, predict_inputs
 from wingloss.kinds import LossKind
-from wingloss.losses import landmark_loss
+from wingloss.losses import LOSSES
 from wingloss.metrics import nme
-from wingloss.networks import ARCHITECTURES, to_points, to_shape_vectors
-from wingloss.recipe import Precision, Recipe, Strength, WingShape
+from wingloss.networks import ARCHITECTURES, to_shape_vectors
+from wingloss.recipe import Precision, Recipe, WingShape
+from wingloss.samples import Samples
 
-EVALUATION_BATCH = 64
 CURVE_POINTS = 20  # how often a training looks at its validation faces
 DIVERGED = 100.0  # times the first step's loss: a training that gets there has failed
-DRAWS = 4096  # samples whose augmentation is drawn at once
+
+Validate = Callable[[nn.Sequential], float]  # a network's validation NME in percent
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,30 @@ class Objective:
 
 
 @dataclass(frozen=True)
+class Member:
+    """What one training has for itself, besides its first weights.
+
+    Of trainings side by side, ``faces`` are the same but for their frames, and so are the
+    augmentation and the losses' factors of the learning rate. Those of one loss follow each other.
+    """
+
+    objective: Objective
+    faces: Faces
+    repeats: NDArray[np.int64]  # (N,) how often each face stands in the balanced set
+    validate: Validate
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What trainings side by side have in common."""
+
+    network: str
+    recipe: Recipe
+    steps: int
+    flip_permutation: NDArray[np.intp]  # (L,)
+
+
+@dataclass(frozen=True)
 class CurvePoint:
     """One line of the learning curve."""
 
@@ -51,43 +78,236 @@ class CurvePoint:
 
 
 @dataclass
-class State:
-    """All that a training is at one step; a checkpoint of it is enough to go on."""
+class Course:
+    """How one training went so far."""
 
-    step: int
-    network: nn.Sequential
-    optimiser: torch.optim.Optimizer
-    curve: list[CurvePoint]
-    losses: list[float]  # of the steps since the curve's last point
+    curve: list[CurvePoint] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)  # of the steps since the curve's last point
     first_loss: float | None = None
-    diverged: bool = False
+    diverged: int | None = None  # the step after which it had
+
+    def note(self, first: int, losses: list[float]) -> None:
+        """Takes down the losses of the steps from ``first`` on, as far as the training got."""
+        if self.first_loss is None:
+            self.first_loss = losses[0]
+        for step, loss in enumerate(losses, start=first + 1):
+            self.losses.append(loss)
+            if not (math.isfinite(loss) and loss <= DIVERGED * self.first_loss):
+                self.diverged = step
+                return
+
+    def add_point(self, samples: int, rate: float, val_nme: float) -> None:
+        """Ends a piece of the curve: its losses become their mean."""
+        mean = sum(self.losses) / len(self.losses)
+        self.curve.append(CurvePoint(samples, rate, mean, val_nme))
+        self.losses = []
+
+
+class Model(Protocol):
+    """The networks of trainings side by side, with one set of weights each."""
+
+    weights: list[Tensor]  # what decays
+    biases: list[Tensor]  # what doesn't: biases, and what batch normalisation learns
+
+    def train(self) -> None:
+        """Tells the layers that steps follow."""
+        ...
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Shape vectors ``(M, B, 2L)`` of ``(M, B, S, S, 3)`` in [-1, 1]."""
+        ...
+
+    def network(self, index: int) -> nn.Sequential:
+        """One member's network with its weights of now, until the next call."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors that make the model what it is."""
+        ...
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Takes up a ``state`` in place."""
+        ...
+
+
+class Alone:
+    """One network by itself."""
+
+    def __init__(self, network: nn.Sequential, precision: Precision) -> None:
+        self.own = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.precision = precision
+        self.weights: list[Tensor] = [p for p in network.parameters() if p.ndim > 1]
+        self.biases: list[Tensor] = [p for p in network.parameters() if p.ndim == 1]
+
+    def train(self) -> None:
+        self.own.train()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return forward(self.own, inputs[0].permute(0, 3, 1, 2), self.precision)[None]
+
+    def network(self, index: int) -> nn.Sequential:
+        return self.own
+
+    def state(self) -> dict[str, Tensor]:
+        return self.own.state_dict()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.own.load_state_dict(state)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One training as it stands: what there is to keep of it."""
+
+    step: int  # where it is, or where it diverged
+    network: nn.Sequential  # until the next look at another member
+    curve: list[CurvePoint]
+    diverged: bool
+
+
+class Training:
+    """One training, or several side by side, at one step; a checkpoint of it is enough to go on."""
+
+    def __init__(self, model: Model, count: int, recipe: Recipe) -> None:
+        """``model`` holds ``count`` networks before their first step."""
+        self.step = 0
+        self.model = model
+        self.optimiser = make_optimiser(model.weights, model.biases, recipe)
+        self.courses = [Course() for _ in range(count)]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all members have diverged."""
+        return all(course.diverged is not None for course in self.courses)
+
+    def member(self, index: int) -> Trained:
+        """One member, until the next call.
+
+        The weights of one that has diverged are those of now, not of the step at which it did.
+        """
+        course = self.courses[index]
+        return Trained(
+            step=course.diverged or self.step,
+            network=self.model.network(index),
+            curve=course.curve,
+            diverged=course.diverged is not None,
+        )
 
     def report(self) -> tuple[float, float | None]:
-        """The last loss, and the last validation NME in percent, once it is known."""
-        loss = self.losses[-1] if self.losses else self.curve[-1].loss
-        return loss, self.curve[-1].val_nme if self.curve else None
+        """Medians of the last loss and, once it is known, the last validation NME in percent.
+
+        Over the members that haven't diverged, or over all if all have.
+        """
+        courses = [c for c in self.courses if c.diverged is None] or self.courses
+        losses = [c.losses[-1] if c.losses else c.curve[-1].loss for c in courses]
+        errors = [c.curve[-1].val_nme for c in courses if c.curve]
+        return float(np.median(losses)), float(np.median(errors)) if errors else None
 
     def checkpoint(self) -> dict:
         """Tensors, numbers and strings only, so that reading it back never runs code."""
         return {
             "step": self.step,
-            "network": self.network.state_dict(),
+            "model": self.model.state(),
             "optimiser": self.optimiser.state_dict(),
-            "curve": [asdict(point) for point in self.curve],
-            "losses": self.losses,
-            "first_loss": self.first_loss,
-            "diverged": self.diverged,
+            "courses": [asdict(course) for course in self.courses],
         }
 
     def restore(self, checkpoint: dict) -> None:
         """Takes up ``checkpoint`` in place."""
         self.step = checkpoint["step"]
-        self.network.load_state_dict(checkpoint["network"])
+        self.model.restore(checkpoint["model"])
         self.optimiser.load_state_dict(checkpoint["optimiser"])
-        self.curve = [CurvePoint(**point) for point in checkpoint["curve"]]
-        self.losses = checkpoint["losses"]
-        self.first_loss = checkpoint["first_loss"]
-        self.diverged = checkpoint["diverged"]
+        self.courses = [
+            Course(**course | {"curve": [CurvePoint(**point) for point in course["curve"]]})
+            for course in checkpoint["courses"]
+        ]
+
+
+class Stepper(Protocol):
+    """How a device makes batches and takes steps with them."""
+
+    block: int  # steps that are taken at once, at most
+
+    def take(self, first: int, rates: list[float]) -> NDArray[np.float32]:
+        """Takes ``len(rates)`` steps from step ``first`` on; their losses ``(steps, M)``."""
+        ...
+
+
+def train(
+    training: Training, members: Sequence[Member], setting: Setting, stepper: Stepper
+) -> Iterator[Training]:
+    """Takes ``training`` to the last step, yielding it after every block of steps.
+
+    A loss that is no finite number, or ``DIVERGED`` times the first one, ends a member's training:
+    that is a result, not an error. Among others it goes on without being looked at.
+    """
+    recipe, steps = setting.recipe, setting.steps
+    every = max(1, steps // CURVE_POINTS)
+    while training.step < steps and not training.is_over:
+        first = training.step
+        count = min(stepper.block, every - first % every, steps - first)
+        loss = members[0].objective.loss
+        rates = [learning_rate(recipe, loss, step, steps) for step in range(first, first + count)]
+        training.model.train()
+        losses = stepper.take(first, rates)
+        training.step += count
+        at_point = training.step % every == 0 or training.step == steps
+        for index, course in enumerate(training.courses):
+            if course.diverged is not None:
+                continue
+            course.note(first, losses[:, index].tolist())
+            if at_point or course.diverged is not None:
+                now = training.member(index)
+                val_nme = members[index].validate(now.network)
+                course.add_point(now.step * recipe.batch, rates[now.step - first - 1], val_nme)
+                if not math.isfinite(val_nme):
+                    course.diverged = now.step
+        yield training
+
+
+def take_step(
+    training: Training, inputs: Tensor, targets: Tensor, objectives: "MemberLosses"
+) -> Tensor:
+    """One step of the optimiser; the losses ``(M,)`` before it.
+
+    ``inputs`` are ``(M, B, S, S, 3)`` and ``targets`` ``(M, B, 2L)`` in pixels of them.
+    """
+    training.optimiser.zero_grad(set_to_none=True)
+    losses = objectives(training.model.forward(inputs), targets)
+    losses.sum().backward()
+    training.optimiser.step()
+    return losses.detach()
+
+
+class MemberLosses:
+    """Eq. 3 of each member's own loss: the sum over the 2L coordinates, averaged over the batch.
+
+    Nothing is asked of the device, so targets that are no pixels aren't refused here.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], on: torch.device) -> None:
+        self.kinds = [objective.loss for objective in objectives]
+        shapes = [(o.wing.w, o.wing.epsilon) if o.wing else (1.0, 1.0) for o in objectives]
+        self.w, self.epsilon = torch.tensor(shapes, device=on).T[:, :, None, None]  # (M, 1, 1)
+
+    def __call__(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """The losses ``(M,)`` of shape vectors ``(M, B, 2L)`` in pixels of the input crop."""
+        error, parts, start = predicted - target, [], 0
+        for kind, alike in groupby(self.kinds):
+            own = slice(start, start + len(list(alike)))
+            shape = (self.w[own], self.epsilon[own]) if kind == "wing" else ()
+            parts.append(LOSSES[kind](error[own], *shape))
+            start = own.stop
+        return torch.cat(parts).sum(dim=2).mean(dim=1)
+
+
+def member_samples(members: Sequence[Member], setting: Setting) -> list[Samples]:
+    """What each member sees, sample after sample."""
+    recipe, budget = setting.recipe, setting.steps * setting.recipe.batch
+    return [
+        Samples(m.repeats, m.objective.augmentation, m.objective.seed, recipe.strength, budget)
+        for m in members
+    ]
 
 
 def total_steps(recipe: Recipe, dataset: str) -> int:
@@ -112,30 +332,17 @@ def learning_rate(recipe: Recipe, loss: LossKind, step: int, steps: int) -> floa
     return rate * recipe.learning_rate_factor.get(loss, 1.0)
 
 
-def start(
-    network: nn.Sequential,
-    name: str,
-    training: Faces,
-    repeats: NDArray[np.int64],
-    recipe: Recipe,
-) -> State:
-    """A training before its first step.
+def make_first_guess(network: nn.Sequential, member: Member, setting: Setting) -> None:
+    """Has an untrained network answer what the recipe says: zero, or the mean of its shapes.
 
-    ``repeats`` ``(N,)`` says how often each face stands in the balanced set; one that doesn't has
-    no part in the first guess either.
+    A face that isn't repeated has no part in the mean.
     """
-    if recipe.first_guess == "mean_shape":
-        inputs = compose(unit_to_pixels(ARCHITECTURES[name].input_size), training.to_unit)
-        points = apply(inputs, training.points)
-        mean = torch.as_tensor(points[repeats > 0].mean(axis=0, keepdims=True))
+    if setting.recipe.first_guess == "mean_shape":
+        size = ARCHITECTURES[setting.network].input_size
+        points = apply(compose(unit_to_pixels(size), member.faces.to_unit), member.faces.points)
+        mean = torch.as_tensor(points[member.repeats > 0].mean(axis=0, keepdims=True))
         with torch.no_grad():
             network[-1].bias.copy_(to_shape_vectors(mean)[0])  # type: ignore[operator]
-    optimiser = make_optimiser(
-        [p for p in network.parameters() if p.ndim > 1],
-        [p for p in network.parameters() if p.ndim == 1],
-        recipe,
-    )
-    return State(0, network, optimiser, [], [])
 
 
 def make_optimiser(
@@ -168,246 +375,18 @@ def make_optimiser(
     )
 
 
-class Samples:
-    """What a training sees, one sample after another: which face, and how it is perturbed.
-
-    Both follow from the seed and the sample's place alone, whatever the batches are. The last
-    epoch's shuffle and the last draws are kept, as a batch needs a few of each.
-    """
-
-    def __init__(
-        self,
-        repeats: NDArray[np.int64],
-        augmentation: Augmentation,
-        seed: int,
-        strength: Strength,
-        budget: int,
-    ) -> None:
-        """``repeats`` ``(N,)`` says how often each face stands in the balanced training set.
-
-        ``strength`` is that of rotation and blur at the first and the last of ``budget`` samples.
-        """
-        self.balanced = np.repeat(np.arange(len(repeats)), repeats)
-        self.augmentation = augmentation
-        self.seed = seed
-        self.strength = strength
-        self.budget = budget
-        self._shuffled = lru_cache(maxsize=1)(self._shuffle)
-        self._drawn = lru_cache(maxsize=1)(self._draw)
-
-    def order(self, first: int, count: int) -> NDArray[np.intp]:
-        """The faces ``(count,)`` at places ``first``, ``first + 1``, ...
-
-        The order is one shuffle after another of the balanced set, epoch after epoch.
-        """
-        pieces = _pieces(first, count, len(self.balanced))
-        return np.concatenate([self._shuffled(epoch)[part] for epoch, part in pieces])
-
-    def draws(self, first: int, count: int) -> Draw:
-        """How the faces at places ``first``, ``first + 1``, ... are perturbed."""
-        pieces = [(self._drawn(block), part) for block, part in _pieces(first, count, DRAWS)]
-        return Draw(
-            *(
-                np.concatenate([getattr(drawn, field.name)[part] for drawn, part in pieces])
-                for field in fields(Draw)
-            )
-        )
-
-    def _shuffle(self, epoch: int) -> NDArray[np.intp]:
-        return np.random.default_rng([self.seed, 0, epoch]).permutation(self.balanced)
-
-    def _draw(self, block: int) -> Draw:
-        places = np.arange(block * DRAWS, (block + 1) * DRAWS)
-        ends = [0, max(1, self.budget - 1)]
-        strength = np.interp(places, ends, [self.strength.first, self.strength.last])
-        rng = np.random.default_rng([self.seed, 1, block])
-        return draw(self.augmentation, DRAWS, rng, strength)
-
-
-def _pieces(first: int, count: int, size: int) -> list[tuple[int, slice]]:
-    """Places ``first`` to ``first + count`` as parts of blocks of ``size``: block and part."""
-    blocks = range(first // size, (first + max(count, 1) - 1) // size + 1)
-    return [
-        (block, slice(max(first - block * size, 0), first + count - block * size))
-        for block in blocks
-    ]
-
-
-def train(
-    state: State,
-    name: str,
-    training: Faces,
-    repeats: NDArray[np.int64],
-    validate: Callable[[nn.Sequential], float],
-    objective: Objective,
-    recipe: Recipe,
-    steps: int,
-    flip_permutation: NDArray[np.intp],
-    device: torch.device,
-) -> Iterator[State]:
-    """Takes ``state`` to step ``steps``, yielding it after every step.
-
-    ``training`` are the faces and ``repeats`` ``(N,)`` how often each stands in the balanced set;
-    ``validate`` gives the validation NME in percent. A loss that is no finite number, or
-    ``DIVERGED`` times the first one, ends the training with ``state.diverged``: that is a result,
-    not an error.
-    """
-    size = ARCHITECTURES[name].input_size
-    samples = Samples(
-        repeats, objective.augmentation, objective.seed, recipe.strength, steps * recipe.batch
-    )
-    every = max(1, steps // CURVE_POINTS)
-    while state.step < steps and not state.diverged:
-        step = state.step
-        pictures, points = batch(
-            training, samples, step * recipe.batch, recipe.batch, size, flip_permutation
-        )
-        rate = learning_rate(recipe, objective.loss, step, steps)
-        for group in state.optimiser.param_groups:
-            group["lr"] = rate
-        state.network.train()
-        state.optimiser.zero_grad(set_to_none=True)
-        predicted = forward(
-            state.network, to_input(torch.from_numpy(pictures), device), recipe.precision
-        )
-        target = to_shape_vectors(torch.as_tensor(points, dtype=torch.float32, device=device))
-        loss = landmark_loss(predicted, target, objective.loss, objective.wing)
-        loss.backward()
-        state.optimiser.step()
-        state.losses.append(loss.item())
-        state.step += 1
-        if state.first_loss is None:
-            state.first_loss = state.losses[-1]
-        state.diverged = is_beyond(state.losses[-1], state.first_loss)
-        if state.step % every == 0 or state.step == steps or state.diverged:
-            seen = state.step * recipe.batch
-            mean = sum(state.losses) / len(state.losses)
-            state.curve.append(CurvePoint(seen, rate, mean, validate(state.network)))
-            state.losses = []
-            state.diverged = state.diverged or not math.isfinite(state.curve[-1].val_nme)
-        yield state
-
-
-def is_beyond(loss: float, first_loss: float) -> bool:
-    """Whether a training with this loss has diverged."""
-    return not (math.isfinite(loss) and loss <= DIVERGED * first_loss)
-
-
-def batch(
-    training: Faces,
-    samples: Samples,
-    first: int,
-    count: int,
-    size: int,
-    flip_permutation: NDArray[np.intp],
-) -> tuple[Images, Array]:
-    """Pictures and points in their pixels of ``count`` samples, from place ``first`` on."""
-    return perturb(
-        training,
-        samples.order(first, count),
-        samples.draws(first, count),
-        samples.augmentation.blur_sigma,
-        size,
-        flip_permutation,
-    )
-
-
-def predict(
-    network: nn.Sequential,
-    name: str,
-    faces: Faces,
-    precision: Precision,
-    device: torch.device,
-) -> Array:
-    """Landmarks ``(N, L, 2)`` in pixels of the faces' context crops."""
-    pictures, transform = plain(faces, np.arange(len(faces)), ARCHITECTURES[name].input_size)
-    return _predict(network, torch.from_numpy(pictures), transform, precision, device)
-
-
 def validation(
-    name: str,
-    faces: Faces,
-    normaliser: Array,
-    precision: Precision,
-    device: torch.device,
-) -> Callable[[nn.Sequential], float]:
+    name: str, faces: Faces, normaliser: Array, precision: Precision, on: torch.device
+) -> Validate:
     """A function that gives a network's NME on ``faces``, in percent.
 
     ``normaliser`` ``(N,)`` is in pixels of the context crops. The inputs are made once.
     """
     made, transform = plain(faces, np.arange(len(faces)), ARCHITECTURES[name].input_size)
-    pictures = torch.from_numpy(made).to(device)
+    pictures = torch.from_numpy(made).to(on)
 
     def validate(network: nn.Sequential) -> float:
-        predicted = _predict(network, pictures, transform, precision, device)
+        predicted = predict_inputs(network, pictures, transform, precision, on)
         return 100 * float(nme(predicted, faces.points, normaliser).mean())
 
     return validate
-
-
-def _predict(
-    network: nn.Sequential,
-    pictures: Tensor,
-    transform: Array,
-    precision: Precision,
-    device: torch.device,
-) -> Array:
-    """Landmarks ``(N, L, 2)``, where ``transform`` ``(N, 2, 3)`` maps to the pictures' pixels."""
-    network.eval()
-    with torch.inference_mode():
-        found = [
-            to_points(forward(network, to_input(part, device), precision)).cpu()
-            for part in pictures.split(EVALUATION_BATCH)
-        ]
-    return apply(invert(transform), torch.cat(found).double().numpy())
-
-
-def to_input(pictures: Tensor, device: torch.device) -> Tensor:
-    """uint8 RGB ``(N, S, S, 3)`` to ``(N, 3, S, S)`` in [-1, 1], channels last in memory.
-
-    Centred, because the first layer's weights are drawn evenly about zero: with inputs in [0, 1]
-    most of what it answers is the picture's mean brightness.
-    """
-    return pictures.to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-
-
-def forward(network: nn.Sequential, inputs: Tensor, precision: Precision) -> Tensor:
-    """Shape vectors ``(N, 2L)`` of ``(N, 3, S, S)``, all but the last layer in ``precision``.
-
-    The last layer stays in float32: bfloat16 has steps of a quarter of a pixel at 32 pixels and of
-    half a pixel at 64, and the paper's point is that small errors matter.
-    """
-    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        features = network[:-1](inputs)
-    return network[-1](features.float())
-
-
-def device() -> torch.device:
-    """The device to run on, where the same work gives the same bits.
-
-    On a GPU that takes settings of the whole process: libraries must not choose their kernels by
-    speed, nor add in the order in which threads happen to end. And float32 means float32: TF32, a
-    GPU's default, is switched off.
-    """
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
-    torch.backends.cudnn.allow_tf32 = False
-    # A warning, no error, where a kernel might add in any order: of these networks' only pooling's.
-    # CNN-6's and CNN-7's windows don't overlap, so that nothing is added; ResNet-50's do, and its
-    # bits were the same where that was tried (docs/performance.md).
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    return torch.device("cuda")
-
-
-def available_precision(wanted: Precision, device: torch.device) -> Precision:
-    """``wanted``, or float32 where bfloat16 would be emulated."""
-    if wanted == "bfloat16":
-        if device.type == "cuda":
-            native = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        if not native:
-            return "float32"
-    return wanted

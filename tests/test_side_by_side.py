@@ -6,18 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_training import CPU, LANDMARKS, OBJECTIVE, RECIPE, SGD, whole_crops
+from test_training import CPU, LANDMARKS, OBJECTIVE, RECIPE, SGD, SWAP, whole_crops
 from torch import nn
 
-from wingloss import device, ensemble, training
+from wingloss import device, inference, on_gpu, training
 from wingloss.augmentation import Augmentation, Faces, draw, perturb
-from wingloss.ensemble import Common, Ensemble, Member, member_losses, train
+from wingloss.batched import Stacked
 from wingloss.geometry import to_unit
 from wingloss.losses import WingShape, landmark_loss
 from wingloss.networks import ARCHITECTURES, Plain, Residual, build, to_shape_vectors
-from wingloss.training import Recipe, Samples
+from wingloss.on_gpu import OnGPU
+from wingloss.on_processor import OnProcessor
+from wingloss.recipe import Recipe
+from wingloss.samples import Samples
+from wingloss.training import Alone, Member, MemberLosses, Setting, Training, train
 
-SWAP = np.array([1, 0, 2])
 BALANCED = np.array([1, 2, 1, 3, 1, 1])
 
 
@@ -26,8 +29,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """CNN-6 with few kernels: nothing here depends on their number."""
     tiny = Plain(64, (4, 8, 8, 8, 16), 32)
     monkeypatch.setitem(ARCHITECTURES, "cnn6", tiny)
-    monkeypatch.setitem(ensemble.BLOCK, "cpu", 64)  # as on a GPU
-    monkeypatch.setattr(ensemble, "AT_ONCE", 24)  # a block's inputs are made in several pieces
+    monkeypatch.setattr(on_gpu, "AT_ONCE", 24)  # a block's inputs are made in several pieces
 
 
 @pytest.fixture(scope="module")
@@ -56,42 +58,60 @@ def members(faces: Faces) -> list[Member]:
     """One has another Wing loss, one another loss, seed, balance and frames."""
     corrected = replace(faces, to_unit=to_unit(np.tile([22, 25, 40, 0.2], (6, 1))))
     return [
-        Member("wing", WingShape(10, 2), 0, faces, BALANCED, judged(5)),
-        Member("wing", WingShape(4, 0.5), 0, faces, BALANCED, judged(6)),
-        Member("smooth_l1", None, 5, corrected, np.ones(6, np.int64), judged(7)),
+        Member(OBJECTIVE, faces, BALANCED, judged(5)),
+        Member(replace(OBJECTIVE, wing=WingShape(4, 0.5)), faces, BALANCED, judged(6)),
+        Member(
+            replace(OBJECTIVE, loss="smooth_l1", wing=None, seed=5),
+            corrected,
+            np.ones(6, np.int64),
+            judged(7),
+        ),
     ]
 
 
-def common(recipe: Recipe = RECIPE, steps: int = 22, **changes) -> Common:
-    return replace(Common("cnn6", OBJECTIVE.augmentation, recipe, steps), **changes)
+def common(recipe: Recipe = RECIPE, steps: int = 22, network: str = "cnn6") -> Setting:
+    return Setting(network, recipe, steps, SWAP)
 
 
-def beginning(members: list[Member], recipe: Recipe = RECIPE) -> Ensemble:
-    networks = [build("cnn6", LANDMARKS, member.seed) for member in members]
+def first_networks(members: list[Member], shared: Setting) -> list[nn.Sequential]:
+    networks = [build(shared.network, LANDMARKS, member.objective.seed) for member in members]
     for network, member in zip(networks, members, strict=True):
-        training.start(network, "cnn6", member.faces, member.repeats, recipe)
-    return Ensemble(networks, recipe.precision, recipe)
+        training.make_first_guess(network, member, shared)
+    return networks
 
 
-def together(members: list[Member], shared: Common, until: int | None = None) -> Ensemble:
-    return go_on(beginning(members, shared.recipe), members, shared, until)
+def beginning(members: list[Member], shared: Setting) -> Training:
+    networks, recipe = first_networks(members, shared), shared.recipe
+    several = len(networks) > 1
+    model = Stacked(networks, recipe.precision) if several else Alone(networks[0], recipe.precision)
+    return Training(model, len(members), recipe)
+
+
+def together(members: list[Member], shared: Setting, until: int | None = None) -> Training:
+    return go_on(beginning(members, shared), members, shared, until)
 
 
 def go_on(
-    begun: Ensemble, members: list[Member], shared: Common, until: int | None = None
-) -> Ensemble:
-    for now in train(begun, members, shared, SWAP, CPU):
+    begun: Training, members: list[Member], shared: Setting, until: int | None = None
+) -> Training:
+    for now in train(begun, members, shared, OnGPU(begun, members, shared, CPU)):
         if now.step == until:
             break
     return begun
 
 
-def by_itself(member: Member, shared: Common) -> tuple[training.State, list[float]]:
-    """The plain loop over one member's steps, with the loss of every step."""
-    recipe = shared.recipe
-    network = build("cnn6", LANDMARKS, member.seed)
-    state = training.start(network, "cnn6", member.faces, member.repeats, recipe)
-    samples = Samples(member.repeats, shared.augmentation, member.seed, RECIPE.strength, budget=60)
+def by_itself(member: Member, shared: Setting) -> tuple[nn.Sequential, list[float]]:
+    """One member's network by a plain loop over its steps, with the loss of every step."""
+    recipe, objective = shared.recipe, member.objective
+    (network,) = first_networks([member], shared)
+    optimiser = training.make_optimiser(
+        [p for p in network.parameters() if p.ndim > 1],
+        [p for p in network.parameters() if p.ndim == 1],
+        recipe,
+    )
+    samples = Samples(
+        member.repeats, objective.augmentation, objective.seed, RECIPE.strength, budget=60
+    )
     losses = []
     for step in range(shared.steps):
         place = (step * recipe.batch, recipe.batch)
@@ -100,19 +120,19 @@ def by_itself(member: Member, shared: Common) -> tuple[training.State, list[floa
             torch.from_numpy(samples.order(*place)),
             torch.zeros(recipe.batch, dtype=torch.int64),
             torch.from_numpy(device.pack(samples.draws(*place))),
-            shared.augmentation.blur_sigma,
+            objective.augmentation.blur_sigma,
             64,
             torch.from_numpy(SWAP),
         )
-        for group in state.optimiser.param_groups:
-            group["lr"] = training.learning_rate(recipe, member.loss, step, shared.steps)
-        state.optimiser.zero_grad()
-        predicted = training.forward(network, inputs, recipe.precision)
-        loss = landmark_loss(predicted, to_shape_vectors(points), member.loss, member.wing)
+        for group in optimiser.param_groups:
+            group["lr"] = training.learning_rate(recipe, objective.loss, step, shared.steps)
+        optimiser.zero_grad()
+        predicted = inference.forward(network, inputs, recipe.precision)
+        loss = landmark_loss(predicted, to_shape_vectors(points), objective.loss, objective.wing)
         loss.backward()
-        state.optimiser.step()
+        optimiser.step()
         losses.append(loss.item())
-    return state, losses
+    return network, losses
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, replace(SGD, first_guess="mean_shape")])
@@ -124,7 +144,7 @@ def test_members_end_as_they_would_by_themselves(members: list[Member], recipe: 
         now = all_of_them.member(index)
         assert [point.loss for point in now.curve] == pytest.approx(losses, rel=1e-3)
         assert {point.val_nme for point in now.curve} == {5.0 + index}
-        for name, weight in alone.network.state_dict().items():
+        for name, weight in alone.state_dict().items():
             apart = (now.network.state_dict()[name] - weight).norm()
             assert apart <= 1e-3 * weight.norm()
 
@@ -132,17 +152,16 @@ def test_members_end_as_they_would_by_themselves(members: list[Member], recipe: 
 def test_members_train_as_faces_warped_by_opencv_do(members: list[Member]) -> None:
     """The same faces, draws and rates; pictures differ by rounding."""
     shared = common(SGD, steps=19)
-    member = members[0]
-    state = training.start(build("cnn6", LANDMARKS, 0), "cnn6", member.faces, member.repeats, SGD)
-    objective = replace(OBJECTIVE, wing=member.wing, seed=member.seed)
-    for _ in training.train(
-        state, "cnn6", member.faces, member.repeats, member.validate, objective, SGD, 19, SWAP, CPU
-    ):
-        pass
-    curve = together([member], shared).member(0).curve
-    assert [p.samples for p in curve] == [p.samples for p in state.curve]
-    assert [p.learning_rate for p in curve] == [p.learning_rate for p in state.curve]
-    assert [p.loss for p in curve] == pytest.approx([p.loss for p in state.curve], rel=0.02)
+    for chosen in (members[:1], members):  # one by itself, and several
+        by_opencv = beginning(chosen, shared)
+        for _ in train(by_opencv, chosen, shared, OnProcessor(by_opencv, chosen, shared)):
+            pass
+        on_device = together(chosen, shared)
+        for index in range(len(chosen)):
+            curve, other = (t.member(index).curve for t in (on_device, by_opencv))
+            assert [p.samples for p in curve] == [p.samples for p in other]
+            assert [p.learning_rate for p in curve] == [p.learning_rate for p in other]
+            assert [p.loss for p in curve] == pytest.approx([p.loss for p in other], rel=0.02)
 
 
 def test_members_train_in_bfloat16(members: list[Member]) -> None:
@@ -152,85 +171,74 @@ def test_members_train_in_bfloat16(members: list[Member]) -> None:
     assert found[0] != found[1] and found[0] == pytest.approx(found[1], rel=0.05)
 
 
-def test_a_cpus_blocks_change_no_bit(
-    members: list[Member], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_change_no_bit(members: list[Member], monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = together(members, common(steps=82))
-    monkeypatch.setitem(ensemble.BLOCK, "cpu", 1)
+    monkeypatch.setattr(on_gpu, "BLOCK", 1)
     singles = together(members, common(steps=82))
-    assert singles.curves == blocks.curves
-    assert all(torch.equal(singles.parameters[k], v) for k, v in blocks.parameters.items())
+    assert singles.courses == blocks.courses
+    found = singles.model.state()
+    assert all(torch.equal(found[name], v) for name, v in blocks.model.state().items())
 
 
-def test_a_broken_off_ensemble_goes_on_bit_by_bit(
+def test_interrupted_trainings_go_on_bit_by_bit(
     members: list[Member], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Amid the points of its curve, and with a member that is lost already."""
     shared = common(steps=62)  # three steps make a point of the curve
-    monkeypatch.setitem(ensemble.BLOCK, "cpu", 1)
+    monkeypatch.setattr(on_gpu, "BLOCK", 1)
 
-    def begun() -> Ensemble:
-        fresh = beginning(members)
+    def begun() -> Training:
+        fresh = beginning(members, shared)
         with torch.no_grad():
-            fresh.parameters["0.bias"][1] = torch.nan
+            fresh.model.state()["0.bias"][1] = torch.nan
         return fresh
 
     whole = go_on(begun(), members, shared)
     first = go_on(begun(), members, shared, until=22)
-    second = beginning(members)
+    second = beginning(members, shared)
     second.restore(first.checkpoint())
-    assert second.step == 22 and second.diverged == [None, 1, None] and second.losses[0]
+    assert second.step == 22 and second.courses[0].losses
+    assert [course.diverged for course in second.courses] == [None, 1, None]
     assert second.report() == first.report() and np.isfinite(second.report()).all()
     go_on(second, members, shared)
-    assert second.step == whole.step == 62 and second.first_losses[::2] == whole.first_losses[::2]
+    assert second.step == whole.step == 62
     for index in (0, 2):
-        assert second.curves[index] == whole.curves[index]
-        for name, values in whole.parameters.items():
-            assert torch.equal(second.parameters[name][index], values[index])
+        assert second.courses[index] == whole.courses[index]
+        for name, values in whole.model.state().items():
+            assert torch.equal(second.model.state()[name][index], values[index])
 
 
 def test_one_resnet_goes_on_with_its_running_means(
     members: list[Member], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And ends as it does by the plain loop."""
+    """And ends as it does on a processor."""
     monkeypatch.setitem(ARCHITECTURES, "resnet50", Residual(32, 4, (1, 1, 1, 1)))
     shared = common(network="resnet50", steps=42)
     member = members[0]
 
-    def begun() -> Ensemble:
-        network = build("resnet50", LANDMARKS, member.seed)
-        training.start(network, "resnet50", member.faces, member.repeats, RECIPE)
-        return Ensemble([network], "float32", RECIPE)
-
-    whole = go_on(begun(), [member], shared)
-    first = go_on(begun(), [member], shared, until=22)
-    second = begun()
+    whole = together([member], shared)
+    first = together([member], shared, until=22)
+    second = beginning([member], shared)
     second.restore(first.checkpoint())
     go_on(second, [member], shared)
-    now, then = (e.member(0).network.state_dict() for e in (whole, second))
+    now, then = (t.member(0).network.state_dict() for t in (whole, second))
     assert now["bn1.num_batches_tracked"] == 42 and now["bn1.running_mean"].abs().max() > 0
     assert all(torch.equal(now[name], then[name]) for name in now)
-    state = training.start(
-        build("resnet50", LANDMARKS, 0), "resnet50", member.faces, member.repeats, RECIPE
-    )
-    for _ in training.train(
-        state, "resnet50", member.faces, member.repeats, member.validate,
-        replace(OBJECTIVE, wing=member.wing), RECIPE, 42, SWAP, CPU,
-    ):  # fmt: skip
+    by_opencv = beginning([member], shared)
+    for _ in train(by_opencv, [member], shared, OnProcessor(by_opencv, [member], shared)):
         pass
-    assert [p.loss for p in whole.curves[0]] == pytest.approx(
-        [p.loss for p in state.curve], rel=0.05
-    )
+    curve, other = (t.member(0).curve for t in (whole, by_opencv))
+    assert [p.loss for p in curve] == pytest.approx([p.loss for p in other], rel=0.05)
 
 
 def test_a_member_that_diverges_leaves_the_others_alone(members: list[Member]) -> None:
     shared = common(steps=42)  # blocks of two steps
-    begun = beginning(members)
+    begun = beginning(members, shared)
     with torch.no_grad():
-        begun.parameters["0.bias"][1] = torch.nan
+        begun.model.state()["0.bias"][1] = torch.nan
     go_on(begun, members, shared)
     healthy = together(members, shared)
-    assert begun.diverged == [None, 1, None] and begun.step == 42
+    assert [course.diverged for course in begun.courses] == [None, 1, None] and begun.step == 42
     lost = begun.member(1)
     assert lost.diverged and lost.step == 1 and [p.samples for p in lost.curve] == [4]
     assert lost.curve[0].learning_rate == training.learning_rate(RECIPE, "wing", 0, 42)
@@ -240,7 +248,7 @@ def test_a_member_that_diverges_leaves_the_others_alone(members: list[Member]) -
 
 
 def test_weights_are_decayed_and_biases_are_not(members: list[Member]) -> None:
-    weights, biases = beginning(members).optimiser.param_groups
+    weights, biases = beginning(members, common()).optimiser.param_groups
     assert {p.ndim for p in weights["params"]} == {3, 5} and weights["weight_decay"] == 0.05
     assert {p.ndim for p in biases["params"]} == {2} and biases["weight_decay"] == 0
 
@@ -249,12 +257,14 @@ def test_losses_are_the_members_own() -> None:
     predicted, target = torch.randn(2, 6, 5, 8) * 9
     kinds = ["l2", "l1", "wing", "wing", "smooth_l1", "wing"]
     shapes = [WingShape(3 + i, 0.5 * i + 0.5) for i in range(6)]
-    w, epsilon = torch.tensor([(s.w, s.epsilon) for s in shapes]).T
-    found = member_losses(predicted, target, kinds, w, epsilon)
-    for index, (kind, shape) in enumerate(zip(kinds, shapes, strict=True)):
-        own = shape if kind == "wing" else None
+    own = [shape if kind == "wing" else None for kind, shape in zip(kinds, shapes, strict=True)]
+    objectives = [
+        replace(OBJECTIVE, loss=kind, wing=shape) for kind, shape in zip(kinds, own, strict=True)
+    ]
+    found = MemberLosses(objectives, CPU)(predicted, target)
+    for index, (kind, shape) in enumerate(zip(kinds, own, strict=True)):
         torch.testing.assert_close(
-            found[index], landmark_loss(predicted[index], target[index], kind, own)
+            found[index], landmark_loss(predicted[index], target[index], kind, shape)
         )
 
 
