@@ -22,6 +22,8 @@ from stages.command import log
 from stages.lock import locked
 
 CHECKPOINTS = ("checkpoint.pt", "checkpoint.before.pt")
+INPUTS = "inputs.json"  # what a key stands for
+LOCK = "lock"
 
 
 class Entry:
@@ -38,8 +40,8 @@ class Entry:
     @contextmanager
     def locked(self) -> Iterator["Entry"]:
         """Keeps every other process out of the folder; waits for the one that is in it."""
-        with locked(self.folder / "lock", "the same training is running"):
-            files.write_json(self.folder / "inputs.json", self.inputs)
+        with locked(self.folder / LOCK, "the same training is running"):
+            files.write_json(self.folder / INPUTS, self.inputs)
             yield self
 
     def save(self, checkpoint: dict[str, Any]) -> bool:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 import torch
 from project import ROOT
 
-from stages import code, files, layout, prune, store
+from stages import code, files, store
 from stages.code import code_files, code_hash
 
 INPUTS = {"network": "cnn6", "steps": 10, "data": {"train": "abc"}}
@@ -182,24 +181,3 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         (partial / "new").touch()
     assert [p.name for p in path.iterdir()] == ["new"]
     assert [p.name for p in tmp_path.iterdir()] == ["raw"]
-
-
-def test_prune_keeps_what_the_parameters_ask_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    asked, other = (
-        layout.Run("synthetic", "cnn6", balance, "wing", 0) for balance in ("pdb", "pdb_authors")
-    )
-    elsewhere = layout.Run("elsewhere", "cnn6", "pdb", "wing", 0)
-    kept = []
-    for run in (asked, other, elsewhere):
-        for path in layout.outputs(run):
-            files.write_json(path, {"key": str(run).replace("/", "-")})
-            kept += [path] if run is not other else []
-        (layout.RUN_STORE / str(run).replace("/", "-")).mkdir(parents=True)
-    prune.run()
-    assert sorted(p for p in Path("results").rglob("*") if p.is_file()) == sorted(kept)
-    entries = sorted(path.name for path in layout.RUN_STORE.iterdir())
-    assert entries == sorted(str(run).replace("/", "-") for run in (asked, elsewhere))
