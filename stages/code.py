@@ -11,7 +11,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 # No result depends on how a stage is called, checked, logged or stored: the engines see its
 # parameters and paths for themselves.
-PLUMBING = {"stages", "wingloss", "wingloss.datasets", "wingloss.kinds"} | {
+PLUMBING = {"stages", "wingloss", "wingloss.datasets", "wingloss.kinds", "wingloss.yaml_files"} | {
     f"stages.{name}"
     for name in (
         *("arguments", "code", "command", "errors", "layout", "lock", "machine"),

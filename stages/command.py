@@ -29,7 +29,8 @@ LONGEST_NAME = 200  # bytes of a log's name
 def main(stage: Callable[..., None]) -> None:
     """Runs ``stage`` with ``--name value`` for each of its parameters and exits.
 
-    Parameters before a ``/`` in its signature are given by position.
+    Parameters before a ``/`` in its signature are given by position. One that is empty by default
+    is a flag, whose value is its own name.
 
     Everything is logged under ``logs/``; the terminal gets the log's lines without tracebacks.
     An error that the user can mend is one line, and exit status 1.
@@ -44,6 +45,9 @@ def main(stage: Callable[..., None]) -> None:
     for parameter in inspect.signature(stage).parameters.values():
         if parameter.kind is parameter.POSITIONAL_ONLY:
             parser.add_argument(parameter.name, type=parameter.annotation)
+        elif parameter.default == "":
+            flag = f"--{parameter.name}"
+            parser.add_argument(flag, action="store_const", const=flag, default="")
         else:
             parser.add_argument(f"--{parameter.name}", type=parameter.annotation, required=True)
     arguments = vars(parser.parse_args())

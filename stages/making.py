@@ -1,5 +1,6 @@
 """Trainings from their newest checkpoint, or their start, to finished entries of the run store."""
 
+import copy
 import dataclasses
 import platform
 import resource
@@ -65,13 +66,46 @@ def make(jobs: Sequence[Job], entries: Sequence[store.Entry], about: dict[str, A
 
 
 def resume(trained: Training, entry: store.Entry, job: Job) -> float:
-    """Takes up the newest checkpoint, if there is one; the seconds that went before it."""
-    checkpoint = entry.newest()
-    if checkpoint is None:
-        return 0.0
-    trained.restore(checkpoint["state"])
-    log.info("going on from the checkpoint at step %d of %d", trained.step, job.steps)
-    return checkpoint["seconds"]
+    """Takes up the newest checkpoint that fits, if any does; the seconds that went before it."""
+    beginning = None
+    for path, checkpoint in entry.checkpoints():
+        beginning = beginning or copy.deepcopy(trained.checkpoint())
+        try:
+            trained.restore(checkpoint["state"])
+            seconds = float(checkpoint["seconds"])
+            _check(trained, beginning, job)
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            trained.restore(beginning)
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            log.warning("%s isn't of this training (%s): going on without it", path, reason)
+            continue
+        log.info("going on from the checkpoint at step %d of %d", trained.step, job.steps)
+        return seconds
+    return 0.0
+
+
+def _check(trained: Training, beginning: dict, job: Job) -> None:
+    """What restoring a checkpoint doesn't look at by itself.
+
+    Raises:
+        ValueError: it isn't one of this training.
+    """
+    trained.report()
+    if not 0 <= trained.step <= job.steps:
+        raise ValueError(f"step {trained.step} of {job.steps}")
+    for parameter, kept in trained.optimiser.state.items():
+        for name, value in kept.items():
+            if value.ndim and value.shape != parameter.shape:
+                raise ValueError(f"{name} is {[*value.shape]}, not {[*parameter.shape]}")
+    settings = [
+        [
+            {name: value for name, value in group.items() if name not in ("lr", "capturable")}
+            for group in optimiser["param_groups"]
+        ]
+        for optimiser in (trained.optimiser.state_dict(), beginning["optimiser"])
+    ]
+    if settings[0] != settings[1]:
+        raise ValueError("the optimiser has other settings")
 
 
 def attend(

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from stages import layout
 from stages.errors import UserError
 from stages.layout import Cell
 from stages.typed import Refused, build
+from wingloss import yaml_files
 
 TABLES = Path("paper/tables.yaml")
 CLAIMS = Path("paper/claims.yaml")
@@ -188,6 +187,8 @@ def tables() -> dict[int, Table]:
 
 def _load(path: Path, kind: Any) -> Any:
     try:
-        return build(kind, yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, Refused) as error:
+        return build(kind, yaml_files.read(path))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `git checkout {path}` brings it back") from None
+    except (yaml_files.BadYaml, Refused) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error

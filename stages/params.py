@@ -4,13 +4,11 @@ import re
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-import yaml
+from typing import Literal, get_args
 
 from stages.errors import UserError
-from stages.typed import Refused, build, meant
-from wingloss import protocol
+from stages.typed import Refused, build, meant, shown
+from wingloss import protocol, yaml_files
 from wingloss.augmentation import Augmentation
 from wingloss.balancing import Balance
 from wingloss.baselines import RegressionTrees
@@ -19,6 +17,8 @@ from wingloss.recipe import Recipe, WingShape
 from wingloss.synthetic.population import FaceDistribution
 
 PARAMS = Path("params.yaml")
+LONGEST_NAME = 60  # characters: names become parts of paths
+MOST_RUNS = 10_000
 
 Method = Literal["mean_shape", "ert"]  # what the networks are compared to
 METHODS = get_args(Method)
@@ -88,7 +88,7 @@ class Box:
     """Where a face's input square comes from: the box given with the data, or its landmarks'."""
 
     source: Literal["given", "landmarks"]
-    scale: float = field(metadata={"minimum_exclusive": 0})
+    scale: float = field(metadata={"minimum_exclusive": 0, "maximum": 20})
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Validation:
     """The part of the training photographs that is set aside for validation."""
 
     share: float = field(metadata={"minimum_exclusive": 0, "maximum": 0.5})
-    seed: int
+    seed: int = field(metadata={"minimum": 0, "maximum": 2**32 - 1})
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Dataset:
     """What a data set's preparation leaves open; ``bins`` is the protocol's K where it is null."""
 
     box: Box
-    bins: int | None = field(metadata={"minimum": 1})
+    bins: int | None = field(metadata={"minimum": 1, "maximum": 1000})
     validation: Validation
 
 
@@ -112,9 +112,9 @@ class Dataset:
 class Rendered:
     """How many faces are rendered, from which seed, from which population."""
 
-    train: int = field(metadata={"minimum": 20})
-    test: int = field(metadata={"minimum": 1})
-    seed: int = field(metadata={"minimum": 0})
+    train: int = field(metadata={"minimum": 20, "maximum": 1_000_000})
+    test: int = field(metadata={"minimum": 1, "maximum": 1_000_000})
+    seed: int = field(metadata={"minimum": 0, "maximum": 2**32 - 1})
     faces: FaceDistribution
 
 
@@ -122,8 +122,8 @@ class Rendered:
 class Context:
     """The context crops that all networks draw their inputs from."""
 
-    scale: float = field(metadata={"minimum": 1})
-    size: int = field(metadata={"minimum": 32})
+    scale: float = field(metadata={"minimum": 1, "maximum": 10})
+    size: int = field(metadata={"minimum": 32, "maximum": 1024})
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ class Correction:
     ``folds`` are those of ``out_of_fold``.
     """
 
-    margin: float = field(metadata={"minimum_exclusive": 0})
+    margin: float = field(metadata={"minimum_exclusive": 0, "maximum": 10})
     training_crops: Literal["in_sample", "matched_jitter", "out_of_fold"]
-    folds: int = field(metadata={"minimum": 2})
+    folds: int = field(metadata={"minimum": 2, "maximum": 100})
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class Params:
     """All of ``params.yaml``."""
 
     datasets: list[str]
-    seeds: list[int] = field(metadata={"minimum": 0})
+    seeds: list[int] = field(metadata={"minimum": 0, "maximum": 2**32 - 1})
     recipe: str
     runs: Runs
     baselines: list[Method]
@@ -186,6 +186,12 @@ class Params:
     recipes: dict[str, NetworkRecipes]
 
     def __post_init__(self) -> None:
+        for name in (*self.loss, *self.recipes):  # losses become parts of paths
+            if not re.fullmatch(f"[a-z0-9_]{{1,{LONGEST_NAME}}}", name) or name == "same":
+                raise ValueError(
+                    f"{shown(name)}: names have up to {LONGEST_NAME} small letters, digits and _, "
+                    "and none is 'same'"
+                )
         _among("recipe", [self.recipe], self.recipes)
         for key, grid in self.grids.items():
             _among(f"runs.{key}.loss", grid.loss, self.loss)
@@ -197,11 +203,6 @@ class Params:
                         f"loss.{name}: wing needs w and epsilon under {last} for {network}'s runs"
                     )
         _among("stage_one.loss", [self.stage_one.loss], ["same", *self.loss])
-        for name in (*self.loss, *self.recipes):  # losses become parts of paths
-            if not re.fullmatch("[a-z0-9_]+", name) or name == "same":
-                raise ValueError(
-                    f"'{name}': names have small letters, digits and _ only, and none is 'same'"
-                )
         _check_datasets(self.datasets)
         _among("datasets", self.datasets, self.dataset)
         _among("datasets", self.datasets, self.raw)
@@ -227,6 +228,12 @@ class Params:
         asked = any(grid.pairs for grid in self.grids.values())
         if not (self.datasets and self.seeds and asked):
             raise ValueError("datasets, seeds, runs: they ask for no run at all")
+        count = sum(len(grid.balance) * len(grid.loss) for grid in self.grids.values())
+        count *= len(self.datasets) * len(self.seeds)
+        if count > MOST_RUNS:
+            raise ValueError(
+                f"datasets, seeds, runs: they ask for {count:,} runs; at most {MOST_RUNS:,} can be"
+            )
         if not (self.tables and self.figures):
             raise ValueError("tables, figures: the report needs one of each at least")
 
@@ -242,23 +249,6 @@ class Params:
         return "table2" if network == "cnn6" and alone else network
 
 
-class _EachKeyOnce(yaml.SafeLoader):
-    """YAML as it should be: PyYAML takes the last of two entries with one key, and says nothing."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        keys = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in keys:
-                    raise yaml.MarkedYAMLError(
-                        problem=f"the key '{key.value}' stands in one table twice",
-                        problem_mark=key.start_mark,
-                    )
-                keys.add(key.value)
-        return node
-
-
 def load(path: Path = PARAMS) -> Params:
     """The checked parameters.
 
@@ -266,15 +256,11 @@ def load(path: Path = PARAMS) -> Params:
         UserError: one line that names the key and what is allowed.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)
+        data = yaml_files.read(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the project's root") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}:" if mark else ""
-        raise UserError(
-            f"{path}:{line} this is not YAML: {getattr(error, 'problem', error)}"
-        ) from error
+    except yaml_files.BadYaml as error:
+        raise UserError(f"{path}: {error}") from error
     try:
         params = build(Params, data)
         for name in params.datasets:
@@ -289,11 +275,11 @@ def load(path: Path = PARAMS) -> Params:
 def _check_datasets(names: list[str]) -> None:
     """Each has a protocol, and a name that can be part of paths."""
     for name in names:
-        if not re.fullmatch("[a-z0-9]+", name):
-            raise ValueError(f"datasets: '{name}': names have small letters and digits only")
+        if not re.fullmatch(f"[a-z0-9]{{1,{LONGEST_NAME}}}", name):
+            raise ValueError(f"datasets: {shown(name)}: names have small letters and digits only")
         if name not in protocol.available():
             raise ValueError(
-                f"datasets: '{name}' has no protocol; {meant(name, protocol.available())}"
+                f"datasets: {shown(name)} has no protocol; {meant(name, protocol.available())}"
                 f"there are {', '.join(protocol.available())}, "
                 f"and docs/own-data.md says how to write {protocol.FOLDER.name}/{name}.yaml"
             )
@@ -304,5 +290,5 @@ def _among(where: str, chosen, allowed) -> None:
         if name not in allowed:
             known = ", ".join(str(a) for a in allowed)
             raise ValueError(
-                f"{where}: '{name}' is not defined; {meant(name, allowed)}there are {known}"
+                f"{where}: {shown(name)} is not defined; {meant(name, allowed)}there are {known}"
             )

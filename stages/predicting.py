@@ -22,7 +22,9 @@ def predict(path: Path, faces: Faces, frames: Array) -> Array:
     try:
         name, network = model.load(files.existing(path))
     except model.BadModel as error:
-        raise UserError(f"{error}; delete it and run again") from error
+        raise UserError(
+            f"{error}; delete it, and 'snakemake --cores all' or 'dvc repro' makes it anew"
+        ) from error
     on = inference.device()
     inference.be_deterministic(on)
     network = network.to(on, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,43 +1,136 @@
 """Frees what nothing uses: results that params.yaml doesn't ask for, trainings without a result."""
 
+import dataclasses
 import fcntl
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from stages import command, files, layout
+from stages import command, engines, files, layout, store
 from stages.command import log
-from stages.params import load
+from stages.errors import UserError
+from stages.job import Job
+from stages.layout import Run
+from stages.params import Params, load
+from stages.train import together_inputs
 
 
-def run() -> None:
-    """Deletes files of other runs than the parameters', then entries of .runs without a result.
+def run(delete: str = "") -> None:
+    """Shows files of runs that params.yaml doesn't ask for, and entries of .runs without a result.
 
-    Results of data sets that the parameters don't name stay, and a running training's entry.
+    With --delete it deletes them. Results of data sets that the parameters don't name stay, with
+    their trainings, and what has been trained of the runs that they ask for.
     """
     params = load()
+    with engines.alone():
+        unasked = list(_unasked_files(params))
+        unused = list(_unused_entries(params, set(unasked)))
+        freed = 0
+        for path in [*unasked, *unused]:
+            size = _size(path)
+            if delete and not (_deleted(path)):
+                log.info("%s is being trained: it stays", path)
+                continue
+            freed += size
+            log.info("%s%s, %s", path, " deleted" if delete else "", _text(size))
+    if delete:
+        log.info("%s freed", _text(freed))
+    elif unasked or unused:
+        log.info("%s in all; `python -m stages.prune --delete` deletes it", _text(freed))
+    else:
+        log.info("there is nothing that isn't used")
+
+
+def _unasked_files(params: Params) -> Iterator[Path]:
+    """The results of runs that the parameters don't ask for, on the data sets that they name."""
     for dataset in params.datasets:
         wanted = {path for run in layout.scored(params, dataset) for path in layout.outputs(run)}
         for kind in ("models", "predictions", "ced"):
-            for file in Path("results", dataset, kind).rglob("*"):
+            for file in sorted(Path("results", dataset, kind).rglob("*")):
                 if file.is_file() and file not in wanted and not file.name.startswith("."):
-                    file.unlink()
-                    log.info("%s deleted", file)
-    manifests = Path("results").glob("*/models/**/manifest.json")
-    used = {files.read_json(path)["key"] for path in manifests}
-    for path in Path("results").glob("*/models/**/frames.csv"):
+                    yield file
+
+
+def _unused_entries(params: Params, unasked: set[Path]) -> Iterator[Path]:
+    """The run store's folders that no result stems from, and that no asked run goes on from."""
+    used = set()
+    for path in set(Path("results").glob("*/models/**/manifest.json")) - unasked:
+        used.add(files.read_json(path)["key"])
+    for path in set(Path("results").glob("*/models/**/frames.csv")) - unasked:
         used |= set(files.read_table(path, boxed_by=str).boxed_by) - {""}
-    entries = [path for path in layout.RUN_STORE.glob("*") if path.is_dir()]
-    for folder in entries:
-        if folder.name in used:
+    asked = [run for dataset in params.datasets for run in layout.runs(params, dataset)]
+    alike = []
+    for one in asked:
+        for stage in range(1, len(layout.STAGES[one.network]) + 1):
+            keys = _keys(params, one, stage)
+            used |= keys
+            folds = params.correction.training_crops == "out_of_fold" and stage == 1
+            if folds or not keys:
+                alike.append(_described(Job.of(params, one, stage)))
+    for folder in sorted(layout.RUN_STORE.glob("*")):
+        if folder.name in used or not any(file.name != store.LOCK for file in folder.glob("*")):
             continue
-        with (folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            shutil.rmtree(folder)
-            log.info("%s deleted", folder)
-    log.info("%d trainings are in use", len(used))
+        described = folder / store.INPUTS
+        inputs = files.read_json(described) if described.exists() else {}
+        # a checkpoint of several trainings serves each of them
+        if not (used & set(inputs.get("members", ())) or _part_of(inputs) in alike):
+            yield folder
+
+
+def _keys(params: Params, run: Run, stage: int) -> set[str]:
+    """The keys in the run store that one of an asked run's trainings may have.
+
+    None where what it is trained on isn't there, so that nobody can say.
+    """
+    job = Job.of(params, run, stage)
+    try:
+        inputs = job.inputs()
+    except UserError:
+        return set()
+    both = (inputs, together_inputs(job, inputs))
+    return {store.Entry(layout.RUN_STORE, one).key for one in both}
+
+
+def _described(job: Job) -> dict[str, Any]:
+    """What a training's key says of it, but for its data and its code."""
+    return {"network": job.network, "objective": dataclasses.asdict(job.objective)}
+
+
+def _part_of(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The same of an entry in the run store."""
+    return {name: inputs.get(name) for name in ("network", "objective")}
+
+
+def _deleted(path: Path) -> bool:
+    """Deletes a file, or a folder of the run store that no process has locked; whether it did.
+
+    A folder's lock stays: another process may wait for it.
+    """
+    if path.is_file():
+        path.unlink()
+        return True
+    with (path / store.LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        for inside in path.iterdir():
+            if inside.is_dir():
+                shutil.rmtree(inside)
+            elif inside.name != store.LOCK:
+                inside.unlink()
+    return True
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file, or of all files below a folder."""
+    inside = [path, *path.rglob("*")]
+    return sum(one.stat().st_size for one in inside if one.is_file())
+
+
+def _text(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"
 
 
 if __name__ == "__main__":

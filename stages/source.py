@@ -3,12 +3,13 @@
 The files say where bytes come from, not what they are, so neither engine takes them for an input.
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
-from stages.typed import build
+from stages.errors import UserError
+from stages.typed import Refused, build
+from wingloss import yaml_files
 
 FOLDER = Path(__file__).with_name("sources")
 
@@ -36,8 +37,15 @@ class Source:
 
 
 def load(dataset: str) -> Source | None:
-    """The source of a data set; None for one's own."""
+    """The source of a data set; None for one's own.
+
+    Raises:
+        UserError: its file says something impossible.
+    """
     path = FOLDER / f"{dataset}.yaml"
     if not path.is_file():
         return None
-    return build(Source, yaml.safe_load(path.read_text(encoding="utf-8")))
+    try:
+        return build(Source, yaml_files.read(path))
+    except (yaml_files.BadYaml, Refused) as error:
+        raise UserError(f"{os.path.relpath(path)}: {error}") from error

@@ -36,7 +36,7 @@ def run(dataset: str, stage: int) -> None:
             continue
         inputs = job.inputs()
         entry = store.Entry(layout.RUN_STORE, together_inputs(job, inputs))
-        if not store.Entry(layout.RUN_STORE, inputs).result.exists():
+        if not store.Entry(layout.RUN_STORE, inputs).finished():
             jobs[entry.key], entries[entry.key] = job, entry
     groups = {key: alike(job) for key, job in jobs.items()}
     for group in sorted(set(groups.values())):
@@ -44,7 +44,7 @@ def run(dataset: str, stage: int) -> None:
         with ExitStack() as stack:  # by key, so that two such processes can't wait for each other
             for key in keys:
                 stack.enter_context(entries[key].locked())
-            missing = [key for key in keys if not entries[key].result.exists()]
+            missing = [key for key in keys if not entries[key].finished()]
             log.info("%d of %d trainings are to be made", len(missing), len(keys))
             missing.sort(key=lambda key: (jobs[key].objective.loss, key))
             _make([(jobs[key], entries[key]) for key in missing])

@@ -28,9 +28,9 @@ def made(job: Job) -> Iterator[store.Entry]:
     inputs = job.inputs()
     with store.Entry(layout.RUN_STORE, inputs).locked() as entry:
         together = store.Entry(layout.RUN_STORE, together_inputs(job, inputs))
-        if entry.result.exists():
+        if entry.finished():
             log.info("this training was made before: taking it from the run store")
-        elif together.result.exists():
+        elif together.finished():
             log.info("this training was made by stages.together: taking it from the run store")
             entry = together
         else:

@@ -7,6 +7,7 @@ Bounds stand in a field's metadata: ``minimum``, ``minimum_exclusive``, ``maximu
 import dataclasses
 import difflib
 import math
+import reprlib
 import types
 import typing
 from typing import Any
@@ -32,13 +33,13 @@ def build(kind: Any, value: Any, where: str = "", bounds: typing.Mapping[str, An
     if origin is typing.Literal:
         if value not in arguments:
             raise Refused(
-                f"{where}: {value!r} is not allowed; "
+                f"{where}: {shown(value)} is not allowed; "
                 f"{meant(value, arguments)}choose from {_names(arguments)}"
             )
         return value
     if origin is dict:
         if not isinstance(value, dict):
-            raise Refused(f"{where}: {value!r} should be a table of names and values")
+            raise Refused(f"{where}: {shown(value)} should be a table of names and values")
         key, item = arguments
         return {
             build(key, k, _join(where, k)): build(item, v, _join(where, k), bounds)
@@ -46,7 +47,7 @@ def build(kind: Any, value: Any, where: str = "", bounds: typing.Mapping[str, An
         }
     if origin in (list, tuple):
         if not isinstance(value, list):
-            raise Refused(f"{where}: {value!r} should be a list")
+            raise Refused(f"{where}: {shown(value)} should be a list")
         return origin(build(arguments[0], v, f"{where}[{i}]", bounds) for i, v in enumerate(value))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -54,10 +55,12 @@ def build(kind: Any, value: Any, where: str = "", bounds: typing.Mapping[str, An
         hint = ""
         if kind is float and isinstance(value, str):
             hint = " (YAML wants a point in numbers such as 1.0e-3)"
-        raise Refused(f"{where}: {value!r} should be {_KINDS[kind]}{hint}")
+        raise Refused(f"{where}: {shown(value)} should be {_KINDS[kind]}{hint}")
     for word, (holds, text) in _BOUNDS.items():
         if word in bounds and not holds(value, bounds[word]):
-            raise Refused(f"{where}: {value!r} is out of range; it must be {text} {bounds[word]}")
+            raise Refused(
+                f"{where}: {shown(value)} is out of range; it must be {text} {bounds[word]}"
+            )
     return value
 
 
@@ -91,6 +94,14 @@ def schema(kind: Any, bounds: typing.Mapping[str, Any] = {}) -> dict[str, Any]:
     return {"type": _SCHEMA_TYPES[kind]} | {words[k]: v for k, v in bounds.items()}
 
 
+def shown(value: object) -> str:
+    """A value as Python writes it, in few words: a wrong one can be of any size."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = 60
+    short.maxlevel = 2
+    return short.repr(value)
+
+
 def meant(name: object, known: typing.Iterable[object]) -> str:
     """A question whether ``name`` is a misspelling of one of ``known``; nothing if of none."""
     near = difflib.get_close_matches(str(name), [str(one) for one in known], n=1)
@@ -108,7 +119,7 @@ _BOUNDS = {
 
 def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
-        raise Refused(f"{where}: {value!r} should be a table of names and values")
+        raise Refused(f"{where}: {shown(value)} should be a table of names and values")
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}
     for key in value:
@@ -137,7 +148,9 @@ def _has_default(f: dataclasses.Field) -> bool:
 
 
 def _join(where: str, key: object) -> str:
-    return f"{where}.{key}" if where else str(key)
+    name = str(key)
+    name = name if name.isprintable() and len(name) <= 60 else shown(name)
+    return f"{where}.{name}" if where else name
 
 
 def _names(names: typing.Iterable[object]) -> str:

@@ -95,9 +95,14 @@ def test_a_torch_file_is_refused(path: Path, network: nn.Module):
         {"network": "cnn6", "landmarks": -2},
         {"network": "cnn6", "landmarks": 3},
         {"network": "cnn7", "landmarks": 2},
+        {"network": "cnn6", "landmarks": 10**9},  # whose last layer alone would take 8 TB
+        {"network": "cnn6", "landmarks": 10**30},
+        {"network": "cnn6", "landmarks": 2.0},
+        {"network": ["cnn6"], "landmarks": 2},
+        ["cnn6", 2],
     ],
 )
-def test_a_wrong_header_is_refused(path: Path, network: nn.Module, header: dict | None):
+def test_a_wrong_header_is_refused(path: Path, network: nn.Module, header: dict | list | None):
     tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
     metadata = None if header is None else {"model": json.dumps(header)}
     save_file(tensors, path, metadata=metadata)
@@ -110,3 +115,36 @@ def test_other_weights_are_refused(path: Path):
     save_file({"0.weight": torch.zeros(3)}, path, {"model": header})
     with pytest.raises(model.BadModel, match=r"model\.safetensors: not a model"):
         model.load(path)
+
+
+@pytest.mark.parametrize(
+    "harm, reason",
+    [
+        (
+            lambda t: t.update({"0.bias": t["0.bias"][:-1]}),
+            "0.bias is ('F32', [31]), not ('F32', [32])",
+        ),
+        (lambda t: t.update({"0.bias": t["0.bias"].double()}), "0.bias is ('F64', [32])"),
+        (lambda t: t.update({"0.bias": t["0.bias"].half()}), "0.bias is ('F16', [32])"),
+        (lambda t: t.pop("0.bias"), "0.bias is missing"),
+        (lambda t: t.update(more=torch.zeros(1)), "more is none of its tensors"),
+    ],
+)
+def test_other_tensors_are_named_in_one_line(path: Path, network: nn.Module, harm, reason: str):
+    tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
+    harm(tensors)
+    save_file(tensors, path, {"model": json.dumps({"network": "cnn6", "landmarks": 2})})
+    with pytest.raises(model.BadModel) as error:
+        model.load(path)
+    assert reason in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_header_of_brackets_is_refused(path: Path, network: nn.Module):
+    save_file({"a": torch.zeros(1)}, path, {"model": "[" * 100_000})
+    with pytest.raises(model.BadModel, match=r"model\.safetensors: not a model[^\n]*$"):
+        model.load(path)
+
+
+def test_a_folder_is_no_model(tmp_path: Path):
+    with pytest.raises(model.BadModel, match=r"not a model[^\n]*$"):
+        model.load(tmp_path)

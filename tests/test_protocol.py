@@ -155,7 +155,7 @@ def test_an_unknown_data_set_is_refused_and_the_known_ones_named():
         ("name: afw", "name: ibug", r"parts: every part needs a name of its own"),
         ("split: train, count: 337", "split: val", r"parts\[0\]\.split: 'val' is not one of train"),
         ("count: 337", "count: all", r"parts\[0\]\.count: 'all' should be a whole number"),
-        ("landmarks: 68", "landmarks: [68", r"this is not YAML"),
+        ("landmarks: 68", "landmarks: [68", r"line 5: this is not YAML"),
     ],
 )
 def test_a_bad_protocol_is_one_line_that_names_file_and_key(

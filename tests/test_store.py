@@ -2,16 +2,16 @@
 
 import errno
 import os
-import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from project import ROOT
 
-from stages import code, files, layout, prune, store
+from stages import code, files, store
 from stages.code import code_files, code_hash
 
 INPUTS = {"network": "cnn6", "steps": 10, "data": {"train": "abc"}}
@@ -23,8 +23,7 @@ def entry(tmp_path: Path) -> store.Entry:
 
 
 def step(entry: store.Entry) -> int | None:
-    checkpoint = entry.newest()
-    return None if checkpoint is None else checkpoint["step"]
+    return next((checkpoint["step"] for _, checkpoint in entry.checkpoints()), None)
 
 
 def test_a_key_is_all_of_the_inputs(tmp_path: Path) -> None:
@@ -39,7 +38,7 @@ def test_a_key_is_all_of_the_inputs(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_key_is_never_taken(tmp_path: Path) -> None:
     store.Entry(tmp_path, INPUTS).save({"step": 3})
-    assert store.Entry(tmp_path, INPUTS | {"steps": 11}).newest() is None
+    assert step(store.Entry(tmp_path, INPUTS | {"steps": 11})) is None
 
 
 def test_the_newest_whole_checkpoint_is_taken(
@@ -70,7 +69,7 @@ def test_a_checkpoint_runs_no_code(entry: store.Entry) -> None:
 
     entry.folder.mkdir()
     torch.save({"step": Harm()}, entry.folder / store.CHECKPOINTS[0])
-    assert entry.newest() is None
+    assert step(entry) is None
     assert not (entry.folder / "harm").exists()
 
 
@@ -105,7 +104,7 @@ def test_a_disk_that_takes_no_more_leaves_the_checkpoint_before(tmp_path: Path) 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         assert not entry.save({"step": 2, "tensor": torch.ones(100_000)})
-        assert entry.newest()["step"] == 1
+        assert [checkpoint["step"] for _, checkpoint in entry.checkpoints()] == [1]
         assert not list(entry.folder.glob(".*"))
     """
     done = subprocess.run(
@@ -122,9 +121,40 @@ def test_a_finished_training_is_whole_and_delivered(entry: store.Entry, tmp_path
     assert not entry.result.exists()
     entry.finish(new)
     assert step(entry) is None
+    assert entry.finished()
     entry.deliver(tmp_path / "out")
     assert (tmp_path / "out/model").read_text() == "weights"
     assert entry.result.exists()
+
+
+@pytest.mark.parametrize(
+    "harm, said",
+    [
+        (
+            lambda entry: (entry.result / "model").write_text("weighst"),
+            "model isn't as the training",
+        ),
+        (lambda entry: (entry.result / "model").unlink(), "model is missing: it is made again"),
+        (lambda entry: (entry.result / "more").touch(), "more isn't as the training left it"),
+        (lambda entry: (entry.folder / store.HASHES).unlink(), "result can't be checked"),
+        (lambda entry: (entry.folder / store.HASHES).write_text("{"), "result can't be checked"),
+    ],
+)
+def test_a_result_that_is_not_as_it_was_is_named_and_made_again(
+    entry: store.Entry, harm: Callable, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def finish() -> None:
+        new = entry.folder / "result.new"
+        new.mkdir(parents=True)
+        (new / "model").write_text("weights")
+        entry.finish(new)
+
+    finish()
+    assert entry.finished()
+    harm(entry)
+    assert not entry.finished() and said in caplog.text
+    finish()
+    assert entry.finished()
 
 
 def test_only_what_runs_changes_the_code_hash(
@@ -182,24 +212,3 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         (partial / "new").touch()
     assert [p.name for p in path.iterdir()] == ["new"]
     assert [p.name for p in tmp_path.iterdir()] == ["raw"]
-
-
-def test_prune_keeps_what_the_parameters_ask_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    asked, other = (
-        layout.Run("synthetic", "cnn6", balance, "wing", 0) for balance in ("pdb", "pdb_authors")
-    )
-    elsewhere = layout.Run("elsewhere", "cnn6", "pdb", "wing", 0)
-    kept = []
-    for run in (asked, other, elsewhere):
-        for path in layout.outputs(run):
-            files.write_json(path, {"key": str(run).replace("/", "-")})
-            kept += [path] if run is not other else []
-        (layout.RUN_STORE / str(run).replace("/", "-")).mkdir(parents=True)
-    prune.run()
-    assert sorted(p for p in Path("results").rglob("*") if p.is_file()) == sorted(kept)
-    entries = sorted(path.name for path in layout.RUN_STORE.iterdir())
-    assert entries == sorted(str(run).replace("/", "-") for run in (asked, elsewhere))

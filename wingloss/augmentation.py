@@ -25,7 +25,8 @@ class Augmentation:
     # each coordinate of the box's two corners moves by at most this share of the box's side
     box_shift: float = field(metadata={"minimum": 0, "maximum": 0.4})
     blur: float = field(metadata={"minimum": 0, "maximum": 1})  # probability
-    blur_sigma: float = field(metadata={"minimum_exclusive": 0})  # pixels of the input crop
+    # pixels of the input crop
+    blur_sigma: float = field(metadata={"minimum_exclusive": 0, "maximum": 20})
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,17 @@ MARGIN = 1.25  # of these pictures to the face's frame, whose side is 160 px in 
 class RegressionTrees:
     """An ensemble of regression trees (Kazemi and Sullivan, CVPR 2014), in that paper's symbols."""
 
-    cascades: int = field(metadata={"minimum": 1})  # T, one after the other
-    trees: int = field(metadata={"minimum": 1})  # K of each cascade
+    cascades: int = field(metadata={"minimum": 1, "maximum": 1000})  # T, one after the other
+    trees: int = field(metadata={"minimum": 1, "maximum": 100_000})  # K of each cascade
     depth: int = field(metadata={"minimum": 1, "maximum": 20})  # F
     shrinkage: float = field(metadata={"minimum_exclusive": 0, "maximum": 1})  # nu
-    initialisations: int = field(metadata={"minimum": 1})  # R of each training face
-    pixels: int = field(metadata={"minimum": 2})  # P that a cascade's trees choose from
-    splits: int = field(metadata={"minimum": 1})  # S tried at each node
+    initialisations: int = field(
+        metadata={"minimum": 1, "maximum": 1000}
+    )  # R of each training face
+    pixels: int = field(
+        metadata={"minimum": 2, "maximum": 100_000}
+    )  # P that a cascade's trees choose from
+    splits: int = field(metadata={"minimum": 1, "maximum": 100_000})  # S tried at each node
 
     @property
     def reduced(self) -> str:

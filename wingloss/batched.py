@@ -49,6 +49,9 @@ class Stacked:
         return self.parameters
 
     def restore(self, state: dict[str, Tensor]) -> None:
+        shapes, own = ({k: v.shape for k, v in s.items()} for s in (state, self.parameters))
+        if shapes != own:  # copies would be broadcast
+            raise ValueError("the parameters are those of other networks")
         with torch.no_grad():
             for name, values in state.items():
                 self.parameters[name].copy_(values)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
+
+from wingloss import yaml_files
 
 FOLDER = Path(__file__).with_name("protocols")
 Split = Literal["train", "val", "test"]
@@ -21,6 +22,8 @@ Headline = Literal["inter_pupil", "inter_ocular", "box", "diag"]
 CORNERS = ("left", "top", "right", "bottom")
 COLUMNS = (*CORNERS, "width", "height")  # what a published box may be given by
 OWN_BOXES = ("aflw", "cofw", "wflw")  # readers whose formats don't say which number is which
+LONGEST = 500  # characters of a reason; a wrong value can be a long one
+MOST = 1000  # landmarks, and bins of PDB
 ALL = "full"  # what results call all faces of a split
 
 
@@ -97,12 +100,12 @@ def load(name: str) -> Protocol:
         raise KeyError(f"no protocol '{name}'; there are {', '.join(available())}")
     where = os.path.relpath(file)
     try:
-        return _protocol(name, yaml.safe_load(file.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise BadProtocol(f"{where}: this is not YAML: {reason}") from error
+        return _protocol(name, yaml_files.read(file))
+    except yaml_files.BadYaml as error:
+        raise BadProtocol(f"{where}: {error}") from error
     except BadProtocol as error:
-        raise BadProtocol(f"{where}: {error}") from None
+        reason = " ".join(str(error).split())
+        raise BadProtocol(f"{where}: {reason[:LONGEST]}") from None
 
 
 def _protocol(name: str, data: Any) -> Protocol:
@@ -169,9 +172,9 @@ class _Keys:
 
     def whole(self, key: str, *default: int, minimum: int = 1) -> int:
         value = self.take(key, *default)
-        if type(value) is not int or value < minimum:
+        if type(value) is not int or not minimum <= value <= MOST:
             raise BadProtocol(
-                f"{self.where}{key}: {value!r} should be a whole number of at least {minimum}"
+                f"{self.where}{key}: {value!r} should be a whole number from {minimum} to {MOST}"
             )
         return value
 

@@ -16,8 +16,8 @@ Weights = Literal["none", "imagenet"]
 class WingShape:
     """Wing's two parameters for one network, in pixels of that network's input crop."""
 
-    w: float = field(metadata={"minimum_exclusive": 0})
-    epsilon: float = field(metadata={"minimum_exclusive": 0})
+    w: float = field(metadata={"minimum_exclusive": 0, "maximum": 10_000})
+    epsilon: float = field(metadata={"minimum_exclusive": 0, "maximum": 10_000})
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,23 @@ class Recipe:
     """How a network is trained; the losses, the networks and the data are not its business."""
 
     optimiser: Literal["sgd", "adamw"]
-    learning_rate: float = field(metadata={"minimum_exclusive": 0})
-    final_learning_rate: float = field(metadata={"minimum_exclusive": 0})
+    learning_rate: float = field(metadata={"minimum_exclusive": 0, "maximum": 100})
+    final_learning_rate: float = field(metadata={"minimum_exclusive": 0, "maximum": 100})
     decay: Literal["log_linear", "cosine"]  # from the learning rate to the final one
     warmup: float = field(metadata={"minimum": 0, "maximum": 1})  # share of the steps, linear
     # for losses that need another rate
-    learning_rate_factor: dict[LossKind, float] = field(metadata={"minimum_exclusive": 0})
+    learning_rate_factor: dict[LossKind, float] = field(
+        metadata={"minimum_exclusive": 0, "maximum": 1000}
+    )
     momentum: float = field(metadata={"minimum": 0, "maximum": 0.999})  # AdamW: its first beta
-    weight_decay: float = field(metadata={"minimum": 0})
-    batch: int = field(metadata={"minimum": 1})
+    weight_decay: float = field(metadata={"minimum": 0, "maximum": 100})
+    batch: int = field(metadata={"minimum": 1, "maximum": 4096})
     # what the untrained network answers, about: its zero bias, or its training faces' mean shape
     first_guess: Literal["zero", "mean_shape"]
     # bfloat16 where the machine multiplies in it, or float32 everywhere
     precision: Precision
     # the budget: augmented faces seen, by data set
-    samples: dict[str, int] = field(metadata={"minimum": 1})
+    samples: dict[str, int] = field(metadata={"minimum": 1, "maximum": 10**10})
     strength: Strength  # of the augmentation's rotation and blur
     # what ResNet-50 begins with, but for its last layer: none, or published ones
     weights: Weights = "none"

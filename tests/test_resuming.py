@@ -1,0 +1,93 @@
+"""A checkpoint that isn't the training's: said, and left out, whatever is wrong with it."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_training import CROP, LANDMARKS, REPEATS, beginning, run, weights, whole_crops
+from torch import Tensor
+
+from stages import making, store
+from wingloss.augmentation import Faces
+from wingloss.training import State
+
+JOB = SimpleNamespace(steps=20)
+
+
+def first_weights(state: dict[str, Any]) -> str:
+    return next(iter(state["network"]))
+
+
+def set_moment(state: dict[str, Any], value: Tensor) -> None:
+    state["optimiser"]["state"][0]["exp_avg"] = value
+
+
+HARM: dict[str, Callable[[dict[str, Any]], object]] = {
+    "wrong shapes": lambda s: s["network"].update({first_weights(s): torch.zeros(2, 3, 3, 3)}),
+    "a missing key": lambda s: s.pop("curve"),
+    "a missing layer": lambda s: s["network"].pop(first_weights(s)),
+    "another optimiser's": lambda s: s["optimiser"].update(param_groups=[]),
+    "wrong moments": lambda s: set_moment(s, torch.zeros(3)),
+    "another decay": lambda s: s["optimiser"]["param_groups"][0].update(weight_decay=7.0),
+    "a step beyond the last": lambda s: s.update(step=21),
+    "no step": lambda s: s.update(step="x"),
+    "other points": lambda s: s.update(curve=[{"x": 1}]),
+}
+
+
+@pytest.fixture(scope="module")
+def faces() -> Faces:
+    count, rng = len(REPEATS), np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (count, CROP, CROP, 3), dtype=np.uint8)
+    return whole_crops(pictures, rng.uniform(8, 24, (count, LANDMARKS, 2)))
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> store.Entry:
+    return store.Entry(tmp_path, {})
+
+
+@pytest.fixture(scope="module")
+def state(faces: Faces) -> dict[str, Any]:
+    """A checkpoint at the third step."""
+    training = beginning(faces)
+    run(training, faces, JOB.steps, until=3)
+    return copy.deepcopy(training.checkpoint())
+
+
+def resumed(faces: Faces, entry: store.Entry) -> State:
+    training = beginning(faces)
+    making.resume(training, entry, JOB)
+    return training
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_checkpoint_of_something_else_is_left_out(
+    faces: Faces,
+    entry: store.Entry,
+    state: dict[str, Any],
+    harm: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other = copy.deepcopy(state)
+    HARM[harm](other)
+    entry.save({"state": other, "seconds": 1.0})
+    training, fresh = resumed(faces, entry), beginning(faces)
+    assert f"{entry.folder / store.CHECKPOINTS[0]} isn't of this training (" in caplog.text
+    assert training.step == 0 and not training.curve and not training.optimiser.state
+    assert all(torch.equal(a, weights(fresh)[name]) for name, a in weights(training).items())
+    assert run(training, faces, 2) == run(fresh, faces, 2)  # and goes on as one that begins
+
+
+@pytest.mark.parametrize("checkpoint", [[], {}, {"state": None, "seconds": 1.0}, "x"])
+def test_the_one_before_is_taken(
+    faces: Faces, entry: store.Entry, state: dict[str, Any], checkpoint: Any
+) -> None:
+    entry.save({"state": state, "seconds": 1.0})
+    entry.save(checkpoint)
+    assert resumed(faces, entry).step == 3

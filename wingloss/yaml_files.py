@@ -1,0 +1,129 @@
+"""YAML files that people write, read in bounded time and memory.
+
+PyYAML by itself takes the last of two entries with one key and says nothing, and a few hundred
+bytes of aliases can stand for gigabytes.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+LARGEST = 2**18  # bytes of a file
+DEEPEST = 32  # tables and lists inside each other
+DIGITS = 20  # of a whole number
+LONGEST = 10**6  # characters and values, once every alias is what it stands for
+
+
+class BadYaml(ValueError):
+    """A file that can't be taken; one line, without its name."""
+
+
+def read(path: Path) -> Any:
+    """What stands in a YAML file, as plain data.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        BadYaml: it can't be read, isn't YAML, has a key twice, or is too large.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise BadYaml(str(error.strerror)) from error
+    if len(raw) > LARGEST:
+        raise BadYaml(f"it has more than {LARGEST // 1024} KiB")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise BadYaml(f"line {line}: this is not UTF-8: save the file as UTF-8") from error
+    try:
+        return yaml.load(text, _Loader)
+    except _TooMuch as error:
+        raise BadYaml(f"line {error.line}: {error.problem}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise BadYaml(
+            f"{where}this is not YAML: {_line(getattr(error, 'problem', None) or error)}"
+        ) from error
+    # a scalar that looks like a date or a number, and is none
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        raise BadYaml(f"this is not YAML: {_line(error)}") from error
+
+
+def _line(error: object) -> str:
+    """An error's words on one line."""
+    return " ".join(str(error).split())[:200]
+
+
+class _TooMuch(yaml.YAMLError):
+    """It is YAML, and more of it than a person writes."""
+
+    def __init__(self, problem: str, mark: yaml.Mark) -> None:
+        self.problem, self.line = problem, mark.line + 1
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data; each key once in a table; nothing larger than it may be."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.depth = 0
+        self.sizes: dict[int, tuple[int, int]] = {}  # of finished nodes: characters, and depth
+
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        alias, mark = isinstance(event, yaml.AliasEvent), event.start_mark
+        if not alias and getattr(event, "anchor", None) in self.anchors:
+            raise yaml.MarkedYAMLError(
+                problem=f"the anchor '{event.anchor[:60]}' stands there twice", problem_mark=mark
+            )
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise _TooMuch(f"tables and lists stand more than {DEEPEST} deep in each other", mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        if alias and id(node) not in self.sizes:
+            raise _TooMuch("an alias stands inside of what it stands for", mark)
+        if node is not None and not alias:
+            self._measure(node, mark)
+        return node
+
+    def _measure(self, node: yaml.Node, mark: yaml.Mark) -> None:
+        """Takes down what a finished node holds, with what its aliases stand for."""
+        if isinstance(node, yaml.ScalarNode):
+            self.sizes[id(node)] = (1 + len(node.value), 1)
+            return
+        inside = [one for pair in node.value for one in (pair if type(pair) is tuple else (pair,))]
+        known = [self.sizes[id(one)] for one in inside]
+        size = 1 + sum(size for size, _ in known)
+        depth = 1 + max((depth for _, depth in known), default=0)
+        if size > LONGEST or depth > DEEPEST:
+            raise _TooMuch("its aliases stand for too much", mark)
+        self.sizes[id(node)] = (size, depth)
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key '{key.value[:60]}' stands in one table twice",
+                        problem_mark=key.start_mark,
+                    )
+                keys.add(key.value)
+        return node
+
+
+def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
+    if len(node.value) > DIGITS:
+        raise _TooMuch(f"{node.value[:DIGITS]}... has {len(node.value)} digits", node.start_mark)
+    return loader.construct_yaml_int(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
