@@ -54,8 +54,7 @@ class Progress:
             self.logged = now
         if self.bar and now - self.shown > BAR_SECONDS:
             known = self._about(done, about, now)
-            task, shown = self.task, {"completed": done, "about": known, "refresh": True}
-            self._show(lambda bar: bar.update(task, **shown))
+            self._show(lambda bar: bar.update(self.task, completed=done, about=known, refresh=True))
             self.shown = now
 
     def _about(self, done: float, about: str, now: float) -> str:
