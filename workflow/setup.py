@@ -103,6 +103,7 @@ def sources() -> dict[str, str]:
     """For pip: no configuration but those of its user's settings that SOURCES names."""
     names = {f"PIP_{key.upper().replace('-', '_')}" for key in SOURCES} | {"PIP_CONFIG_FILE"}
     own = {name: value for name, value in os.environ.items() if name in names}
+    own |= {"PIP_USER": "0", "PIP_GLOBAL": "0", "PIP_SITE": "0"}  # each would show one file alone
     listed = subprocess.run(
         [PYTHON, "-I", "-m", "pip", "config", "list"],
         env=clean() | own,
