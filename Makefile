@@ -13,6 +13,8 @@
 
 SYSTEM_PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# The user of a container may have no name, and both engines ask for it.
+export USER ?= $(shell id -u)
 unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP
 
 SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))

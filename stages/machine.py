@@ -3,7 +3,10 @@
 import ctypes
 import platform
 import subprocess
+from functools import cache
 from pathlib import Path
+
+from stages.command import log
 
 
 def processor() -> str:
@@ -27,10 +30,13 @@ def keep_freed_memory() -> None:
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
+@cache
 def describe_commit(folder: Path = Path(__file__).parent) -> str:
-    """The commit of the code, with '-dirty' where the code differs from it; 'unknown' without git.
+    """The commit of the code, with '-dirty' where the code differs from it.
 
     What the code makes, and the parameters, which every result names for itself, don't count.
+    Without git, and where git doesn't have this code or distrusts its owner, it is 'unknown', and
+    the log says why.
     """
 
     def git(*words: str) -> subprocess.CompletedProcess[str]:
@@ -40,8 +46,12 @@ def describe_commit(folder: Path = Path(__file__).parent) -> str:
     try:
         shown = git("rev-parse", "--short=12", "HEAD")
         changed = git("diff", "--quiet", "HEAD", "--", ":(top)", *apart).returncode
-    except OSError:
+        here = git("ls-files").stdout  # none in a repository that the project was unpacked into
+    except OSError as error:
+        log.info("the commit of the code is unknown: git: %s", error.strerror)
         return "unknown"
-    if shown.returncode:
+    if shown.returncode or not here:
+        reason = shown.stderr.partition("\n")[0] or "the git repository here doesn't have it"
+        log.info("the commit of the code is unknown: %s", reason)
         return "unknown"
     return shown.stdout.strip() + "-dirty" * bool(changed)

@@ -1,8 +1,16 @@
 """Tests are repeatable, take one core each, and slow machines don't fail them."""
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
+
+import wingloss
+
+_tested, _here = (Path(file).resolve().parent.parent for file in (wingloss.__file__, __file__))
+if _tested != _here:
+    pytest.exit(f"error: {_tested} would be tested, not {_here}; run pytest in {_here}", 2)
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of NumPy's and torch's libraries, which read it on import
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=25)

@@ -33,6 +33,7 @@ SOURCES = (
 
 
 def main() -> None:
+    os.chdir(Path(__file__).parent.parent)
     with LOCK.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,6 +103,7 @@ def sources() -> dict[str, str]:
     """For pip: no configuration but those of its user's settings that SOURCES names."""
     names = {f"PIP_{key.upper().replace('-', '_')}" for key in SOURCES} | {"PIP_CONFIG_FILE"}
     own = {name: value for name, value in os.environ.items() if name in names}
+    own |= {"PIP_USER": "0", "PIP_GLOBAL": "0", "PIP_SITE": "0"}  # each would show one file alone
     listed = subprocess.run(
         [PYTHON, "-I", "-m", "pip", "config", "list"],
         env=clean() | own,
@@ -133,8 +135,8 @@ def configure_dvc() -> None:
     CACHE.mkdir(exist_ok=True)
     CACHE.chmod(0o700)
     here = Path.cwd()
-    without_git = not any((folder / ".git").exists() for folder in (here, *here.parents))
-    wanted = {"core.no_scm": "true" if without_git else None}
+    obstacle = without_git(here)
+    wanted = {"core.no_scm": "true" if obstacle else None}
     if Path(".dvc/plots.html").exists():
         wanted["plots.html_template"] = "plots.html"
     if "DVC_SITE_CACHE_DIR" not in os.environ:  # which goes first
@@ -147,7 +149,26 @@ def configure_dvc() -> None:
             change = [name, value] if value else ["--unset", name]
             call(python, "-m", "dvc", "config", "--local", *change)
             if name == "core.no_scm" and value:
-                print("no git repository here: DVC compares no revisions, results name no commit")
+                print(f"{obstacle}: DVC works without git, so it compares no revisions", flush=True)
+
+
+def without_git(root: Path) -> str | None:
+    """Why DVC must do without git; None where it can have it."""
+    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return "no git repository here"
+    for top in ("data", "results"):
+        for folder in (root / top, *root.glob(f"{top}/*"), *root.glob(f"{top}/*/*")):
+            own = folder.relative_to(root).parts[:2] in {
+                ("data", "incoming"),
+                ("data", "downloads"),
+            }
+            if (
+                folder.is_symlink()
+                and not own
+                and not folder.resolve().is_relative_to(root.resolve())
+            ):
+                return f"{folder.relative_to(root)} is a link out of the project"
+    return None
 
 
 if __name__ == "__main__":

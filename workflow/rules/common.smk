@@ -1,6 +1,9 @@
 # The checked parameters, and what every rule's inputs and parameters are made of.
 # Commands begin with `exec`: no shell stands between a stage and its engine, with which it dies.
 
+import getpass
+import glob
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +17,11 @@ from stages import engines, layout, paper, rates
 from stages.code import code_files
 from stages.errors import UserError
 from stages.params import load
+
+try:
+    getpass.getuser()  # Snakemake asks for it
+except (KeyError, OSError):  # the user of a container may have no name
+    os.environ["USER"] = str(os.getuid())
 
 # The `python` of the rules' commands is the PATH's.
 if moved := stages.misplaced(
@@ -53,6 +61,13 @@ wildcard_constraints:
 def alone():
     """Keeps DVC and other Snakemakes out until this process ends; stops where one is at work."""
     global LOCK
+    for pattern in (".", ".snakemake", ".snakemake/*/", "logs/**"):
+        for path in glob.glob(pattern, recursive=True):
+            if not os.access(path, os.W_OK):
+                sys.exit(
+                    f"error: {os.path.abspath(path)}: can't be written; its owner must let you, or "
+                    "delete it"
+                )
     try:
         LOCK = engines.hold()
     except UserError as error:
