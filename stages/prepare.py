@@ -45,6 +45,12 @@ def run(dataset: str) -> None:
     raw = origin.read(dataset)
     if stale := raw.changed():
         raise UserError(stale)
+    if raw.replaced:
+        log.warning(
+            "%s is taken as it is, and is another copy than the last of %s (has DVC brought it "
+            "back?); to take what is in %s, %s",
+            *(root, raw.place, raw.place, raw.again),
+        )
     try:
         reading = readers.read(root, rules)
     except BadSample as error:
