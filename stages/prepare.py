@@ -94,8 +94,7 @@ def run(dataset: str) -> None:
 def _say_what_is_left_out(raw: Origin, reading: Reading, rules: Protocol) -> None:
     """Says what lies in the data set and isn't read, and which parts aren't there."""
     for one in reading.left_out[:SAID]:
-        said = f"{one.count} {one.what} are left out: {one.why}"
-        log.warning("%s: %s", raw.dataset, raw.named(said))
+        log.warning("%s", raw.named(f"{one.what}: {one.count} left out; {one.why}"))
     if more := reading.left_out[SAID:]:
         log.warning(
             "%s: %d more are left out elsewhere", raw.dataset, sum(one.count for one in more)

@@ -268,10 +268,10 @@ def test_rows_that_name_no_picture_are_counted(root: Path):
     (root / "faces.csv").write_text("image,subsets\nafw/1.jpg,\n", encoding="utf-8")
     said = {one.what.rpartition("/")[2]: one for one in readers.read(root, RULES).left_out}
     assert {what: one.count for what, one in said.items()} == {
-        "detector_boxes.csv": 2,
-        "faces.csv": 1,
+        "detector_boxes.csv: rows": 2,
+        "faces.csv: rows": 1,
     }
-    assert said["detector_boxes.csv"].why == (
+    assert said["detector_boxes.csv: rows"].why == (
         "they name no picture of a part, such as 'AFW/134212_1.jpg'; there is 'afw/134212_1.jpg', "
         "which differs in capitals"
     )

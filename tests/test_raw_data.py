@@ -234,7 +234,7 @@ def test_a_box_beside_its_points_is_named_where_it_stands(mine: Mine) -> None:
     place = "data/incoming/mine/detector_boxes.csv"
     assert status == 1
     assert said[0] == (
-        f"warning: mine: 1 rows of {place} are left out: they name no picture of a part, such as "
+        f"warning: {place}: rows: 1 left out; they name no picture of a part, such as "
         "'train/13.jpg'"
     )
     assert said[1] == f"warning: {place}:5: the box of 'train/0004.jpg' lies beside its points"
@@ -249,13 +249,13 @@ def test_what_nobody_reads_is_counted(mine: Mine) -> None:
     status, said = mine.run()
     assert status == 0
     assert said == [
-        f"warning: mine: 1 {line}"
+        f"warning: data/incoming/mine/{line}"
         for line in (
-            ".txt files in . are left out: nothing reads them",
-            ".jpg files in Test are left out: no face is in them",
-            ".heic files in train are left out: nothing reads them",
-            ".jpg files in train/more are left out: no face is in them",
-            ".pts files in train/more are left out: their folder is no part's: train",
+            "*.txt: 1 left out; nothing reads them",
+            "Test/*.jpg: 1 left out; no face is in them",
+            "train/*.heic: 1 left out; nothing reads them",
+            "train/more/*.jpg: 1 left out; no face is in them",
+            "train/more/*.pts: 1 left out; they lie beside the parts' folders: train",
         )
     ]
     assert mine.stamp["files"] == {"found": 29, "used": 24}

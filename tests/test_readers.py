@@ -522,13 +522,13 @@ def test_images_without_annotation_and_empty_lines_are_counted(trees: Path, tmp_
     value["images"].append({"id": 77, "file_name": "train/more.jpg"})
     path.write_text(json.dumps(value), encoding="utf-8")
     (one,) = readers.read(tmp_path, own_rules("coco")).left_out
-    assert (one.what, one.count) == (f"images of {path}", 1)
+    assert (one.what, one.count) == (f"{path}: images", 1)
     assert one.why == "no annotation is of them, such as 'train/more.jpg'"
     shutil.copytree(trees / "wflw" / "WFLW_annotations", tmp_path / "wflw/WFLW_annotations")
     path = tmp_path / "wflw" / OFFICIAL["wflw"]
     path.write_text(path.read_text(encoding="utf-8").replace("\n", "\n\n", 3))
     (one,) = readers.read(tmp_path / "wflw", rules_of("wflw")).left_out
-    assert (one.what, one.count, one.why) == (f"lines of {path}", 3, "they are empty")
+    assert (one.what, one.count, one.why) == (f"{path}: lines", 3, "they are empty")
 
 
 def test_a_key_that_stands_twice_in_coco_is_refused(tmp_path: Path) -> None:
