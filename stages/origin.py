@@ -1,8 +1,8 @@
 """Where raw data were copied from: what messages call their files, and what has changed since.
 
 ``data/raw/DATASET`` is a copy that the user never sees. A note beside it says what was copied, for
-both engines delete the copy itself as they please. The note counts for nothing where the copy is
-another one, which DVC has brought back, perhaps.
+both engines delete the copy itself as they please. DVC may have brought another copy back since
+then, of which the note tells nothing.
 """
 
 import filecmp
@@ -29,7 +29,8 @@ class Origin:
     fetched: bool = False  # by this program, from the publishers
     files: dict[str, list[int]] = field(default_factory=dict)  # bytes and time (ns) of change
     members: dict[str, str] = field(default_factory=dict)  # what was unpacked, and from which file
-    raw: dict[str, int] = field(default_factory=dict)  # what then lay in the raw folder: bytes
+    raw: dict[str, list[int]] = field(default_factory=dict)  # the same of the raw folder's
+    replaced: bool = False  # the raw folder isn't what was copied: DVC has brought another back
 
     @property
     def folder(self) -> Path:
@@ -46,14 +47,14 @@ class Origin:
 
     def write(self) -> None:
         """Notes this beside the raw folder that stands there."""
-        self.raw = {name: stat.st_size for name, stat in listed(self.folder)}
+        self.raw = _times(self.folder)
         files.write_json(_note(self.dataset), asdict(self))
 
     def changed(self) -> str | None:
         """One line, if what the user has put there has changed since it was copied."""
-        if self.fetched or not self.place or not Path(self.place).is_dir():
+        if self.fetched or self.replaced or not self.place or not Path(self.place).is_dir():
             return None
-        now = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in listed(Path(self.place))}
+        now = _times(Path(self.place))
         both = now.keys() & self.files.keys()
         kinds = {
             "added": now.keys() - self.files.keys(),
@@ -72,7 +73,7 @@ class Origin:
 
     def named(self, message: str) -> str:
         """The message, in which files of the raw folder have the names that the user knows."""
-        if not self.place:
+        if self.replaced or not self.place:
             return message
         begin, *rest = message.split(f"{self.folder}/")
         said = begin + "".join(self._named(text) for text in rest)
@@ -84,6 +85,17 @@ class Origin:
             return False
         copy = self.folder / name
         return not copy.exists() or not filecmp.cmp(copy, Path(self.place, name), shallow=False)
+
+    def _is_other(self, name: str, now: list[int]) -> bool:
+        """Whether a raw file isn't what was copied; a new time alone doesn't count."""
+        if now == self.raw[name]:
+            return False
+        own = Path(self.place, name)
+        if now[0] != self.raw[name][0] or not own.is_file():
+            return now[0] != self.raw[name][0]
+        stat = own.stat()
+        same = [stat.st_size, stat.st_mtime_ns] == self.files.get(name)
+        return same and not filecmp.cmp(self.folder / name, own, shallow=False)
 
     def _named(self, text: str) -> str:
         """What follows the raw folder in a message, led by the user's file."""
@@ -99,13 +111,15 @@ class Origin:
 
 def read(dataset: str) -> Origin:
     """The origin of the raw folder that stands there."""
-    unknown = Origin(dataset, "")
     try:
         found = Origin(**json.loads(_note(dataset).read_text(encoding="utf-8")))
-        present = {name: stat.st_size for name, stat in listed(found.folder)}
+        present = _times(found.folder)
     except (OSError, ValueError, TypeError, UserError):
-        return unknown
-    return found if found.raw == present else unknown
+        return Origin(dataset, "")
+    found.replaced = found.raw.keys() != present.keys() or any(
+        found._is_other(name, present[name]) for name in present
+    )
+    return found
 
 
 def changed(dataset: str) -> str | None:
@@ -148,6 +162,11 @@ def listed(root: Path) -> Iterator[tuple[str, os.stat_result]]:
 def hidden(name: str) -> bool:
     """Whether a file or folder is left where it is: hidden, or the record of a hash."""
     return name.startswith(".") or name.endswith(".sha256")
+
+
+def _times(root: Path) -> dict[str, list[int]]:
+    """Bytes and time of change (ns) of the files of a folder."""
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in listed(root)}
 
 
 def _note(dataset: str) -> Path:

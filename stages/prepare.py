@@ -45,6 +45,12 @@ def run(dataset: str) -> None:
     raw = origin.read(dataset)
     if stale := raw.changed():
         raise UserError(stale)
+    if raw.replaced:
+        log.warning(
+            "%s is taken as it is, and is another copy than the last of %s (has DVC brought it "
+            "back?); to take what is in %s, %s",
+            *(root, raw.place, raw.place, raw.again),
+        )
     try:
         reading = readers.read(root, rules)
     except BadSample as error:
@@ -88,8 +94,7 @@ def run(dataset: str) -> None:
 def _say_what_is_left_out(raw: Origin, reading: Reading, rules: Protocol) -> None:
     """Says what lies in the data set and isn't read, and which parts aren't there."""
     for one in reading.left_out[:SAID]:
-        said = f"{one.count} {one.what} are left out: {one.why}"
-        log.warning("%s: %s", raw.dataset, raw.named(said))
+        log.warning("%s", raw.named(f"{one.what}: {one.count} left out; {one.why}"))
     if more := reading.left_out[SAID:]:
         log.warning(
             "%s: %d more are left out elsewhere", raw.dataset, sum(one.count for one in more)

@@ -17,6 +17,7 @@ from wingloss.datasets.record import BadSample, Record
 from wingloss.geometry import Array
 
 RULES = protocol.load("300w")
+HEAD = "image,x_min,y_min,x_max,y_max"
 IMAGES = (
     "afw/134212_1.jpg",
     "afw/134212_2.jpg",
@@ -184,13 +185,109 @@ def test_a_pts_file_without_a_picture_is_named(root: Path, ending: str, reason: 
     assert str(error) == f"{path.with_suffix('.pts')}: {reason}"
 
 
+def test_capital_endings_are_read(root: Path):
+    path = root / "afw" / "134212_1.jpg"
+    path.rename(path.with_suffix(".JPG"))
+    path.with_suffix(".pts").rename(path.with_suffix(".PTS"))
+    assert "afw/134212_1.JPG" in faces(root)
+
+
+@pytest.mark.parametrize("ending", [".bmp", ".tif", ".webp", ".jfif", ".gif"])
+def test_all_pictures_that_can_be_opened_are_faces(root: Path, ending: str):
+    path = root / "afw" / "134212_1.jpg"
+    path.rename(path.with_suffix(ending))
+    assert f"afw/134212_1{ending}" in faces(root)
+
+
+def test_two_pictures_of_one_pts_file_are_both_named(root: Path):
+    (root / "afw" / "134212_1.png").touch()
+    records, (error,), *_ = readers.read(root, RULES)
+    assert len(records) == len(IMAGES) - 1
+    assert str(error) == (
+        f"{root}/afw/134212_1.jpg and 134212_1.png share 134212_1.pts; remove or rename all but one"
+    )
+
+
+def test_two_pts_files_of_one_picture_are_both_named(root: Path):
+    (root / "afw" / "134212_1.PTS").touch()
+    _, (error,), *_ = readers.read(root, RULES)
+    assert str(error) == (
+        f"{root}/afw/134212_1.PTS and 134212_1.pts are both of 134212_1.jpg; remove all but one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("FACE é", "capitals"), ("face e\u0301", "accents' Unicode form")]
+)
+def test_names_that_look_alike_are_pointed_at(root: Path, name: str, kind: str):
+    path = root / "afw" / "134212_1.jpg"
+    path.rename(path.with_name("face é.jpg"))
+    path.with_suffix(".pts").rename(path.with_name(f"{name}.pts"))
+    said = [str(error) for error in readers.read(root, RULES).bad]
+    assert said == [
+        f"{root}/afw/{name}.pts: no picture of this name beside it; there is 'face é', which "
+        f"differs in {kind}",
+        f"{root}/afw/face é.pts: no such file; every picture needs its .pts beside it; there is "
+        f"'{name}.pts', which differs in {kind}",
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-8"])
+def test_text_of_other_encodings_is_read(root: Path, encoding: str):
+    text = "\r\n".join(lines(points_of("afw/134212_1.jpg")))
+    (root / "afw" / "134212_1.pts").write_bytes(text.encode(encoding))
+    np.testing.assert_allclose(
+        faces(root)["afw/134212_1.jpg"].points, points_of("afw/134212_1.jpg"), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("# left eye", "5: point 2 is '# left eye', not x and y"),
+        ("1.5 2.5 // nose", "5: point 2 is '1.5 2.5 // nose', not x and y"),
+        ("1,5 2,5", "5: point 2 is '1,5 2,5', not x and y; decimals need a point, and blanks"),
+    ],
+)
+def test_an_odd_line_is_named_before_points_are_counted(root: Path, line: str, reason: str):
+    text = "\n".join([*GOOD[:4], line, *GOOD[4:]])
+    (root / "afw" / "134212_1.pts").write_text(text, encoding="utf-8")
+    (error,) = readers.read(root, RULES).bad
+    assert str(error).startswith(f"{root}/afw/134212_1.pts:{reason}")
+
+
+def test_a_large_file_is_no_pts_file(root: Path):
+    (root / "afw" / "134212_1.pts").write_text("\n".join(GOOD) + " " * (1 << 20))
+    (error,) = readers.read(root, RULES).bad
+    assert str(error).endswith("134212_1.pts: larger than 1 MiB, which no such file is")
+
+
+def test_rows_that_name_no_picture_are_counted(root: Path):
+    rows = [f"{image},0,80,70,130" for image in ("AFW/134212_1.jpg", "nowhere.jpg")]
+    (root / "detector_boxes.csv").write_text("\n".join([HEAD, *rows]), encoding="utf-8")
+    (root / "faces.csv").write_text("image,subsets\nafw/1.jpg,\n", encoding="utf-8")
+    said = {one.what.rpartition("/")[2]: one for one in readers.read(root, RULES).left_out}
+    assert {what: one.count for what, one in said.items()} == {
+        "detector_boxes.csv: rows": 2,
+        "faces.csv: rows": 1,
+    }
+    assert said["detector_boxes.csv: rows"].why == (
+        "they name no picture of a part, such as 'AFW/134212_1.jpg'; there is 'afw/134212_1.jpg', "
+        "which differs in capitals"
+    )
+
+
+def test_a_second_row_of_a_picture_is_named(root: Path):
+    rows = "image,subsets\nafw/134212_1.jpg,a\nafw/134212_1.jpg,b\n"
+    (root / "faces.csv").write_text(rows, encoding="utf-8")
+    (error,) = readers.read(root, RULES).bad
+    assert str(error).endswith("faces.csv:3: a second row of 'afw/134212_1.jpg'")
+
+
 def test_a_binary_pts_file_is_named(root: Path):
     (root / "afw" / "134212_1.pts").write_bytes(bytes(range(128, 256)))
     with pytest.raises(BadSample, match=r"134212_1\.pts: no points between braces"):
         read(root, RULES)
-
-
-HEAD = "image,x_min,y_min,x_max,y_max"
 
 
 @pytest.mark.parametrize(

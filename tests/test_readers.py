@@ -21,7 +21,7 @@ from trees import HEIGHT, WIDTH, WRITERS, aflw_order, faces, picture
 from stages import prepare
 from stages.params import Validation
 from wingloss import protocol
-from wingloss.datasets import coco, cofw, csvs, ibug, matlab, readers
+from wingloss.datasets import coco, cofw, csvs, ibug, matlab, readers, tables
 from wingloss.datasets.record import BadSample, Record
 from wingloss.protocol import Part, Protocol
 
@@ -462,6 +462,81 @@ def test_a_bad_row_of_a_csv_is_named_and_the_others_are_read(
     records, (error,) = good_and_faults(tmp_path, own_rules("csv"))
     assert len(records) == 3
     assert str(error) == f"{path}:2: {message}"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_csv_as_spreadsheets_write_it(tmp_path: Path, separator: str) -> None:
+    records = own_records("csv")
+    write(tmp_path, "csv", records)
+    for path in tmp_path.glob("*.csv"):
+        header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        header = [f" {name.upper()} " for name in header]
+        with path.open("w", newline="", encoding="utf-16") as file:
+            csv.writer(file, delimiter=separator).writerows([header, *rows])
+    found = read(tmp_path, own_rules("csv"))
+    np.testing.assert_allclose([r.points for r in found], [r.points for r in records], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("x0,", "X,", "no column x0; its columns are image, photograph, subsets and 140 more"),
+        ("image,", "Bild;", "no column image; its columns are bild;photograph, subsets, x_min and"),
+        ("x67,y67", "", "no column x67, y67; its columns are image"),
+    ],
+)
+def test_what_is_said_of_columns_is_short(tmp_path: Path, old: str, new: str, message: str) -> None:
+    write(tmp_path, "csv", own_records("csv"))
+    path = tmp_path / "train.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(BadSample) as error:
+        readers.read(tmp_path, own_rules("csv"))
+    assert str(error.value).startswith(f"{path}: {message}") and len(str(error.value)) < 250
+
+
+def test_decimal_commas_are_named(tmp_path: Path) -> None:
+    write(tmp_path, "csv", own_records("csv"))
+    path = tmp_path / "train.csv"
+    header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+    rows[1] = [rows[1][0], *(cell.replace(".", ",") for cell in rows[1][1:])]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=";").writerows([header, *rows])
+    _, (error,) = good_and_faults(tmp_path, own_rules("csv"))
+    assert re.fullmatch(
+        rf"{path}:3: x0 is '(\d+),(\d+)': decimals need a point, as in \1\.\2", error
+    )
+
+
+def test_a_quotation_mark_that_is_not_closed_swallows_no_rows_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text('image,x0,y0\na.jpg,1,2\n"b.jpg,3,4\nc.jpg,5,6\n', encoding="utf-8")
+    _, (where, row) = tables.rows(path, ("image", "x0", "y0"))
+    with pytest.raises(BadSample, match=r"csv:3-4: too few columns; is a quotation mark not cl"):
+        tables.check(row, ("image", "x0", "y0"), where)
+
+
+def test_images_without_annotation_and_empty_lines_are_counted(trees: Path, tmp_path: Path) -> None:
+    write(tmp_path, "coco", own_records("coco"))
+    path = tmp_path / "train.json"
+    value = json.loads(path.read_text(encoding="utf-8"))
+    value["images"].append({"id": 77, "file_name": "train/more.jpg"})
+    path.write_text(json.dumps(value), encoding="utf-8")
+    (one,) = readers.read(tmp_path, own_rules("coco")).left_out
+    assert (one.what, one.count) == (f"{path}: images", 1)
+    assert one.why == "no annotation is of them, such as 'train/more.jpg'"
+    shutil.copytree(trees / "wflw" / "WFLW_annotations", tmp_path / "wflw/WFLW_annotations")
+    path = tmp_path / "wflw" / OFFICIAL["wflw"]
+    path.write_text(path.read_text(encoding="utf-8").replace("\n", "\n\n", 3))
+    (one,) = readers.read(tmp_path / "wflw", rules_of("wflw")).left_out
+    assert (one.what, one.count, one.why) == (f"{path}: lines", 3, "they are empty")
+
+
+def test_a_key_that_stands_twice_in_coco_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "coco", own_records("coco"))
+    path = tmp_path / "train.json"
+    path.write_text(path.read_text(encoding="utf-8")[:-1] + ', "annotations": []}')
+    with pytest.raises(BadSample, match="the key 'annotations' stands in one object twice"):
+        readers.read(tmp_path, own_rules("coco"))
 
 
 @pytest.mark.parametrize(

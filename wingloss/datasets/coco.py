@@ -50,7 +50,7 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
         bare = [name for number, name in names.items() if number not in annotated]
         if bare:
             why = f"no annotation is of them, such as '{bare[0]}'"
-            yield LeftOut(f"images of {path}", len(bare), printable(why))
+            yield LeftOut(f"{path}: images", len(bare), printable(why))
 
 
 def write(path: Path, records: list[Record]) -> None:

@@ -262,7 +262,7 @@ class _Table(Generic[Row]):
         if unknown:
             why = f"they name no picture of a part, such as '{unknown[0]}'"
             alike = hint(unknown[0], set(images) - self.rows.keys())
-            yield LeftOut(printable(f"rows of {self.path}"), len(unknown), printable(why + alike))
+            yield LeftOut(printable(f"{self.path}: rows"), len(unknown), printable(why + alike))
 
 
 class _Boxes(_Table[_Box]):

@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-LONGEST = 60  # characters of a name that a message repeats
-
 
 def printable(text: str) -> str:
     """``text`` on one line: what can't be shown is escaped, bytes of no UTF-8 name as ``\\xe9``."""
@@ -31,9 +29,8 @@ def is_utf8(name: str) -> bool:
 def some(names: Iterable[object], shown: int = 3) -> str:
     """The first few of many names."""
     words = [str(name) for name in names]
-    short = [word if len(word) <= LONGEST else f"{word[:LONGEST]}..." for word in words[:shown]]
     more = f" and {len(words) - shown} more" if len(words) > shown else ""
-    return f"{', '.join(short)}{more}"
+    return f"{', '.join(words[:shown])}{more}"
 
 
 def fold(name: str) -> str:

@@ -135,21 +135,27 @@ def _others(root: Path, protocol: Protocol, used: set[str]) -> tuple[int, list[L
     for folder, _, names in os.walk(root, followlinks=True):
         below = PurePosixPath(Path(folder).relative_to(root).as_posix())
         for name in names:
+            if name.startswith(
+                "."
+            ):  # an engine's, for those of the user's folder aren't brought in
+                continue
             files += 1
             path = str(below / name)
             if path not in read and not any(fnmatch(path, one) for one in protocol.other_files):
                 ending = PurePosixPath(name).suffix.lower()
-                counted["/".join(below.parts[:DEEPEST]) or ".", ending] += 1
+                counted["/".join(below.parts[:DEEPEST]), ending] += 1
     left_out = []
     for (place, ending), count in sorted(counted.items()):
         if ending in PICTURES:
             why = "no face is in them"
         elif ending == ".pts" and protocol.reader == "ibug":
-            why = "their folder is no part's: " + ", ".join(part.path for part in protocol.parts)
+            why = "they lie beside the parts' folders: " + ", ".join(
+                part.path for part in protocol.parts
+            )
         else:
             why = "nothing reads them"
-        what = f"{ending or 'other'} files in {place}"
-        left_out.append(LeftOut(printable(what), count, why))
+        what = root / place / (f"*{ending}" if ending else "(no ending)")
+        left_out.append(LeftOut(printable(str(what)), count, why))
     return files, left_out
 
 

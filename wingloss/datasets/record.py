@@ -127,7 +127,7 @@ def opened(path: Path, most: int = MOST_TEXT, errors: str = "strict") -> Iterato
             beginning = file.read(2)
             size = file.seek(0, 2)
         if size > most:
-            raise BadSample(f"{path}: {size >> 20} MiB, which is more than a table of faces has")
+            raise BadSample(f"{path}: larger than {most >> 20} MiB, which no such file is")
         wide = beginning in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         encoding = "utf-16" if wide else "utf-8-sig"
         with path.open(newline="", encoding=encoding, errors=errors) as text:

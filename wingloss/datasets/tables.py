@@ -93,7 +93,11 @@ def _header(path: Path, line: str, columns: tuple[str, ...]) -> tuple[list[str],
         raise BadSample(f"{path}: {len(found)} columns, and {len(columns)} are read")
     missing = [name for name in columns if name not in found]
     if missing:
-        there = f"its columns are {some(found)}" if any(found) else "its first line has no names"
+        there = (
+            f"its columns are {some(name[:40] for name in found)}"
+            if any(found)
+            else "its first line has no names"
+        )
         raise BadSample(f"{path}: no column {some(missing)}; {there}")
     if twice := [name for name in columns if found.count(name) > 1]:
         raise BadSample(f"{path}: two columns {some(twice)}")

@@ -46,7 +46,7 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
                 except BadSample as error:
                     yield error
         if blank:
-            yield LeftOut(f"lines of {path}", blank, "they are empty")
+            yield LeftOut(f"{path}: lines", blank, "they are empty")
 
 
 def _record(line: str, where: str, place: int, part: Part, protocol: Protocol) -> Record:
