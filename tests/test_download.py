@@ -288,6 +288,10 @@ EVIL: dict[str, tuple[Callable[[Path], Path], str]] = {
     "zip: bomb": (lambda p: zipped(p, a=b"\0" * (70 << 20)), "it unpacks to more than 64 MiB"),
     "tar: up": (lambda p: tarred(p, (member("../evil"), b"x")), "leads out of the folder"),
     "tar: root": (lambda p: tarred(p, (member("/evil"), b"x")), "leads out of the folder"),
+    "tar: words for the terminal": (
+        lambda p: tarred(p, (member("\x1b[2J/../x"), b"x")),
+        r"'\x1b[2J/../x' leads out of the folder",
+    ),
     "tar: link": (
         lambda p: tarred(p, (member("a", tarfile.SYMTYPE, ".."), b""), (member("a/evil"), b"x")),
         "'a' is a link or a device",
