@@ -144,6 +144,9 @@ def _faces(found: Listing, boxes: Boxing, context: Context) -> Iterator[Batch]:
             log.warning("%s", error)
             found.unreadable[name] = _without(path, error)
             continue
+        if (number := pictures.held(path)) > 1:
+            found.remarks[name] = f"it holds {number} pictures, of which the first alone was read"
+            log.warning("%s: %s", path, found.remarks[name])
         for frame in boxes.locate(name, picture):
             to_crop = _to_crops(frame[None], context)[0]
             try:
