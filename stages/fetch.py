@@ -6,12 +6,18 @@ its version beside it) and takes its name when size and hash are right.
 
 import hashlib
 import os
+import re
+import socket
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util import Retry
 
 from stages.command import log
@@ -22,8 +28,9 @@ from stages.progress import Progress
 TRIES = 5  # without a byte of progress
 BACKOFF = 1.0  # s, doubled from try to try
 LONGEST_WAIT = 120  # s that a server may ask for
-TIMEOUT = (10, 60)  # s to connect, and between two pieces of an answer
-CHUNK = 1 << 16  # bytes; what is in the middle of one is lost when the connection breaks
+TIMEOUT = (10, 60)  # s to connect and to greet, and for the head of an answer or its next piece
+LEAST = 60_000  # bytes that must come in each of the latter
+CHUNK = 1 << 16  # bytes at a time, at most
 MB = 1e6  # bytes
 LARGEST = 64 << 30  # bytes, where nobody says how many there are
 
@@ -55,7 +62,7 @@ def fetch(urls: list[str], target: Path, size: int | None, sha256: str | None) -
         try:
             _download(url, partial, size)
         except Unavailable as error:
-            faults.append(f"{url}: {error}")
+            faults.append(f"{shown(url)}: {error}")
             log.warning("%s", faults[-1])
             continue
         fault = _fault(partial, size, sha256)
@@ -64,10 +71,15 @@ def fetch(urls: list[str], target: Path, size: int | None, sha256: str | None) -
             os.replace(partial, target)
             _mark_of(partial).unlink(missing_ok=True)
             return
-        faults.append(f"{url}: {fault}")
+        faults.append(f"{shown(url)}: {fault}")
         log.warning("%s: deleted", faults[-1])
         _forget(partial)
     raise UserError("; ".join(faults))
+
+
+def shown(url: str) -> str:
+    """An address as it may be shown: without the name and password that it may hold."""
+    return re.sub(r"(?<=://)[^/?#]*@", "***@", url)
 
 
 def forget(target: Path) -> None:
@@ -121,7 +133,7 @@ def _fault(path: Path, size: int | None, sha256: str | None) -> str | None:
 
 def _download(url: str, partial: Path, size: int | None) -> None:
     """Brings ``partial`` to its full length, taking up what an earlier try has left."""
-    log.info("fetching %s", url)
+    log.info("fetching %s", shown(url))
     with requests.Session() as session:
         retry = Retry(
             total=TRIES,
@@ -131,15 +143,17 @@ def _download(url: str, partial: Path, size: int | None) -> None:
             retry_after_max=LONGEST_WAIT,
         )
         for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=retry))
+            session.mount(scheme, _Adapter(max_retries=retry))
         idle = 0
         furthest = partial.stat().st_size if partial.exists() else 0
         while True:
+            began = time.monotonic()
             fault = _go_on(session, url, partial, size)
             if fault is None:
                 return
             now = partial.stat().st_size if partial.exists() else 0
-            idle = 0 if now > furthest else idle + 1
+            expected = LEAST * (time.monotonic() - began) / TIMEOUT[1]
+            idle = 0 if now - furthest > expected else idle + 1
             furthest = max(furthest, now)
             if idle == TRIES:
                 if _mark_of(partial).exists():
@@ -150,7 +164,7 @@ def _download(url: str, partial: Path, size: int | None) -> None:
                 raise Unavailable(
                     f"{fault}; nothing is kept, since the server can't go on from there"
                 )
-            log.warning("%s: %s after %d bytes: going on", url, fault, now)
+            log.warning("%s: %s after %d bytes: going on", shown(url), fault, now)
             time.sleep(BACKOFF * 2**idle)
 
 
@@ -172,7 +186,8 @@ def _go_on(session: requests.Session, url: str, partial: Path, size: int | None)
             _forget(partial)
             raise Unavailable(f"it has fewer than {have} bytes; deleted")
         if answer.status_code not in (200, 206):
-            raise Unavailable(f"the server answers {answer.status_code} {answer.reason}")
+            reason = "".join(filter(str.isprintable, answer.reason or ""))
+            raise Unavailable(f"the server answers {answer.status_code} {reason}")
         if answer.status_code == 200:  # from the beginning: it has changed, or can't do ranges
             have = 0
             _forget(partial)
@@ -190,19 +205,107 @@ def _go_on(session: requests.Session, url: str, partial: Path, size: int | None)
         try:
             with (
                 partial.open("ab") as file,
-                Progress(url, expected and expected / MB, "MB", have / MB) as progress,
+                Progress(shown(url), expected and expected / MB, "MB", have / MB) as progress,
+                _watched(answer.raw.shutdown, TIMEOUT[1], lambda: have, LEAST) as too_slow,
             ):
                 # as it is sent: a server may pack a file, unasked, of which it then gives ranges
-                for chunk in answer.raw.stream(CHUNK, decode_content=False):
+                while chunk := answer.raw.read1(CHUNK, decode_content=False):
                     file.write(chunk)
                     have += len(chunk)
                     progress.tell(have / MB)
                     if have > (size or LARGEST):
                         _forget(partial)
                         raise Unavailable(f"it sends more than {size or LARGEST} bytes")
+        except ReadTimeoutError:
+            too_slow.set()
         except HTTPError as error:
-            return f"the connection broke ({type(error).__name__})"
+            if not too_slow.is_set():
+                return f"the connection broke ({type(error).__name__})"
+        if too_slow.is_set():
+            return f"fewer than {LEAST} bytes came in {TIMEOUT[1]:g} s"
     return "the server ended early" if expected and have < expected else None
+
+
+@contextmanager
+def _watched(
+    stop: Callable[[], object], period: float, done: Callable[[], int], least: int
+) -> Iterator[Event]:
+    """Calls ``stop`` once less than ``least`` more is done in a ``period``; the event says so.
+
+    The time limit of a socket is for its next byte alone: a byte a second would keep it for ever.
+    """
+    ended, too_slow = Event(), Event()
+
+    def watch() -> None:
+        before = done()
+        while not ended.wait(period):
+            if done() - before < least:
+                too_slow.set()
+                with suppress(OSError, RuntimeError, ValueError):  # it has ended meanwhile
+                    stop()
+                return
+            before = done()
+
+    thread = Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield too_slow
+    finally:
+        ended.set()
+        thread.join()
+
+
+class _Adapter(HTTPAdapter):
+    """Connections whose greetings and heads of answers come in time as a whole."""
+
+    def get_connection_with_tls_context(self, *args: Any, **named: Any) -> Any:
+        pool = super().get_connection_with_tls_context(*args, **named)
+        if not issubclass(pool.ConnectionCls, _InTime):
+            pool.ConnectionCls = type("Connection", (_InTime, pool.ConnectionCls), {})
+        return pool
+
+
+class _InTime:
+    """What is added to urllib3's connections."""
+
+    handle: socket.socket | None = None  # a second one: TLS takes the first one away
+
+    def _new_conn(self) -> socket.socket:
+        made: socket.socket = super()._new_conn()  # type: ignore[misc]
+        self.handle = made.dup()
+        return made
+
+    def connect(self) -> None:
+        with self._bounded(TIMEOUT[0]):
+            super().connect()  # type: ignore[misc]
+
+    def getresponse(self) -> Any:
+        with self._bounded(TIMEOUT[1]):
+            return super().getresponse()  # type: ignore[misc]
+
+    def close(self) -> None:
+        super().close()  # type: ignore[misc]
+        if self.handle is not None:
+            self.handle.close()
+
+    @contextmanager
+    def _bounded(self, seconds: float) -> Iterator[None]:
+        """Raises TimeoutError where the block takes longer than ``seconds`` over the network."""
+
+        def stop() -> None:
+            if self.handle is not None:
+                self.handle.shutdown(socket.SHUT_RDWR)
+
+        too_slow = Event()
+        try:
+            with _watched(stop, seconds, lambda: 0, 1) as too_slow:
+                yield
+        except Exception as error:  # whatever half an answer is taken for
+            if too_slow.is_set():
+                raise TimeoutError(f"no answer in {seconds} s") from error
+            raise
+        if too_slow.is_set():  # an answer that was cut short looks like a whole one
+            raise TimeoutError(f"no answer in {seconds} s")
 
 
 def _version(answer: requests.Response) -> str:

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from stages import files
 from wingloss.datasets.record import BadSample
-from wingloss.geometry import Array, compose, invert
+from wingloss.geometry import Array, apply, compose, invert
 
 Picture = NDArray[np.uint8]  # (H, W, 3), RGB
 
@@ -94,7 +94,7 @@ def crop(image: Picture, path: Path, frame: Array, transform: Array, size: int) 
     face's in its pixels, and ``transform`` ``(2, 3)`` leads from them to the crop's.
 
     Raises:
-        BadSample: the face isn't in the picture, or the picture is too large.
+        BadSample: the face isn't in the picture.
     """
     height, width = image.shape[:2]
     low, high = frame[:2] - frame[2] / 2, frame[:2] + frame[2] / 2
@@ -111,17 +111,25 @@ def crop(image: Picture, path: Path, frame: Array, transform: Array, size: int) 
         image = np.asarray(cv2.resize(image, size_then, interpolation=cv2.INTER_AREA), np.uint8)
         shrunk = np.array([[scale_x, 0.0, (scale_x - 1) / 2], [0.0, scale_y, (scale_y - 1) / 2]])
         transform = compose(transform, invert(shrunk))
-    try:
-        found = cv2.warpAffine(
-            image,
-            transform,
-            (size, size),
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-    except cv2.error as error:  # a side of 32,768 pixels or more
-        raise BadSample(f"{path}: {width} x {height} pixels are too many ({error.err})") from error
+    image, transform = _window(image, transform, size)
+    found = cv2.warpAffine(
+        image, transform, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.asarray(found, np.uint8)
+
+
+def _window(image: Picture, transform: Array, size: int) -> tuple[Picture, Array]:
+    """The part of a picture that a crop of ``size`` px sees, and the map from there to the crop.
+
+    OpenCV warps no picture with a side of 32,768 px or more.
+    """
+    corners = np.array([[0.0, 0], [size, 0], [0, size], [size, size]])
+    seen = apply(invert(transform), corners)
+    sides = np.array(image.shape[1::-1])
+    low = np.clip(np.floor(seen.min(axis=0)).astype(int) - 2, 0, sides - 1)
+    high = np.clip(np.ceil(seen.max(axis=0)).astype(int) + 3, low + 1, sides)
+    shift = np.array([[1.0, 0, low[0]], [0, 1, low[1]]])
+    return image[low[1] : high[1], low[0] : high[0]], compose(transform, shift)
 
 
 def write(path: Path, picture: Picture) -> None:

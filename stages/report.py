@@ -29,7 +29,10 @@ PREFERRED = [
     Cell("cnn6", "none", "wing"),
 ]
 SQUARE, MARGIN = np.diag([100.0, 100.0, 0.0])[:2], 1.08  # a face's drawing, and the room round it
-MARKDOWN = MarkdownIt("commonmark").enable("table")
+# Results may come from anywhere, so what is written in them stays text, but for `code`.
+NOTE = MarkdownIt("zero").enable("backticks")
+PAGE = MarkdownIt("commonmark", {"html": False}).enable("table")
+PAGE.disable(["image", "link", "autolink"])
 
 
 def run(dataset: str) -> None:
@@ -45,7 +48,7 @@ def run(dataset: str) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["markdown"] = MARKDOWN.renderInline
+    environment.filters["note"] = NOTE.renderInline
     shown = next((cell for cell in PREFERRED if cell in results.cells), next(iter(results.cells)))
     page = environment.get_template(TEMPLATE.as_posix()).render(
         dataset=dataset,
@@ -59,7 +62,7 @@ def run(dataset: str) -> None:
         against=[one for one in claims if one["against"]],
         shown=str(shown),
         faces=_faces(params, dataset, shown, results.cells[shown]),
-        deviations=MARKDOWN.render(DEVIATIONS.read_text(encoding="utf-8").partition("\n")[2]),
+        deviations=PAGE.render(DEVIATIONS.read_text(encoding="utf-8").partition("\n")[2]),
         provenance=_provenance(results),
     )
     path = Path(layout.REPORT.format(dataset=dataset))

@@ -173,9 +173,19 @@ def notes(table: Table, cells: pd.DataFrame, results: Results) -> list[str]:
 def _markdown(table: Table, cells: pd.DataFrame, results: Results) -> str:
     head, *lines = wide(table, cells, results)
     rows = [head, ["---"] * 2 + ["--:"] * len(table.columns), *lines]
-    body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    beneath = "\n\n".join(notes(table, cells, results))
-    return f"### {title(table, results)}\n\n{table.place}\n\n{body}\n\n{beneath}\n"
+    body = "\n".join(f"| {' | '.join(_cell(text) for text in row)} |" for row in rows)
+    beneath = "\n\n".join(_line(note) for note in notes(table, cells, results))
+    return f"### {_line(title(table, results))}\n\n{_line(table.place)}\n\n{body}\n\n{beneath}\n"
+
+
+def _cell(text: str) -> str:
+    """Text that stays in its cell of Markdown."""
+    return _line(text).replace("|", "\\|")
+
+
+def _line(text: str) -> str:
+    """Text that stays on its line of Markdown, and is no HTML."""
+    return " ".join(text.split()).replace("<", "&lt;")
 
 
 def _path(pattern: str, dataset: str, table: int) -> Path:

@@ -129,7 +129,7 @@ def _members(archive: Path, bound: int) -> Iterator[Iterator[tuple[str, IO[bytes
 def _zip_members(opened: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes] | None]]:
     for member in opened.infolist():
         if stat.S_ISLNK(member.external_attr >> 16):
-            raise _Refused(f"'{member.filename}' is a link")
+            raise _Refused(f"{member.filename!r} is a link")
         if member.is_dir():
             yield member.filename, None
         else:
@@ -140,7 +140,7 @@ def _zip_members(opened: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes] | Non
 def _tar_members(opened: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes] | None]]:
     for member in opened:
         if not (member.isreg() or member.isdir()):
-            raise _Refused(f"'{member.name}' is a link or a device")
+            raise _Refused(f"{member.name!r} is a link or a device")
         yield member.name, opened.extractfile(member)  # None for a folder
 
 
@@ -148,7 +148,7 @@ def _place(name: str, target: Path) -> Path | None:
     """Where a member belongs; None for what nobody needs."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-        raise _Refused(f"'{name}' leads out of the folder")
+        raise _Refused(f"{name!r} leads out of the folder")
     if any(part.startswith(".") or part == "__MACOSX" for part in parts):
         return None
     if len(parts) > 1 and parts[0] == target.name:

@@ -13,7 +13,8 @@ class Server(ThreadingHTTPServer):
 
     A fault is a number (that status), ``("break", n)`` (the connection breaks after n bytes),
     ``("silent", n)`` (nothing more after n bytes until ``speaking`` is set), ``"mute"`` (the same
-    before the answer begins),
+    before the answer begins), ``("drip", n)`` (after n bytes one at a time, for as long),
+    ``"dripping head"`` (the same of the answer's head),
     ``("long", n)`` or ``("short", n)`` (a Content-Length that many bytes off),
     ``("to", address)`` (a redirect), ``"changed"`` (another version of the file from now on),
     ``"mixed"`` (the same, of which a range is given that was asked of the version before) or
@@ -28,6 +29,7 @@ class Server(ThreadingHTTPServer):
         self.version = 1
         self.encoding = "identity"
         self.tells_versions = True
+        self.reason: str | None = None  # beside the status
         self.speaking = Event()
         self.seen: list[tuple[str, str | None, int]] = []  # path, Range, status
 
@@ -48,6 +50,9 @@ class Handler(BaseHTTPRequestHandler):
             self.server.speaking.wait()
             self.close_connection = True
             return None
+        if fault == "dripping head":
+            self.server.seen.append((self.path, self.headers.get("Range"), 0))
+            return self._drip(b"HTTP/1.1 200 OK\r\nX: " + bytes(10_000).replace(b"\0", b"x"))
         if fault in ("changed", "mixed"):
             self.server.version += 1
             self.server.files[self.path] = self.server.files[self.path][::-1]
@@ -74,18 +79,30 @@ class Handler(BaseHTTPRequestHandler):
         self.server.seen.append((self.path, self.headers.get("Range"), status))
         kind, n = fault if isinstance(fault, tuple) else (None, 0)
         length = len(content) + {"long": n, "short": -n}.get(kind, 0)
-        self.send_response(status)
+        self.send_response(status, self.server.reason)
         for name, value in (headers | {"Content-Length": str(length)}).items():
             self.send_header(name, value)
         self.end_headers()
-        sent = n if kind in ("break", "silent") else length
+        sent = n if kind in ("break", "silent", "drip") else length
         self.wfile.write(content[:sent])
         if kind == "silent":
             self.server.speaking.wait()
             with contextlib.suppress(OSError):  # nobody listens any more
                 self.wfile.write(content[sent:])
+        if kind == "drip":
+            self._drip(content[sent:])
         if kind in ("break", "long"):
             self.close_connection = True
+
+    def _drip(self, content: bytes) -> None:
+        """One byte at a time, until nobody listens."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            for i in range(len(content)):
+                self.wfile.write(content[i : i + 1])
+                self.wfile.flush()
+                if self.server.speaking.wait(0.02):
+                    return
 
     def log_message(self, *_: object) -> None:
         pass

@@ -201,6 +201,8 @@ def test_every_file_is_accounted_for(finished: Project, mine: Path, call: Callab
     faces[0].rename(faces[0].with_suffix(".JFIF"))
     Image.open(faces[1]).save(faces[1].with_suffix(".gif"))
     Image.open(faces[2]).save(faces[2].with_suffix(".ppm"))
+    several = [Image.open(path) for path in faces[3:6]]
+    several[0].save(mine / "pages.tif", save_all=True, append_images=several[1:])
     for name in ("a.HEIC", "b.heic", "c.nef", "notes.txt", "README", ".hidden.jpg", ".x/y.png"):
         (mine / name).parent.mkdir(exist_ok=True)
         (mine / name).write_text("no picture")
@@ -215,7 +217,7 @@ def test_every_file_is_accounted_for(finished: Project, mine: Path, call: Callab
     (mine / "detector_boxes.csv").write_text("\n".join([HEADER, *rows]) + "\n")
     status, said = call(finished, detect, RUN, "mine")
     assert status == 0, said
-    counts = "30 files = 2 with faces + 16 without + 2 unreadable + 10 left out"
+    counts = "31 files = 2 with faces + 16 without + 3 unreadable + 10 left out"
     kinds = "2 .heic, 1 .nef, 1 .txt, 1 a link to a folder, which is not followed, 1 a link to noth"
     assert f": 2 faces; {counts} ({kinds}" in said
     assert said.endswith(
@@ -224,10 +226,12 @@ def test_every_file_is_accounted_for(finished: Project, mine: Path, call: Callab
     )
     assert "\\xe9.jpg: its name is not UTF-8; rename it" in said
     table = pd.read_csv(finished.root / WHERE / "pictures.csv").set_index("file")
-    assert len(table) == 30 and table.faces.sum() == 2
-    outcomes = {"faces": 2, "no face": 16, "unreadable": 2, "left out": 10}
+    assert len(table) == 31 and table.faces.sum() == 2
+    outcomes = {"faces": 2, "no face": 16, "unreadable": 3, "left out": 10}
     assert table.outcome.value_counts().to_dict() == outcomes
     assert table.loc["a.HEIC"].why == ".heic is not read here; save it as JPEG"
+    why = "3 pictures; save the one that is meant"
+    assert table.loc["pages.tif"].why == why and f"mine/pages.tif: {why}" in said
     assert table.loc["empty.jpg"].outcome == "unreadable"
     assert table.loc[f"test/{faces[1].stem}.gif"].outcome == "no face"
 
@@ -401,3 +405,24 @@ def test_a_picture_of_too_many_pixels_is_one_line(
     ):
         pictures.read(path)
     assert not recwarn
+
+
+def test_a_face_is_cut_out_of_a_picture_of_any_sides() -> None:
+    """OpenCV warps none with a side of 32,768 pixels."""
+    wide = np.zeros((120, 40_000, 3), np.uint8)
+    face = np.random.default_rng(0).integers(0, 256, (120, 120, 3), dtype=np.uint8)
+    frame = np.array([59.5, 59.5, 50, 0.3])
+
+    def crop(picture: Array, left: int) -> Array:
+        place = frame + [left, 0, 0, 0]
+        to_crop = compose(unit_to_pixels(64), to_unit(enlarge(place[None], 2)))[0]
+        return pictures.crop(picture, Path("a.jpg"), place, to_crop, 64)
+
+    for left in (0, 35_000, 39_880):
+        wide[:] = 0
+        wide[:, left : left + 120] = face
+        at_edges = [
+            crop(wide, left),
+            crop(wide[:, max(0, left - 200) : left + 320], min(left, 200)),
+        ]
+        np.testing.assert_array_equal(*at_edges)

@@ -36,6 +36,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(fetch, "LONGEST_WAIT", 0.01)
     monkeypatch.setattr(fetch, "CHUNK", 10_000)
     monkeypatch.setattr(fetch, "TIMEOUT", (5, 0.2))
+    monkeypatch.setattr(fetch, "LEAST", 1000)
     with serving() as made:
         made.files["/file.zip"] = CONTENT
         yield made
@@ -58,6 +59,8 @@ MENDED = {
     "broken before the first byte": ([("break", 0)] * 3, False),
     "silent in the middle": ([("silent", 100_000)], False),
     "silent before the answer": (["mute"], False),
+    "a byte at a time in the middle": ([("drip", 100_000)], False),
+    "a byte at a time before the answer": (["dripping head"], False),
     "longer than said, size known": ([("short", 1000)], True),
     "shorter than said": ([("long", 1000)], True),
     "changed between two requests": ([("break", 100_000), "changed"], False),
@@ -108,10 +111,22 @@ STOPPED = {
     "silent at one place": (
         [("silent", 100_000), *[("silent", 0)] * 99],
         None,
-        "the connection broke (ReadTimeoutError); 100000 bytes are kept, run again to go on",
+        "fewer than 1000 bytes came in 0.2 s; 100000 bytes are kept, run again to go on",
         {".file.zip.partial", ".file.zip.partial.version"},
     ),
     "never an answer": (["mute"] * 99, None, "no connection (ConnectionError)", set()),
+    "a byte at a time at one place": (
+        [("drip", 100_000), *[("drip", 0)] * 99],
+        None,
+        "fewer than 1000 bytes came in 0.2 s; 1000",
+        {".file.zip.partial", ".file.zip.partial.version"},
+    ),
+    "a byte at a time before any answer": (
+        ["dripping head"] * 99,
+        None,
+        "no connection (ConnectionError)",
+        set(),
+    ),
     "sent to no address": ([("to", "http://[::x/")], None, "no connection (ValueError)", set()),
     "another file": ([], SHA256[::-1], "another file than the one known (SHA-256 ", set()),
 }
@@ -129,6 +144,30 @@ def test_what_stays_wrong_is_said_and_leaves_nothing_false(
     assert time.monotonic() - began < 30 * fetch.TIMEOUT[1]
     assert str(error.value).startswith(f"{server.address}/file.zip: {message}")
     assert left(tmp_path) == files
+
+
+def test_passwords_are_not_said(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    urls = [
+        f"{server.address}/{name}".replace("://", "://anna:s3cr3t@")
+        for name in ("gone", "file.zip")
+    ]
+    caplog.set_level(0)
+    server.faults["/file.zip"] = [("break", 1000), 503]
+    fetch.fetch(urls, tmp_path / "file.zip", None, None)
+    assert "http://***@127.0.0.1" in caplog.text and "s3cr3t" not in caplog.text
+    with pytest.raises(UserError, match=r"^http://\*\*\*@127\.0\.0\.1:\d+/gone: the server"):
+        fetch.fetch(urls[:1], tmp_path / "gone", None, None)
+    assert "s3cr3t" not in caplog.text
+    assert fetch.shown("https://a.b/c@d") == "https://a.b/c@d"
+
+
+def test_a_servers_words_do_not_reach_the_terminal_raw(server: Server, tmp_path: Path) -> None:
+    server.faults["/file.zip"] = [599]
+    server.reason = "no\x1b[2J\x07"
+    with pytest.raises(UserError, match=r"file\.zip: the server answers 599 no\[2J$"):
+        get(server, tmp_path / "file.zip")
 
 
 def test_a_later_call_goes_on_where_an_earlier_one_gave_up(server: Server, tmp_path: Path) -> None:
@@ -249,6 +288,10 @@ EVIL: dict[str, tuple[Callable[[Path], Path], str]] = {
     "zip: bomb": (lambda p: zipped(p, a=b"\0" * (70 << 20)), "it unpacks to more than 64 MiB"),
     "tar: up": (lambda p: tarred(p, (member("../evil"), b"x")), "leads out of the folder"),
     "tar: root": (lambda p: tarred(p, (member("/evil"), b"x")), "leads out of the folder"),
+    "tar: words for the terminal": (
+        lambda p: tarred(p, (member("\x1b[2J/../x"), b"x")),
+        r"'\x1b[2J/../x' leads out of the folder",
+    ),
     "tar: link": (
         lambda p: tarred(p, (member("a", tarfile.SYMTYPE, ".."), b""), (member("a/evil"), b"x")),
         "'a' is a link or a device",

@@ -522,14 +522,16 @@ def test_the_figures_are_drawn_whole(finished: Project, call: Callable) -> None:
 
 
 class Page(HTMLParser):
-    """What a page refers to, and whether its tags are closed."""
+    """What a page refers to, its kinds of tags and attributes, and whether its tags are closed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.references: list[str] = []
+        self.kinds: set[str] = set()
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.kinds |= {tag, *(f"{tag} {name}" for name, _ in attrs)}
         self.references += [value for name, value in attrs if name in ("src", "href")]
         if tag not in ("meta", "link", "img", "br", "path", "circle", "image", "hr"):
             self.open.append(tag)
@@ -551,6 +553,73 @@ def test_the_report_needs_nothing_but_itself(finished: Project) -> None:
     assert html.count("<svg") == 3 * 8  # best, median and worst of eight test faces
     assert html.count("SHA-256 of synthetic, ") == 4  # samples and crops to train and to validate
     assert "snakemake 9." in html and "dvc 3." in html and "code of this page, by commit" in html
+
+
+HOSTILE = """\"'><script>alert(1)</script><img src="http://a.b/x" onerror="alert(2)">
+[c](javascript:alert(3)) ![d](http://a.b/y) <http://a.b/z> | e | {{ 7 * 6 }} `<b>` \x1b[2J"""
+
+
+def hostile(value: object) -> object:
+    """The same JSON with foreign words in place of its text."""
+    if isinstance(value, dict):
+        return {key: hostile(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [hostile(one) for one in value]
+    return HOSTILE if isinstance(value, str) else value
+
+
+def test_foreign_words_stay_words(
+    finished: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every file that the report reads there may be what somebody else has written."""
+    finished.set(tables=[3, 7])
+    results = finished.root / "results/synthetic"
+    for path in [results / "claims.json", results / "verdicts.json", results / "speed.json"]:
+        read = json.loads(path.read_text())
+        if path.name == "verdicts.json":
+            read = {name: str(count) for name, count in read.items()}
+        path.write_text(json.dumps(hostile(read)))
+    assert call(finished, table, dataset="synthetic", table=7)[0] == 0
+    for path in (results / "tables").glob("*.csv"):
+        cells = pd.read_csv(path)
+        cells.loc[cells.here.isna(), "status"] = HOSTILE
+        cells.to_csv(path, index=False)
+    for path in (results / "predictions").rglob("*.npz"):
+        data = dict(np.load(path))
+        about = json.loads(str(data["run"]))
+        kept = {name: about[name] for name in ("status", "data_stamp", "recipe")}
+        about = hostile(about) | kept
+        about |= {"reduced": HOSTILE} if "ert" in path.parts else {}
+        about["versions"] = about["data"] = {f"{HOSTILE} samples": HOSTILE}
+        data["face"] = np.array([f"{i}{HOSTILE}" for i in range(len(data["face"]))])
+        np.savez_compressed(path, **data | {"run": np.array(json.dumps(about))})
+    for path in (results / "figures").glob("*.svg"):
+        path.write_text(HOSTILE)
+    (finished.root / "docs/deviations.md").write_text(
+        f"# Title\n\n{HOSTILE}\n\n<script>1</script>\n"
+    )
+    monkeypatch.setattr(report, "describe_commit", lambda: HOSTILE)
+    status, said = call(finished, report, dataset="synthetic")
+    assert status == 0, said
+    html = finished.read("results/synthetic/report.html").decode()
+    page, plain = Page(), Page()
+    page.feed(html)
+    plain.feed(Path(ROOT / "stages/report.html.j2").read_text())
+    assert page.kinds <= plain.kinds | {"code", "p"}
+    assert not page.open and html.count("alert(1)") > 30
+    assert not any(kind.split()[-1].startswith("on") for kind in page.kinds)
+    assert all(one.startswith(("data:image/", "data:,")) for one in page.references)
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'"
+    assert f'Content-Security-Policy" content="{policy}' in html
+    assert "<code>&lt;b&gt;</code>" in html  # what is meant as code is
+    text = finished.read("results/synthetic/tables/table7.md").decode()
+    assert "<" not in text.replace("&lt;", "") and HOSTILE not in text
+    table_lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table_lines}) == 1
+
+
+def test_a_line_of_a_table_keeps_its_cells() -> None:
+    assert table._cell("a | b\n<c>") == "a \\| b &lt;c>"
 
 
 def test_only_faces_that_are_nobodys_are_shown(

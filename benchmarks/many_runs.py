@@ -1,0 +1,103 @@
+"""What the two engines take to look at a graph of many runs, of which nothing is to be computed.
+
+``python -m benchmarks.many_runs N...`` makes a project with N runs or a few more (the committed
+ones, with as many seeds as it takes) in a temporary folder, with empty files for all outputs, which
+both engines take as up to date. It trains nothing. Printed are each command's seconds by the clock
+and of the processor, which other work changes less, its most memory and its exit status.
+"""
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+COMMANDS = {
+    "snakemake -n": ["snakemake", "-n", "--quiet"],
+    "snakemake --summary": ["snakemake", "--summary"],
+    "dvc status": ["dvc", "status"],
+    "dvc repro --dry": ["dvc", "repro", "--dry"],
+    "dvc commit, one stage": ["dvc", "commit", "--force", "summary@synthetic"],
+    "dvc dag": ["dvc", "dag", "--dot"],
+}
+# In the project's folder: DVC would write its record once a stage, which takes hours here.
+RECORD = """
+from pathlib import Path
+from dvc.repo import Repo
+from dvc.stage.serialize import to_single_stage_lockfile
+from dvc.utils.serialize import dump_yaml
+with Repo() as repo:
+    stages = list(repo.index.stages)
+    for stage in stages:
+        for out in stage.outs:
+            path = Path(out.fs_path)
+            if not path.suffix:
+                path.mkdir(parents=True, exist_ok=True)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+    with repo.lock:
+        for stage in stages:
+            stage.save(allow_missing=True)
+            stage.commit(allow_missing=True)
+    stages = {stage.name: to_single_stage_lockfile(stage) for stage in stages}
+    dump_yaml("dvc.lock", {"schema": "2.0", "stages": dict(sorted(stages.items()))})
+"""
+
+
+def main() -> None:
+    """Prints a table for the numbers of runs on the command line."""
+    print(
+        "runs", "stages", "command", "seconds", "cpu_seconds", "peak_memory_mib", "status", sep=","
+    )
+    for least in map(int, sys.argv[1:]):
+        with tempfile.TemporaryDirectory() as folder:
+            measure(Path(folder), least)
+
+
+def measure(root: Path, least: int) -> None:
+    """The rows of a project with ``least`` runs or a few more, in the empty folder ``root``."""
+    tracked = subprocess.run(["git", "ls-files", "-z"], capture_output=True, check=True).stdout
+    for name in filter(None, tracked.decode().split("\0")):
+        if not name.startswith(("docs/results/", "results/", "dvc.lock")):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(name, root / name)
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    grids = params["runs"].values()
+    each = sum(len(grid["balance"]) * len(grid["loss"]) for grid in grids) + len(
+        params["baselines"]
+    )
+    params["seeds"] = list(range(math.ceil(least / each)))
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    subprocess.run(["git", "init", "--quiet", root], check=True)
+    environment = os.environ | {"DVC_SITE_CACHE_DIR": str(root / ".dvc/tmp/site")}
+    environment.pop("PYTHONPATH", None)
+
+    def call(*words: str) -> tuple[float, float, int, int]:
+        """Seconds by the clock and of the processor, the most memory in MiB, the exit status."""
+        began = time.perf_counter()
+        with (root / "said.txt").open("w") as said:
+            process = subprocess.Popen(
+                [sys.executable, *words], cwd=root, env=environment, stdout=said, stderr=said
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+        seconds, worked = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
+        return seconds, worked, usage.ru_maxrss // 1024, os.waitstatus_to_exitcode(status)
+
+    for words in (["-c", RECORD], ["-m", "snakemake", "--touch", "--cores", "1", "--quiet"]):
+        if call(*words)[-1]:
+            sys.exit((root / "said.txt").read_text())
+    lock = yaml.load((root / "dvc.lock").read_text(encoding="utf-8"), yaml.CSafeLoader)
+    for name, command in COMMANDS.items():
+        seconds, worked, memory, status = call("-m", *command)
+        row = (each * len(params["seeds"]), len(lock["stages"]), name)
+        print(*row, f"{seconds:.1f}", f"{worked:.1f}", memory, status, sep=",", flush=True)
+
+
+if __name__ == "__main__":
+    main()
