@@ -53,7 +53,8 @@ def alone() -> Iterator[None]:
     Waits for commands of DVC that only read, and for stages whose engine is gone to end.
 
     Raises:
-        UserError: an engine works in this folder, or a stage that doesn't end.
+        UserError: an engine works in this folder, or a stage that doesn't end; or the lock's file
+            can't be written.
     """
     file = hold()
     try:
@@ -64,8 +65,13 @@ def alone() -> Iterator[None]:
 
 def hold() -> TextIO:
     """As `alone`, until the file that it returns is closed, or the process ends."""
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
-    file = LOCK.open("a+", encoding="utf-8")
+    try:
+        LOCK.parent.mkdir(parents=True, exist_ok=True)
+        file = LOCK.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: {error.strerror}; its owner must let you write"
+        ) from None
     said = False
     while not _locked(file):
         holder = _holder()

@@ -17,7 +17,7 @@ from stages.errors import UserError
 def raising(error: BaseException) -> SimpleNamespace:
     """A stage that fails."""
 
-    def run(name: str) -> None:
+    def run(dataset: str) -> None:
         raise error
 
     return SimpleNamespace(run=run, __name__="stage")
@@ -37,7 +37,7 @@ def raising(error: BaseException) -> SimpleNamespace:
 def test_every_error_is_one_line(
     tmp_path: Path, call: Callable, error: Exception, message: str
 ) -> None:
-    status, said = call(Project(tmp_path), raising(error), name="faces")
+    status, said = call(Project(tmp_path), raising(error), dataset="faces")
     assert status == 1
     assert said.startswith("error: " + message.format(here=tmp_path))
     assert said.count("\n") == 1
@@ -46,13 +46,13 @@ def test_every_error_is_one_line(
 
 
 def test_control_c_says_nothing(tmp_path: Path, call: Callable) -> None:
-    status, said = call(Project(tmp_path), raising(KeyboardInterrupt()), name="faces")
+    status, said = call(Project(tmp_path), raising(KeyboardInterrupt()), dataset="faces")
     assert (status, said) == (130, "")
 
 
 def test_no_place_for_the_log_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["stage", "--name", "faces"])
+    monkeypatch.setattr(sys, "argv", ["stage", "--dataset", "faces"])
     monkeypatch.setattr(command, "die_with_parent", lambda: None)
     (tmp_path / "logs").touch()
     with pytest.raises(SystemExit, match=r"^error: logs/test_command/faces\.log: [^\n]*$"):
@@ -62,7 +62,7 @@ def test_no_place_for_the_log_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
 def test_arguments_are_checked(tmp_path: Path, call: Callable) -> None:
     status, said = call(Project(tmp_path), raising(ZeroDivisionError()), data="faces")
     assert status == 2
-    assert "--name" in said
+    assert "--dataset" in said
 
 
 def test_threads_are_the_engines(monkeypatch: pytest.MonkeyPatch) -> None:
