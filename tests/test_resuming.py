@@ -1,6 +1,7 @@
-"""A checkpoint that isn't the training's: said, and left out, whatever is wrong with it."""
+"""What lies in the run store and isn't the training's: said, left out, and made again."""
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from project import TRAIN_WING, WING, Project
 from test_training import CROP, LANDMARKS, REPEATS, beginning, run, weights, whole_crops
 from torch import Tensor
 
@@ -91,3 +93,16 @@ def test_the_one_before_is_taken(
     entry.save({"state": state, "seconds": 1.0})
     entry.save(checkpoint)
     assert resumed(faces, entry).step == 3
+
+
+def test_a_flipped_bit_in_the_store_is_not_delivered(template: Project, finished: Project) -> None:
+    manifest = WING.replace("model.safetensors", "manifest.json")
+    result = finished.root / ".runs" / json.loads(finished.read(manifest))["key"] / "result"
+    content = bytearray((result / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (result / "model.safetensors").write_bytes(content)
+    said = finished.run(*TRAIN_WING)
+    stored = result.relative_to(finished.root) / "model.safetensors"
+    assert f"{stored} isn't as the training left it: it is made again" in said
+    assert finished.read(WING) == template.read(WING)
+    assert "taking it from the run store" in finished.run(*TRAIN_WING)

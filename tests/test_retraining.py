@@ -66,6 +66,32 @@ def test_a_new_loss_costs_its_own_runs_alone(finished: Project) -> None:
     assert set(finished.trainings()) - set(before) == keys_of(finished, "cauchy") - new
 
 
+ELSEWHERE = {  # parameters of what isn't asked for
+    "loss.wing.resnet50": {"w": 9, "epsilon": 1},
+    "recipes.paper.cnn6.batch": 9,
+    "recipes.fast.resnet50.batch": 3,
+    "recipes.fast.cnn6.learning_rate_factor": {"l1": 0.5},
+    "recipes.fast.cnn6.samples.300w": 7,
+    "augmentation.resnet50.flip": 0,
+}
+
+
+def test_parameters_of_what_is_not_asked_for_train_nothing(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.root)
+
+    def keys() -> list[dict]:
+        params = load()
+        return [Job.of(params, run, 1).inputs() for run in runs(params, "synthetic")]
+
+    before = keys()
+    finished.set(**ELSEWHERE)
+    assert keys() == before
+    finished.set(**{"recipes.fast.cnn6.batch": 3})
+    assert keys() != before
+
+
 @pytest.fixture
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of two modules: a table of formulas, and who uses one of them by its name."""

@@ -41,9 +41,7 @@ class Recipe:
     decay: Literal["log_linear", "cosine"]  # from the learning rate to the final one
     warmup: float = field(metadata={"minimum": 0, "maximum": 1})  # share of the steps, linear
     # for losses that need another rate
-    learning_rate_factor: dict[LossKind, float] = field(
-        metadata={"minimum_exclusive": 0, "maximum": 1000}
-    )
+    learning_rate_factor: dict[LossKind, float] = field(metadata={"minimum_exclusive": 0})
     momentum: float = field(metadata={"minimum": 0, "maximum": 0.999})  # AdamW: its first beta
     weight_decay: float = field(metadata={"minimum": 0, "maximum": 100})
     batch: int = field(metadata={"minimum": 1, "maximum": 4096})
