@@ -130,6 +130,9 @@ def _status(name: str, stage: Callable[..., None], arguments: dict[str, Any], pa
     try:
         given = inspect.signature(stage).bind_partial()
         given.arguments.update(arguments)
+        if ENGINE:
+            with contextlib.suppress(OSError):
+                engines.keep_record()  # which DVC writes only between stages
         begun = record.begin()
         stage(*given.args, **given.kwargs)
         if name in engines.NODES:

@@ -56,6 +56,7 @@ def main() -> None:
                 f"`snakemake --forcerun {' '.join(rules)}` to make it anew, and then `make sync`"
             )
         run("dvc", "commit", "--force")
+        engines.keep_record()
         print("DVC has recorded what Snakemake made.")
     else:
         print("Snakemake and DVC agree.")
