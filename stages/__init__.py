@@ -5,7 +5,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from stages.engines import is_engine
+from stages.processes import is_engine
 
 PARENT = os.getppid()  # before the seconds that importing torch takes
 ENGINE = PARENT if is_engine(PARENT) else None  # that runs this stage; none if a person does

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stages import ENGINE, layout
+from stages import ENGINE, engines, layout, record
 from stages.arguments import check
 from stages.errors import UserError
 
@@ -61,7 +61,7 @@ def main(stage: Callable[..., None]) -> None:
         logging.getLogger().addHandler(_LogFile(path))
     except OSError as error:
         log.warning("%s: %s; going on without a log", path, error.strerror)
-    status = _status(stage, arguments, str(path))
+    status = _status(name, stage, arguments, str(path))
     logging.shutdown()
     sys.exit(status)
 
@@ -143,14 +143,23 @@ class _Plain(logging.Formatter):
         return _printable(f"[{self.job}] {level}{record.getMessage()}")
 
 
-def _status(stage: Callable[..., None], arguments: dict[str, Any], path: str) -> int:
+def _status(name: str, stage: Callable[..., None], arguments: dict[str, Any], path: str) -> int:
     """Runs the stage; every way to fail becomes one line, its traceback goes to the log alone."""
     try:
         if inspect.getmodule(stage).__spec__.name.startswith("stages."):  # type: ignore[union-attr]
             check(arguments)
         given = inspect.signature(stage).bind_partial()
         given.arguments.update(arguments)
+        if ENGINE:
+            with contextlib.suppress(OSError):
+                engines.keep_record()  # which DVC writes only between stages
+        begun = record.begin()
         stage(*given.args, **given.kwargs)
+        if name in engines.NODES:
+            try:
+                record.finish(name, arguments, begun)
+            except OSError as error:
+                log.warning("%s: %s; 'make sync' won't record this", record.MADE, error.strerror)
         return 0
     except KeyboardInterrupt:
         return 130

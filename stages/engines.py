@@ -15,11 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import yaml
+
 from stages.errors import UserError
+from stages.processes import command_line, is_engine
 
 LOCK = Path(".dvc/tmp/lock")
 WORKING = Path(".dvc/tmp/rwlock")
-ENGINES = {"snakemake", "dvc"}
+RECORD = Path("dvc.lock")
+KEPT = Path(".dvc/tmp/dvc.lock.whole")
 # DVC's commands that hold its lock and change nothing: others wait for their end.
 READING = {"status", "diff", "data", "list", "ls", "dag", "du", "metrics", "params", "plots"}
 READING |= {"exp show", "exp list", "exp ls", "experiments show"}
@@ -29,21 +33,6 @@ NODES = {
     *("summary", "speed", "table", "claims", "figure", "report"),
 }
 PATIENCE = 30  # seconds that stages have to end in once their engine is gone
-
-
-def command_line(process: int) -> list[str]:
-    """The words of a running process; none where it can't be told."""
-    try:
-        words = Path(f"/proc/{process}/cmdline").read_bytes()
-    except OSError:
-        return []
-    return [os.fsdecode(word) for word in words.split(b"\0")[:-1]]
-
-
-def is_engine(process: int) -> bool:
-    """Whether it is Snakemake or DVC, however called: by name, by path, by `python -m`."""
-    words = command_line(process)[:3]
-    return not ENGINES.isdisjoint(Path(word).name.split(".")[0] for word in words)
 
 
 @contextmanager
@@ -87,8 +76,46 @@ def hold() -> TextIO:
     file.flush()
     if worker := _at_work():
         raise _busy(worker)
+    _restore_record()
     _wait_for_stages()
     return file
+
+
+def keep_record() -> None:
+    """Keeps a copy of DVC's record, which a kill amid its writing tears. For who knows it whole."""
+    if RECORD.exists():
+        KEPT.parent.mkdir(parents=True, exist_ok=True)
+        partial = KEPT.with_name(f"{KEPT.name}.{os.getpid()}")
+        partial.write_bytes(RECORD.read_bytes())
+        os.replace(partial, KEPT)
+
+
+def _restore_record() -> None:
+    """Puts the copy in the place of a record that is torn. For who has the lock."""
+    if not RECORD.exists():
+        return
+    record, kept = RECORD.read_bytes(), KEPT.read_bytes() if KEPT.exists() else None
+    if record == kept:
+        return
+    if not _torn(record, kept or b""):
+        keep_record()
+    elif kept:
+        partial = RECORD.with_name(f".{RECORD.name}.partial")
+        partial.write_bytes(kept)
+        os.replace(partial, RECORD)
+        print(f"{RECORD} was torn by a kill: it is again as it was before", flush=True)
+    else:
+        raise UserError(f"{RECORD}: torn by a kill; 'git checkout {RECORD}' brings back git's")
+
+
+def _torn(record: bytes, kept: bytes) -> bool:
+    """Whether a record ends before its end; ``kept`` is one from before, or nothing."""
+    if not record.endswith(b"\n") or kept.startswith(record):
+        return True
+    try:
+        return not isinstance(yaml.load(record, yaml.CSafeLoader)["stages"], dict)
+    except (yaml.YAMLError, TypeError, KeyError, ValueError):
+        return True
 
 
 def _locked(file: TextIO) -> bool:

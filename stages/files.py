@@ -24,6 +24,8 @@ NUMBERS = (
 )
 YAW = "yaw"  # degrees
 
+written: list[Path] = []  # what this process has put in place, for the record of its stage
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -35,6 +37,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
+        written.append(path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -49,6 +52,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         yield partial
         shutil.rmtree(path, ignore_errors=True)
         os.replace(partial, path)
+        written.append(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -12,6 +12,7 @@ import sys
 
 from stages import engines
 from stages.errors import UserError
+from workflow.proof import unproven
 from workflow.setup import configure_dvc
 
 
@@ -48,7 +49,14 @@ def main() -> None:
         run("snakemake", "--touch", "--cores", "1")
         print("Snakemake now takes what DVC recorded as up to date.")
     elif stages:
+        if doubts := unproven(stages):
+            rules = dict.fromkeys(name.split("@")[0].replace("_table2", "") for name in doubts)
+            sys.exit(
+                f"error: {some(list(dict.fromkeys(doubts.values())))}: DVC isn't told; run "
+                f"`snakemake --forcerun {' '.join(rules)}` to make it anew, and then `make sync`"
+            )
         run("dvc", "commit", "--force")
+        engines.keep_record()
         print("DVC has recorded what Snakemake made.")
     else:
         print("Snakemake and DVC agree.")

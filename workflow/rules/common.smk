@@ -63,7 +63,7 @@ def alone():
     global LOCK
     for pattern in (".", ".snakemake", ".snakemake/*/", "logs/**"):
         for path in glob.glob(pattern, recursive=True):
-            if os.path.exists(path) and not os.access(path, os.W_OK):
+            if os.path.lexists(path) and not os.access(path, os.W_OK):
                 sys.exit(
                     f"error: {os.path.abspath(path)}: can't be written; its owner must let you, or "
                     "delete it"
