@@ -167,8 +167,10 @@ class _Keys:
             raise BadProtocol(f"{self.where}{key}: this key is missing")
         return self.left.pop(key, *default)
 
-    def whole(self, key: str, *default: int, minimum: int = 1) -> int:
+    def whole(self, key: str, *default: int, minimum: int = 1, maximum: int = 1000) -> int:
         value = self.take(key, *default)
+        if type(value) is int and value > maximum:
+            raise BadProtocol(f"{self.where}{key}: {value} is more than {maximum}")
         if type(value) is not int or value < minimum:
             raise BadProtocol(
                 f"{self.where}{key}: {value!r} should be a whole number of at least {minimum}"
