@@ -14,7 +14,9 @@ from wingloss.balancing import BALANCES
 def run(dataset: str) -> None:
     """Writes data/balance/DATASET: a table of repetitions a balance, and histogram.csv."""
     bins = load().dataset[dataset].bins or protocol.load(dataset).bins
-    table = files.read_table(Path(layout.COEFFICIENTS.format(dataset=dataset)), face=str)
+    kinds = {kind for _, kind in BALANCES.values()}
+    path = Path(layout.COEFFICIENTS.format(dataset=dataset))
+    table = files.read_table(path, *sorted(kinds), face=str, split=str)
     training = table[table.split == "train"]
     histograms = []
     for name, (balance, kind) in BALANCES.items():

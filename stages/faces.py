@@ -24,8 +24,7 @@ FRAME = ["x", "y", "side", "angle"]
 
 def read_crops(path: Path) -> Images:
     """The context crops ``(N, P, P, 3)``, mapped from disk."""
-    empty = np.load(files.existing(path), mmap_mode=None) if _is_empty(path) else None
-    return np.load(path, mmap_mode="r") if empty is None else empty
+    return files.read_array(path)
 
 
 def context_maps(samples: pd.DataFrame, context: Context) -> Array:
@@ -59,8 +58,12 @@ def read_faces(
     ``samples`` are the split's rows and ``frames`` ``(N, 4)`` their frames in image pixels.
     """
     maps = context_maps(samples, context)
+    path = Path(layout.CROPS.format(dataset=dataset, split=split))
+    crops = read_crops(path)
+    if crops.shape != (len(samples), context.size, context.size, 3):
+        raise files.broken(path, f"crops of another table or size: {crops.shape}")
     return Faces(
-        crops=read_crops(Path(layout.CROPS.format(dataset=dataset, split=split))),
+        crops=crops,
         points=apply(maps, files.points(samples, rules.n_landmarks)),
         to_unit=compose(to_unit(frames), invert(maps)),
     )
@@ -68,12 +71,4 @@ def read_faces(
 
 def read_frames(path: Path, samples: pd.DataFrame) -> Array:
     """Stage two's frames ``(N, 4)`` in image pixels of the faces in ``samples``, in their order."""
-    table = files.read_table(path, face=str).set_index("face")
-    return table.loc[samples.face, FRAME].to_numpy(np.float64)
-
-
-def _is_empty(path: Path) -> bool:
-    """Whether an array holds nothing: the operating system can't map such a file."""
-    with files.existing(path).open("rb") as file:
-        np.lib.format.read_magic(file)
-        return 0 in np.lib.format.read_array_header_1_0(file)[0]
+    return files.read_by_face(path, samples.face, *FRAME)[FRAME].to_numpy(np.float64)

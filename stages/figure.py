@@ -50,15 +50,15 @@ def _network(dataset: str) -> Figure:
 def _pose(dataset: str) -> Figure:
     """Fig. 5: the training faces' pose, before and after balancing."""
     rules = protocol.load(dataset)
-    histogram = files.read_table(_path(layout.HISTOGRAM, dataset))
+    histogram = files.read_table(_path(layout.HISTOGRAM, dataset), "low", "high", "before", "after")
     bins = histogram[histogram.balance == "pdb"]
     edges = np.append(bins.low.to_numpy(), bins.high.to_numpy()[-1])
     samples = files.read_samples(_path(layout.SAMPLES, dataset))
     samples = samples[samples.split == "train"]
     model = files.read_json(_path(layout.POSE, dataset))
     aligned = pose.align(files.points(samples, rules.n_landmarks), np.array(model["mean"]))
-    table = files.read_table(_path(layout.COEFFICIENTS, dataset), face=str).set_index("face")
-    own = table.coefficient[samples.face].to_numpy()
+    table = files.read_by_face(_path(layout.COEFFICIENTS, dataset), samples.face, "coefficient")
+    own = table.coefficient.to_numpy()
     number = np.clip(np.searchsorted(edges, own, side="right") - 1, 0, len(bins) - 1)
     shapes = [
         aligned[number == k].mean(axis=0) if (number == k).any() else None for k in range(len(bins))

@@ -23,6 +23,7 @@ NUMBERS = (
     *("frame_x", "frame_y", "frame_side", "frame_angle"),
 )
 YAW = "yaw"  # degrees
+MOST_COLUMNS, MOST_HEADER = 10_000, 1 << 20  # characters, of a header
 
 written: list[Path] = []  # what this process has put in place, for the record of its stage
 
@@ -64,8 +65,60 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON in ``path``."""
-    return json.loads(existing(path).read_text(encoding="utf-8"))
+    """The JSON in ``path``; asking its tables for a key that isn't there is a UserError too."""
+    with whole(path):
+        text = existing(path).read_text(encoding="utf-8")
+        return json.loads(text, object_hook=lambda table: _Table(path, table))
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
+    """The arrays of an .npz file; asking for one that isn't there is a UserError too."""
+    with whole(path), np.load(existing(path), allow_pickle=False) as data:
+        return _Table(path, dict(data))
+
+
+def read_array(path: Path) -> np.ndarray:
+    """The array in an .npy file, mapped from disk."""
+    with whole(path):
+        with existing(path).open("rb") as file:
+            np.lib.format.read_magic(file)
+            empty = 0 in np.lib.format.read_array_header_1_0(file)[0]
+        # The operating system can't map a file that holds nothing.
+        array = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
+        rest = 0 if empty else path.stat().st_size - array.offset - array.nbytes
+        if rest:
+            raise ValueError(f"{rest} bytes too many")
+        return array
+
+
+class _Table(dict[str, Any]):
+    """A table that a file held."""
+
+    def __init__(self, path: Path, table: dict[str, Any]) -> None:
+        super().__init__(table)
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise broken(self.path, f"it has no '{key}'")
+
+
+def broken(path: Path, fault: str) -> UserError:
+    """What to say of a file that a stage has written and that isn't whole any more."""
+    return UserError(
+        f"{path}: {fault}; run 'snakemake --forcerun {path}' or 'dvc repro' to make it anew"
+    )
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Whatever a torn or foreign file makes its reader raise becomes a UserError that names it."""
+    try:
+        yield
+    except (UserError, FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise broken(path, f"not a whole file ({said[:200]})") from error
 
 
 def write_table(path: Path, table: pd.DataFrame, digits: int = 6) -> None:
@@ -74,14 +127,40 @@ def write_table(path: Path, table: pd.DataFrame, digits: int = 6) -> None:
         table.to_csv(partial, index=False, float_format=f"%.{digits}g", lineterminator="\n")
 
 
-def read_table(path: Path, **text: type) -> pd.DataFrame:
+def read_table(path: Path, *numbers: str, **text: type) -> pd.DataFrame:
     """The CSV in ``path``; cells of the columns named in ``text`` are taken as they stand.
 
-    In the others, empty cells are missing values; words such as NA are so nowhere.
+    In the others, empty cells are missing values; words such as NA are so nowhere. Columns named in
+    ``numbers`` must hold finite numbers.
+
+    Raises:
+        UserError: it isn't whole, or a column that is named isn't there.
     """
-    columns = pd.read_csv(existing(path), nrows=0).columns
-    empty = {name: [""] for name in columns if name not in text}
-    return pd.read_csv(path, dtype=text or None, keep_default_na=False, na_values=empty)
+    with whole(path):
+        with existing(path).open(encoding="utf-8") as file:
+            if file.readline(MOST_HEADER).count(",") >= MOST_COLUMNS:
+                raise broken(path, f"more than {MOST_COLUMNS} columns")
+        columns = pd.read_csv(path, nrows=0).columns
+        if missing := [name for name in (*text, *numbers) if name not in columns]:
+            raise broken(path, f"no column {', '.join(missing)}")
+        empty = {name: [""] for name in columns if name not in text}
+        table = pd.read_csv(path, dtype=text or None, keep_default_na=False, na_values=empty)
+        for name in numbers:
+            if not np.isfinite(pd.to_numeric(table[name], errors="coerce")).all():
+                raise broken(path, f"a {name} in it is missing or no finite number")
+        return table
+
+
+def read_by_face(path: Path, faces: pd.Series, *numbers: str) -> pd.DataFrame:
+    """The rows of a table of ``faces``, in their order, with finite ``numbers``.
+
+    Raises:
+        UserError: it isn't whole, or tells nothing of a face.
+    """
+    table = read_table(path, *numbers, face=str).set_index("face")
+    if table.index.has_duplicates or not faces.isin(table.index).all():
+        raise broken(path, "it hasn't one row for each face")
+    return table.loc[faces]
 
 
 def read_samples(path: Path) -> pd.DataFrame:
@@ -117,7 +196,7 @@ def _check_samples(path: Path, table: pd.DataFrame) -> None:
         fault = f"two faces are called '{table.face[table.face.duplicated()].iloc[0]}'"
     else:
         return
-    raise UserError(f"{path}: {fault}; run 'snakemake --forcerun prepare' to make it anew")
+    raise broken(path, fault)
 
 
 def points(samples: pd.DataFrame, n_landmarks: int) -> Array:

@@ -129,8 +129,9 @@ class Job:
 
     def repetitions(self) -> NDArray[np.int64]:
         """How often each training face is seen ``(N,)``: as balanced; 0 for those left out."""
-        repeats = files.read_table(self.repeats, face=str).repeats.to_numpy(np.int64)
-        return np.where(self.samples("train").photograph.isin(self.without), 0, repeats)
+        samples = self.samples("train")
+        repeats = files.read_by_face(self.repeats, samples.face, "repeats").repeats
+        return np.where(samples.photograph.isin(self.without), 0, repeats.to_numpy(np.int64))
 
     def inputs(self) -> dict[str, Any]:
         """All that the result depends on, as plain data: the run store's key.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stages import files, layout
 from stages.errors import UserError
-from wingloss.datasets.names import some
+from wingloss.datasets.names import printable, some
 
 DEEPEST = 20  # folders within folders: more are a link to a folder that it is in
 PATH_ENDS = " ,:;'\")"  # what may follow a path in a message
@@ -62,7 +62,9 @@ class Origin:
             "changed": {name for name in both if self._differs(name, now[name])},
         }
         said = [
-            f"{len(found)} {kind}: {some(sorted(found))}" for kind, found in kinds.items() if found
+            f"{len(found)} {kind}: {printable(some(sorted(found)))}"
+            for kind, found in kinds.items()
+            if found
         ]
         if not said:
             return None

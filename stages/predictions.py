@@ -57,8 +57,9 @@ def _subsets(dataset: str, samples: pd.DataFrame) -> pd.Series:
     """Each face's subsets, named by the data or, of large poses, by the pose coefficient's size."""
     if samples.subsets.str.split().explode().eq(LARGE_POSE).any():
         return samples.subsets
-    poses = files.read_table(Path(layout.COEFFICIENTS.format(dataset=dataset)), face=str)
-    size = poses.set_index("face").coefficient.abs()[samples.face].set_axis(samples.index)
+    path = Path(layout.COEFFICIENTS.format(dataset=dataset))
+    poses = files.read_by_face(path, samples.face, "coefficient")
+    size = poses.coefficient.abs().set_axis(samples.index)
     large = size.groupby(samples.split).rank(pct=True) > 1 - LARGE_POSES
     return samples.subsets.where(~large, (samples.subsets + f" {LARGE_POSE}").str.strip())
 

@@ -118,10 +118,10 @@ def _faces(params: Params, dataset: str, cell: Cell, one: Scored) -> list[dict[s
     path = Run(dataset, cell.network, cell.balance, cell.loss, one.seeds[0]).path(
         layout.PREDICTIONS
     )
-    with np.load(files.existing(path), allow_pickle=False) as data:
-        chosen = data["split"] == one.split
-        names = data["face"][chosen]
-        points = np.concatenate([data["true"][chosen], data["predicted"][chosen]], axis=2)
+    data = files.read_arrays(path)
+    chosen = data["split"] == one.split
+    names = data["face"][chosen]
+    points = np.concatenate([data["true"][chosen], data["predicted"][chosen]], axis=2)
     both = points.reshape(len(points), -1, 2).astype(np.float64)
     squares = compose(SQUARE, to_unit(square_frames(landmark_boxes(both), MARGIN)))
     lines = apply(squares, both).reshape(points.shape).round(1)
@@ -163,7 +163,7 @@ class _Pictures:
         corners = np.stack([centres - halves, centres + halves], axis=1)
         self.corners = apply(squares, corners).round(2)
         path = Path(layout.CROPS.format(dataset=dataset, split=split))
-        self.crops = np.load(files.existing(path), mmap_mode="r")
+        self.crops = files.read_array(path)
 
     def of(self, i: int) -> dict[str, Any]:
         """Face number ``i``'s left, top and side, and its pixels."""

@@ -129,8 +129,8 @@ def read(params: Params, dataset: str, cells: list[Cell] | None = None) -> Resul
     found: dict[Cell, list[tuple[int, dict[str, Any]]]] = {}
     for run in layout.scored(params, dataset):
         if cells is None or run.cell in cells:
-            with np.load(files.existing(run.path(layout.PREDICTIONS)), allow_pickle=False) as data:
-                found.setdefault(run.cell, []).append((run.seed, dict(data)))
+            data = files.read_arrays(run.path(layout.PREDICTIONS))
+            found.setdefault(run.cell, []).append((run.seed, data))
     _check_alike([data for seeds in found.values() for _, data in seeds], dataset)
     scored = {cell: _scored(seeds, rules.headline) for cell, seeds in found.items()}
     return Results(dataset, params, scored)

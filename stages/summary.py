@@ -31,8 +31,7 @@ def run(dataset: str) -> None:
     _forget_others(dataset, {cell.path(layout.PREDICTIONS) for cell in cells})
     rows = []
     for cell in cells:
-        with np.load(files.existing(cell.path(layout.PREDICTIONS)), allow_pickle=False) as data:
-            predictions = dict(data)
+        predictions = files.read_arrays(cell.path(layout.PREDICTIONS))
         about = json.loads(str(predictions["run"]))
         for split, subset, chosen in _groups(predictions):
             scores = _scores(predictions, chosen, rules)

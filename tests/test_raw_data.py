@@ -12,7 +12,7 @@ from PIL import Image
 from project import Project
 from trees import faces, picture
 
-from stages import download, origin, prepare
+from stages import download, files, origin, prepare
 from wingloss import protocol
 from wingloss.datasets import coco, csvs, ibug, readers
 from wingloss.geometry import Array
@@ -274,16 +274,41 @@ def test_a_part_without_faces_is_said(mine: Mine) -> None:
 def test_names_that_are_not_utf8_are_escaped_and_skipped(mine: Mine) -> None:
     for name in (b"0001.jpg", b"0001.pts"):
         folder = os.fsencode(mine.root / "train")
-        os.rename(folder + b"/" + name, folder + b"/caf\xe9\n" + name[4:])
+        os.rename(folder + b"/" + name, folder + b"/caf\xe9" + name[4:])
     status, said = mine.run()
     message = (
-        r"data/incoming/mine/train/caf\xe9\n.pts: the name 'train/caf\xe9\n.jpg' isn't UTF-8; "
+        r"data/incoming/mine/train/caf\xe9.pts: the name 'train/caf\xe9.jpg' isn't UTF-8; "
         "rename the file"
     )
     assert status == 1 and said[0] == f"warning: {message}"
     mine.project.set(on_bad_sample="skip")
     assert mine.run()[0] == 0
     assert mine.stamp["skipped"] == 1 and sum(mine.stamp["faces"].values()) == FACES - 1
+
+
+def test_names_may_hold_anything_but_line_breaks(mine: Mine) -> None:
+    names = ["{x}", "%d%s", "#1", ' "a"', "[red]", '=HYPERLINK("x")', "@y", "-z", "a\nb", "c\rd"]
+    for i, name in enumerate(names):
+        for ending in ("jpg", "pts"):
+            path = mine.root / f"train/{i + 1:04d}.{ending}"
+            path.rename(path.with_name(f"{name}.{ending}"))
+    mine.pts("{x}.pts", 4, "nan nan")
+    status, said = mine.run()
+    train = "data/incoming/mine/train"
+    assert status == 1
+    assert sorted(said)[1:] == [
+        f"warning: {train}/a\\nb.pts: the name 'train/a\\nb.jpg' holds a line break or the like; "
+        "rename the file",
+        f"warning: {train}/c\\rd.pts: the name 'train/c\\rd.jpg' holds a line break or the like; "
+        "rename the file",
+        f"warning: {train}/{{x}}.pts:4: point 1 is 'nan nan', not finite",
+    ]
+    mine.pts("{x}.pts", 4, "40.5 30.5")
+    mine.project.set(on_bad_sample="skip")
+    assert mine.run()[0] == 0
+    samples = files.read_samples(mine.project.root / "data/prepared/mine/samples.csv")
+    assert {f"train/{name}.jpg" for name in names[:-2]} < set(samples.image)
+    assert len(samples) == FACES - 2
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,15 @@ then on like any other data set's.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import cv2
 import h5py
 import numpy as np
 
+from wingloss.datasets.apart import apart
 from wingloss.datasets.record import BadSample, Found, Record, corners, stem
 from wingloss.protocol import Part, Protocol
 
@@ -33,12 +36,7 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
         path = root / part.path
         if not path.exists():
             continue
-        with _opened(path) as file:
-            names = _names(file, path)
-            phis = _matrix(file, names[1], 3 * n_landmarks, path)
-            boxes = _matrix(file, names[2], 4, path)
-            if not len(phis) == len(boxes) == _cells(file, names[0], path).size:
-                raise BadSample(f"{path}: {', '.join(names)} differ in length")
+        ((phis, boxes),) = apart(path, partial(_annotations, path, n_landmarks))
         for i, (phi, box) in enumerate(zip(phis, boxes, strict=True)):
             x, y, occluded = phi.reshape(3, n_landmarks)
             image = picture_name(part, i)
@@ -65,17 +63,37 @@ def extract(root: Path, protocol: Protocol) -> Iterator[Path | BadSample]:
         path = root / part.path
         if not path.exists():
             continue
-        with _opened(path) as file:
-            for i, reference in enumerate(_cells(file, _names(file, path)[0], path)):
-                target = root / picture_name(part, i)
-                target.parent.mkdir(exist_ok=True)
-                try:
-                    picture = _picture(file, reference, f"{path}: picture {i + 1}")
-                except BadSample as error:
-                    yield error
-                    continue
-                target.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-                yield target
+        targets = (root / picture_name(part, i) for i in count())
+        for target, fault in zip(
+            targets, apart(path, partial(_pictures, path, root, part)), strict=False
+        ):
+            yield BadSample(fault) if fault else target
+
+
+def _annotations(path: Path, n_landmarks: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """A row a face of points, and of boxes."""
+    with _opened(path) as file:
+        names = _names(file, path)
+        phis = _matrix(file, names[1], 3 * n_landmarks, path)
+        boxes = _matrix(file, names[2], 4, path)
+        if not len(phis) == len(boxes) == _cells(file, names[0], path).size:
+            raise BadSample(f"{path}: {', '.join(names)} differ in length")
+        yield phis, boxes
+
+
+def _pictures(path: Path, root: Path, part: Part) -> Iterator[str]:
+    """Writes a file's pictures; for each, what is wrong with it, or nothing."""
+    with _opened(path) as file:
+        for i, reference in enumerate(_cells(file, _names(file, path)[0], path)):
+            target = root / picture_name(part, i)
+            target.parent.mkdir(exist_ok=True)
+            try:
+                picture = _picture(file, reference, f"{path}: picture {i + 1}")
+            except BadSample as error:
+                yield str(error)
+                continue
+            target.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+            yield ""
 
 
 def picture_name(part: Part, index: int) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import matfile_version
 
+from wingloss.datasets.apart import apart
 from wingloss.datasets.record import BadSample
 
 MOST_BYTES = 64 << 20  # of all variables, unpacked: AFLW's have some 15 MB
@@ -22,6 +23,13 @@ def variables(path: Path, names: tuple[str, ...]) -> list[Any]:
         BadSample: no such file, not one of MATLAB's, one that unpacks to more than it may, or a
             variable is missing.
     """
+    (found,) = apart(path, lambda: iter([_variables(path, names)]))
+    return found
+
+
+def _variables(path: Path, names: tuple[str, ...]) -> list[Any]:
+    if path.exists() and not path.is_file():
+        raise BadSample(f"{path}: not a file")
     try:
         _bound(path)
         found = loadmat(path, variable_names=names, squeeze_me=True, struct_as_record=False)

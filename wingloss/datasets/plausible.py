@@ -36,6 +36,7 @@ ORDERS: tuple[tuple[str, ...], ...] = (
 # A shape's distance to the third nearest of the others', by the median of that: at most 2.2 (300W,
 # 68 landmarks), 4.0 (300W, 5) and 5.3 (rendered, 5). With the eyes swapped, of 5: 9 to 15.
 UNLIKE, REFERENCES, NEAREST = 6.0, 500, 3
+BLOCK = 4096  # faces that are compared at once
 LYING = 75.0  # degrees of roll: at most 34 (300W) and 36 (rendered)
 
 
@@ -119,14 +120,17 @@ def unlike_the_others(points: Array) -> NDArray[np.intp]:
 
     Place, size and rotation don't count.
     """
-    shapes = _shapes(points)
-    chosen = np.unique(np.linspace(0, len(shapes) - 1, min(REFERENCES, len(shapes))).astype(int))
+    chosen = _evenly(len(points))
     if len(chosen) <= 2 * NEAREST:
         return np.empty(0, dtype=np.intp)
-    likeness = abs(shapes @ shapes[chosen].conj().T)
-    likeness[chosen, np.arange(len(chosen))] = 0  # to themselves
-    nearest = -np.partition(-likeness, NEAREST - 1, axis=1)[:, NEAREST - 1]
-    distances = np.sqrt(np.maximum(0, 1 - nearest**2))
+    others = _shapes(points[chosen]).conj().T
+    nearest = []
+    for first in range(0, len(points), BLOCK):
+        likeness = abs(_shapes(points[first : first + BLOCK]) @ others)
+        own = np.flatnonzero((chosen >= first) & (chosen < first + BLOCK))
+        likeness[chosen[own] - first, own] = 0  # to themselves
+        nearest.append(-np.partition(-likeness, NEAREST - 1, axis=1)[:, NEAREST - 1])
+    distances = np.sqrt(np.maximum(0, 1 - np.concatenate(nearest) ** 2))
     found = np.flatnonzero(distances > UNLIKE * np.median(distances))
     return found[np.argsort(-distances[found])]
 
@@ -136,14 +140,22 @@ def lying(points: Array, left: tuple[int, ...], right: tuple[int, ...]) -> NDArr
 
     ``left`` and ``right`` are the landmarks of the eyes, as the viewer has them.
     """
-    shapes = _shapes(points)
+    shapes = _shapes(points[_evenly(len(points))])
     mean = shapes[0]
     for _ in range(5):  # of the shapes turned to one another
         turns = (shapes * mean.conj()).sum(axis=1)
         mean = (shapes * (turns.conj() / np.maximum(abs(turns), 1e-12))[:, None]).mean(axis=0)
     eyes = mean[list(right)].mean() - mean[list(left)].mean()
-    rolls = np.angle((shapes * mean.conj()).sum(axis=1)) + np.angle(eyes)
-    return np.cos(rolls) < np.cos(np.radians(LYING))
+    rolls = [
+        np.angle((_shapes(points[first : first + BLOCK]) * mean.conj()).sum(axis=1))
+        for first in range(0, len(points), BLOCK)
+    ]
+    return np.cos(np.concatenate(rolls) + np.angle(eyes)) < np.cos(np.radians(LYING))
+
+
+def _evenly(count: int) -> NDArray[np.intp]:
+    """Indices of the faces that the others are compared to."""
+    return np.unique(np.linspace(0, count - 1, min(REFERENCES, count)).astype(np.intp))
 
 
 def _shapes(points: Array) -> NDArray[np.complex128]:

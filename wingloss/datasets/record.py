@@ -1,6 +1,7 @@
 """One annotated face, whatever raw format it was published in."""
 
 import codecs
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,9 +106,16 @@ def check_name(record: Record) -> None:
     """
     if not inside(record.image):
         raise BadSample(f"{record.source}: '{record.image}' leads out of the data set's folder")
-    if not is_utf8("".join((record.face, record.image, record.photograph, record.subsets))):
+    text = "".join((record.face, record.image, record.photograph, record.subsets))
+    if not is_utf8(text):
         raise BadSample(
             f"{record.source}: the name '{record.image}' isn't UTF-8; rename the file",
+            (record.image,),
+        )
+    if any(unicodedata.category(char) == "Cc" for char in text):
+        raise BadSample(
+            f"{record.source}: the name '{record.image}' holds a line break or the like; rename "
+            "the file",
             (record.image,),
         )
 
