@@ -19,7 +19,7 @@ from stages.boxing import Boxing
 from stages.command import log
 from stages.errors import UserError
 from stages.layout import Run
-from stages.listing import Listing, said_count
+from stages.listing import Listing, printable, said_count
 from stages.params import Context, Params, load
 from stages.pictures import Picture
 from stages.progress import tracked
@@ -145,15 +145,16 @@ def _faces(found: Listing, boxes: Boxing, context: Context) -> Iterator[Batch]:
             found.unreadable[name] = _without(path, error)
             continue
         if (number := pictures.held(path)) > 1:
-            found.remarks[name] = f"it holds {number} pictures, of which the first alone was read"
-            log.warning("%s: %s", path, found.remarks[name])
+            said = f"it holds {number} pictures, of which the first alone was read"
+            log.warning("%s: %s", path, said)
+            found.remark(name, said)
         for frame in boxes.locate(name, picture):
             to_crop = _to_crops(frame[None], context)[0]
             try:
                 crops.append(pictures.crop(picture, path, frame, to_crop, context.size))
             except BadSample as error:
                 log.warning("%s", error)
-                found.remarks[name] = _without(path, error)
+                found.remark(name, _without(path, error))
             else:
                 frames.append(frame)
                 names.append(name)
@@ -170,8 +171,7 @@ def _read(path: Path) -> Picture:
         path.name.encode()
         path.open("rb").close()
     except UnicodeEncodeError:  # it could stand in no table
-        written = str(path).encode(errors="backslashreplace").decode()
-        raise BadSample(f"{written}: its name is not UTF-8; rename it") from None
+        raise BadSample(f"{printable(str(path))}: its name is not UTF-8; rename it") from None
     except OSError as error:
         raise BadSample(f"{path}: it can't be opened ({error.strerror})") from None
     return pictures.read(path, as_shown=True)

@@ -30,6 +30,10 @@ class Listing:
     unreadable: dict[str, str] = field(default_factory=dict)  # pictures, and why
     remarks: dict[str, str] = field(default_factory=dict)  # on pictures that were read
 
+    def remark(self, name: str, what: str) -> None:
+        """Notes something about a picture that was read."""
+        self.remarks[name] = "; ".join(filter(None, [self.remarks.get(name), what]))
+
     @property
     def files(self) -> int:
         """How many there are."""
@@ -44,7 +48,7 @@ class Listing:
             {ending for name in self.left_out if (ending := _ending(name)) in TO_CONVERT}
         )
         advice = f"; save {' and '.join(convert)} as JPEG to have them read" if convert else ""
-        return said + advice
+        return printable(said + advice)
 
     def table(self, faces: Counter[str]) -> pd.DataFrame:
         """A row a file; ``faces`` are how many were found in each picture."""
@@ -56,7 +60,7 @@ class Listing:
                 outcome = "faces" if faces[name] else "no face"
                 rows.append((name, outcome, faces[name], self.remarks.get(name, "")))
         table = pd.DataFrame(sorted(rows), columns=COLUMNS)
-        table.file = [_printable(name) for name in table.file]
+        table.file = [printable(name) for name in table.file]
         return table
 
     def summary(self, faces: Counter[str]) -> str:
@@ -118,10 +122,11 @@ def _walk(root: Path) -> Listing:
                 continue
             if any(part.startswith(".") for part in Path(below).parts):
                 found.left_out[below] = HIDDEN
-            elif path.is_dir():
+            elif os.path.isdir(path):
                 found.left_out[below] = "a link to a folder, which is not followed"
-            elif not path.is_file():
-                found.left_out[below] = "not a file" if path.exists() else "a link to nothing"
+            elif not os.path.isfile(path):
+                lost = path.is_symlink() and not os.path.exists(path)
+                found.left_out[below] = "a link to nothing" if lost else "not a file to be opened"
             elif path.suffix.lower() in ENDINGS:
                 pictures.append(below)
             else:
@@ -155,9 +160,9 @@ def _kind(name: str, why: str) -> str:
     return why
 
 
-def _printable(name: str) -> str:
-    """A name as it can be written: bytes in it that are not UTF-8 become ``\\udcXX``."""
-    return name.encode(errors="backslashreplace").decode()
+def printable(name: str) -> str:
+    """A name as it can be shown: what is not UTF-8 becomes ``\\udcXX``, a line end ``\\n``."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in name)
 
 
 def said_count(number: int, what: str) -> str:
