@@ -19,7 +19,7 @@ from stages.boxing import Boxing
 from stages.command import log
 from stages.errors import UserError
 from stages.layout import Run
-from stages.listing import Listing, said_count
+from stages.listing import Listing, printable, said_count
 from stages.params import Context, Params, load
 from stages.pictures import Picture
 from stages.progress import tracked
@@ -150,7 +150,7 @@ def _faces(found: Listing, boxes: Boxing, context: Context) -> Iterator[Batch]:
                 crops.append(pictures.crop(picture, path, frame, to_crop, context.size))
             except BadSample as error:
                 log.warning("%s", error)
-                found.remarks[name] = _without(path, error)
+                found.remark(name, _without(path, error))
             else:
                 frames.append(frame)
                 names.append(name)

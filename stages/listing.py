@@ -26,6 +26,10 @@ class Listing:
     unreadable: dict[str, str] = field(default_factory=dict)  # pictures, and why
     remarks: dict[str, str] = field(default_factory=dict)  # on pictures that were read
 
+    def remark(self, name: str, what: str) -> None:
+        """Notes something about a picture that was read."""
+        self.remarks[name] = "; ".join(filter(None, [self.remarks.get(name), what]))
+
     @property
     def files(self) -> int:
         """How many there are."""
@@ -40,7 +44,7 @@ class Listing:
             {ending for name in self.left_out if (ending := _ending(name)) in OTHER_PICTURES}
         )
         advice = f"; save {' and '.join(convert)} as JPEG to have them read" if convert else ""
-        return said + advice
+        return printable(said + advice)
 
     def table(self, faces: Counter[str]) -> pd.DataFrame:
         """A row a file; ``faces`` are how many were found in each picture."""
@@ -114,10 +118,11 @@ def _walk(root: Path) -> Listing:
                 continue
             if any(part.startswith(".") for part in Path(below).parts):
                 found.left_out[below] = HIDDEN
-            elif path.is_dir():
+            elif os.path.isdir(path):
                 found.left_out[below] = "a link to a folder, which is not followed"
-            elif not path.is_file():
-                found.left_out[below] = "not a file" if path.exists() else "a link to nothing"
+            elif not os.path.isfile(path):
+                lost = path.is_symlink() and not os.path.exists(path)
+                found.left_out[below] = "a link to nothing" if lost else "not a file to be opened"
             elif path.suffix.lower() in PICTURES:
                 pictures.append(below)
             else:

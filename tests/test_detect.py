@@ -221,8 +221,8 @@ def test_every_file_is_accounted_for(finished: Project, mine: Path, call: Callab
     kinds = "2 .heic, 1 .nef, 1 .txt, 1 a link to a folder, which is not followed, 1 a link to noth"
     assert f": 2 faces; {counts} ({kinds}" in said
     assert said.endswith(
-        ", 2 hidden, 1 not a file, 1 without an ending; save .heic and .nef as JPEG to have them "
-        "read)\n"
+        ", 2 hidden, 1 not a file to be opened, 1 without an ending; save .heic and .nef as JPEG "
+        "to have them read)\n"
     )
     assert "\\xe9.jpg: its name is not UTF-8; rename it" in said
     table = pd.read_csv(finished.root / WHERE / "pictures.csv").set_index("file")

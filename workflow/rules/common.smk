@@ -6,6 +6,8 @@ import glob
 import os
 import shutil
 import sys
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import yaml
@@ -105,9 +107,9 @@ def science(*keys):
 
     def values(wildcards):
         names = [key.format(recipe=PARAMS.recipe, **wildcards) for key in keys]
-        return {
-            name: lookup(dpath=name.replace(".", "/"), within=config) for name in names
-        }
+        # Snakemake's `lookup` walks through all of the parameters for each of them, which took half
+        # of the time for a graph of 500 runs
+        return {name: reduce(getitem, name.split("."), config) for name in names}
 
     return recorded_as(*keys)(values)
 
