@@ -40,13 +40,13 @@ def run(dataset: str, target: Path) -> None:
     place = next((place for place in places if _holds(place, rules, published)), None)
     if place is None:
         if published is None or (not remote and (mirror or published.ask)):
-            raise UserError(_page(places, rules, published))
+            raise UserError(*_page(places, rules, published))
         place = downloads
         try:
             for archive in published.archives:
                 _fetch(archive, place, f"{remote.rstrip('/')}/{dataset}" if remote else None)
         except UserError as error:
-            raise UserError(f"{error}\n{_page(places, rules, published)}") from error
+            raise UserError(str(error), *_page(places, rules, published)) from error
     note = Origin(dataset, str(place), fetched=place == downloads)
     origin.forget(dataset)
     with whole_folder(target) as new:
@@ -238,7 +238,7 @@ def _hidden(place: Path) -> list[str]:
     return found
 
 
-def _page(places: list[Path], rules: Protocol, published: Source | None) -> str:
+def _page(places: list[Path], rules: Protocol, published: Source | None) -> list[str]:
     """Where to get the data set and where to put it."""
     lines = [f"{' and '.join(map(str, places))}: there is nothing of {rules.name}."]
     if published:
@@ -256,4 +256,4 @@ def _page(places: list[Path], rules: Protocol, published: Source | None) -> str:
         *(f"  {part.path}" for part in rules.parts),
         f"or set WINGLOSS_MIRROR to a folder or address that holds {rules.name}/.",
     ]
-    return "\n".join(lines)
+    return lines

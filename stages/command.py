@@ -121,7 +121,8 @@ class _LogFile(logging.FileHandler):
         self.path = path
 
     def format(self, record: logging.LogRecord) -> str:
-        return _printable(super().format(record))
+        said = super().format(record)
+        return said if record.levelno >= logging.ERROR else _printable(said)
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
@@ -138,7 +139,7 @@ class _Plain(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         if record.levelno >= logging.ERROR:
-            return _printable(f"error: {record.getMessage()}")
+            return f"error: {record.getMessage()}"  # as `_line` has it
         level = "warning: " if record.levelno == logging.WARNING else ""
         return _printable(f"[{self.job}] {level}{record.getMessage()}")
 
@@ -175,9 +176,14 @@ def _status(name: str, stage: Callable[..., None], arguments: dict[str, Any], pa
 
 
 def _line(error: Exception, path: str) -> str:
-    """What to tell the user of an error; ``path`` is the log."""
+    """What to tell the user of an error, fit to be shown; ``path`` is the log."""
     if isinstance(error, UserError):
-        return str(error)
+        return "\n".join(_printable(line) for line in str(error).split("\n"))
+    return _printable(_said(error, path))
+
+
+def _said(error: Exception, path: str) -> str:
+    """What to say of an error that no one has foreseen."""
     # libraries in other languages wrap the system's error in their own, and keep its words
     if any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
         return (

@@ -19,7 +19,7 @@ from stages.boxing import Boxing
 from stages.command import log
 from stages.errors import UserError
 from stages.layout import Run
-from stages.listing import Listing, printable, said_count
+from stages.listing import Listing, said_count
 from stages.params import Context, Params, load
 from stages.pictures import Picture
 from stages.progress import tracked

@@ -80,4 +80,6 @@ def test_inspect_finds_what_was_planted(finished: Project) -> None:
 def test_inspect_before_prepare_says_what_to_run(project: Project) -> None:
     said = project.run("stages.inspect", "synthetic", status=1)
     assert said.strip().count("\n") == 0 and "run 'snakemake" in said
-    assert "no protocol 'nowhere'" in project.run("stages.inspect", "nowhere", status=1)
+    assert "--dataset nowhere: there is none of this name" in project.run(
+        "stages.inspect", "nowhere", status=1
+    )

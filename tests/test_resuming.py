@@ -16,13 +16,13 @@ from torch import Tensor
 
 from stages import making, store
 from wingloss.augmentation import Faces
-from wingloss.training import State
+from wingloss.training import Training
 
 JOB = SimpleNamespace(steps=20)
 
 
 def first_weights(state: dict[str, Any]) -> str:
-    return next(iter(state["network"]))
+    return next(iter(state["model"]))
 
 
 def set_moment(state: dict[str, Any], value: Tensor) -> None:
@@ -30,15 +30,16 @@ def set_moment(state: dict[str, Any], value: Tensor) -> None:
 
 
 HARM: dict[str, Callable[[dict[str, Any]], object]] = {
-    "wrong shapes": lambda s: s["network"].update({first_weights(s): torch.zeros(2, 3, 3, 3)}),
-    "a missing key": lambda s: s.pop("curve"),
-    "a missing layer": lambda s: s["network"].pop(first_weights(s)),
+    "wrong shapes": lambda s: s["model"].update({first_weights(s): torch.zeros(2, 3, 3, 3)}),
+    "a missing key": lambda s: s.pop("courses"),
+    "a missing layer": lambda s: s["model"].pop(first_weights(s)),
     "another optimiser's": lambda s: s["optimiser"].update(param_groups=[]),
     "wrong moments": lambda s: set_moment(s, torch.zeros(3)),
     "another decay": lambda s: s["optimiser"]["param_groups"][0].update(weight_decay=7.0),
     "a step beyond the last": lambda s: s.update(step=21),
     "no step": lambda s: s.update(step="x"),
-    "other points": lambda s: s.update(curve=[{"x": 1}]),
+    "other points": lambda s: s["courses"][0].update(curve=[{"x": 1}]),
+    "no course": lambda s: s.update(courses=[]),
 }
 
 
@@ -62,7 +63,7 @@ def state(faces: Faces) -> dict[str, Any]:
     return copy.deepcopy(training.checkpoint())
 
 
-def resumed(faces: Faces, entry: store.Entry) -> State:
+def resumed(faces: Faces, entry: store.Entry) -> Training:
     training = beginning(faces)
     making.resume(training, entry, JOB)
     return training
@@ -81,7 +82,7 @@ def test_a_checkpoint_of_something_else_is_left_out(
     entry.save({"state": other, "seconds": 1.0})
     training, fresh = resumed(faces, entry), beginning(faces)
     assert f"{entry.folder / store.CHECKPOINTS[0]} isn't of this training (" in caplog.text
-    assert training.step == 0 and not training.curve and not training.optimiser.state
+    assert training.step == 0 and not training.courses[0].curve and not training.optimiser.state
     assert all(torch.equal(a, weights(fresh)[name]) for name, a in weights(training).items())
     assert run(training, faces, 2) == run(fresh, faces, 2)  # and goes on as one that begins
 

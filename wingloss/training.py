@@ -217,6 +217,8 @@ class Training:
         self.step = checkpoint["step"]
         self.model.restore(checkpoint["model"])
         self.optimiser.load_state_dict(checkpoint["optimiser"])
+        if len(checkpoint["courses"]) != len(self.courses):
+            raise ValueError("the checkpoint is of another number of trainings")
         self.courses = [
             Course(**course | {"curve": [CurvePoint(**point) for point in course["curve"]]})
             for course in checkpoint["courses"]
