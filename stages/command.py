@@ -85,7 +85,7 @@ def die_with_parent() -> None:
     os.register_at_fork(after_in_child=lambda: ask(1, signal.SIGTERM))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """``text`` as one line that is safe to show: without passwords, its control characters named.
 
     File names and the words of servers are in it, and may hold a terminal's commands.
@@ -103,7 +103,7 @@ class _LogFile(logging.FileHandler):
         self.path = path
 
     def format(self, record: logging.LogRecord) -> str:
-        return _printable(super().format(record))
+        return printable(super().format(record))
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
@@ -120,9 +120,9 @@ class _Plain(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         if record.levelno >= logging.ERROR:
-            return _printable(f"error: {record.getMessage()}")
+            return printable(f"error: {record.getMessage()}")
         level = "warning: " if record.levelno == logging.WARNING else ""
-        return _printable(f"[{self.job}] {level}{record.getMessage()}")
+        return printable(f"[{self.job}] {level}{record.getMessage()}")
 
 
 def _status(name: str, stage: Callable[..., None], arguments: dict[str, Any], path: str) -> int:
@@ -150,7 +150,7 @@ def _status(name: str, stage: Callable[..., None], arguments: dict[str, Any], pa
             contextlib.suppress(OSError),
             open(path, "a", encoding="utf-8", errors="backslashreplace") as file,
         ):
-            file.writelines(f"    {_printable(line)}\n" for line in words)
+            file.writelines(f"    {printable(line)}\n" for line in words)
         return 1
 
 
