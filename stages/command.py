@@ -20,6 +20,7 @@ from typing import Any
 from stages import ENGINE, engines, layout, record
 from stages.arguments import check
 from stages.errors import UserError
+from wingloss.datasets import names
 
 log = logging.getLogger("wingloss")
 
@@ -103,13 +104,12 @@ def die_with_parent() -> None:
     os.register_at_fork(after_in_child=lambda: ask(1, signal.SIGTERM))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """``text`` as one line that is safe to show: without passwords, its control characters named.
 
     File names and the words of servers are in it, and may hold a terminal's commands.
     """
-    text = re.sub(r"(\w://)[^\s/@]+@", r"\1***@", text)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return names.printable(re.sub(r"(\w://)[^\s/@]+@", r"\1***@", text))
 
 
 class _LogFile(logging.FileHandler):
@@ -122,7 +122,7 @@ class _LogFile(logging.FileHandler):
 
     def format(self, record: logging.LogRecord) -> str:
         said = super().format(record)
-        return said if record.levelno >= logging.ERROR else _printable(said)
+        return said if record.levelno >= logging.ERROR else printable(said)
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
@@ -141,7 +141,7 @@ class _Plain(logging.Formatter):
         if record.levelno >= logging.ERROR:
             return f"error: {record.getMessage()}"  # as `_line` has it
         level = "warning: " if record.levelno == logging.WARNING else ""
-        return _printable(f"[{self.job}] {level}{record.getMessage()}")
+        return printable(f"[{self.job}] {level}{record.getMessage()}")
 
 
 def _status(name: str, stage: Callable[..., None], arguments: dict[str, Any], path: str) -> int:
@@ -171,15 +171,15 @@ def _status(name: str, stage: Callable[..., None], arguments: dict[str, Any], pa
             contextlib.suppress(OSError),
             open(path, "a", encoding="utf-8", errors="backslashreplace") as file,
         ):
-            file.writelines(f"    {_printable(line)}\n" for line in words)
+            file.writelines(f"    {printable(line)}\n" for line in words)
         return 1
 
 
 def _line(error: Exception, path: str) -> str:
     """What to tell the user of an error, fit to be shown; ``path`` is the log."""
     if isinstance(error, UserError):
-        return "\n".join(_printable(line) for line in str(error).split("\n"))
-    return _printable(_said(error, path))
+        return "\n".join(printable(line) for line in str(error).split("\n"))
+    return printable(_said(error, path))
 
 
 def _said(error: Exception, path: str) -> str:

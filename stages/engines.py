@@ -32,6 +32,7 @@ NODES = {
     *("download", "prepare", "pose", "balance", "train", "correct", "evaluate", "baseline"),
     *("summary", "speed", "table", "claims", "figure", "report"),
 }
+UNKNOWN = 3  # seconds for the holder of the lock to say who it is
 PATIENCE = 30  # seconds that stages have to end in once their engine is gone
 
 
@@ -61,7 +62,7 @@ def hold() -> TextIO:
         raise UserError(
             f"{error.filename}: {error.strerror}; its owner must let you write"
         ) from None
-    said = False
+    said, unknown_until = False, time.monotonic() + UNKNOWN
     while not _locked(file):
         holder = _holder()
         words = command_line(holder)
@@ -70,6 +71,11 @@ def hold() -> TextIO:
         if words and not said:
             print(f"waiting for process {holder}: {' '.join(words)}", flush=True)
             said = True
+        if not words and time.monotonic() > unknown_until:
+            raise UserError(
+                f"{LOCK}: held by a process that isn't seen here, in a container or on another "
+                "machine; wait for it, or end it"
+            )
         time.sleep(0.1)
     file.truncate(0)
     file.write(f" {os.getpid()}\n")  # as DVC does

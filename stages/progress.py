@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-from stages.command import log
+from stages.command import log, printable
 
 LOG_SECONDS = 30.0
 BAR_SECONDS = 0.2
@@ -21,11 +21,11 @@ class Progress:
 
     def __init__(self, title: str, total: float | None, unit: str, done: float = 0) -> None:
         """``done`` of ``total`` (None where nobody knows) ``unit`` were done before this began."""
-        self.title, self.total, self.unit, self.first = title, total, unit, done
+        self.title, self.total, self.unit, self.first = printable(title), total, unit, done
         self.began = self.logged = self.shown = time.monotonic()
         self.bar = _bar() if sys.stderr.isatty() else None
         if self.bar:
-            self.task = self.bar.add_task(title, total=total, completed=int(done), about="")
+            self.task = self.bar.add_task(self.title, total=total, completed=int(done), about="")
 
     def __enter__(self) -> "Progress":
         self._show(lambda bar: bar.start())

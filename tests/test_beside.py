@@ -114,6 +114,15 @@ def test_a_command_of_dvc_that_reads_is_waited_for(here: Project, command: str) 
     assert said.startswith(f"{waiting} process {holder.pid}") and f"dvc {command}" in said
 
 
+def test_a_holder_from_elsewhere_is_told(here: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container, or on another machine: its number means nothing here."""
+    monkeypatch.setattr(engines, "UNKNOWN", 0)
+    with engines.alone():
+        engines.LOCK.write_text(" 4194305\n")
+        with pytest.raises(UserError, match=r"^\.dvc/tmp/lock: held by a process that isn't seen"):
+            engines.hold()
+
+
 def test_a_torn_list_of_workers_is_removed(here: Project) -> None:
     """DVC would fail over it."""
     listed = Path(".dvc/tmp/rwlock")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,16 @@ def test_settings_that_lead_elsewhere_do_not_reach_pip(
     assert kept.items() <= settings.items()
     assert settings["PIP_FIND_LINKS"].split() == ["/one", "/two"]
     assert not elsewhere.keys() & settings.keys() and "PIP_PREFIX" not in settings
+
+
+def test_torch_needs_nothing_more_without_a_hash() -> None:
+    """Its set-up comes after the lock's, which has all of its own requirements but CUDA's."""
+    locked = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    hashed = re.findall(r"^([a-z0-9-]+)==.* \\\n    --hash=sha256:", locked, re.MULTILINE)
+    needed = [one for one in metadata.requires("torch") or [] if "extra ==" not in one]
+    names = {re.match(r"[\w.-]+", one)[0].lower().replace("_", "-") for one in needed}
+    cuda = {name for name in names if name.startswith(("nvidia-", "cuda-", "triton"))}
+    assert names - cuda <= set(hashed) and "sympy" in hashed
 
 
 def test_dvc_does_without_git_where_there_is_none(

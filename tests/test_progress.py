@@ -43,6 +43,17 @@ def run(clock: list[float], seconds: int) -> None:
             told.tell(1000 + 50 * second, f"loss 12.34, validation NME {known}")
 
 
+def test_a_title_cannot_steer_the_terminal(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have a file's name, or a server's."""
+    screen = sit_down(monkeypatch)
+    with Progress("a\x1b]0;b\x07", 10, "MB") as told:
+        clock[0] += 1
+        told.tell(1)
+    assert "\x1b]0;" not in screen.getvalue() and r"a\x1b]0;b\x07" in screen.getvalue()
+
+
 def test_a_log_gets_a_line_every_half_minute(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
