@@ -125,8 +125,14 @@ def read(dataset: str) -> Origin:
 
 
 def changed(dataset: str) -> str | None:
-    """One line, if what the user has put there has changed since it was copied; None if not."""
-    return read(dataset).changed()
+    """One line, if what the user has put there has changed since it was copied, or can't be copied.
+
+    None if not, or if nobody knows.
+    """
+    try:
+        return read(dataset).changed()
+    except UserError as error:
+        return str(error)
 
 
 def forget(dataset: str) -> None:

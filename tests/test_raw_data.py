@@ -379,3 +379,6 @@ def test_only_files_are_brought_in(mine: Mine) -> None:
         make(path)
         assert mine.run() == (1, [f"error: data/incoming/mine/train/x.jpg: {said}"])
         path.unlink()
+    assert mine.run() == (0, []) and origin.changed("mine") is None
+    os.mkfifo(mine.root / "x")
+    assert origin.changed("mine") == "data/incoming/mine/x: neither a file nor a folder; remove it"
