@@ -25,28 +25,14 @@ COMMANDS = {
     "dvc commit, one stage": ["dvc", "commit", "--force", "summary@synthetic"],
     "dvc dag": ["dvc", "dag", "--dot"],
 }
-# In the project's folder: DVC would write its record once a stage, which takes hours here.
-RECORD = """
+OUTPUTS = """
 from pathlib import Path
 from dvc.repo import Repo
-from dvc.stage.serialize import to_single_stage_lockfile
-from dvc.utils.serialize import dump_yaml
 with Repo() as repo:
-    stages = list(repo.index.stages)
-    for stage in stages:
-        for out in stage.outs:
-            path = Path(out.fs_path)
-            if not path.suffix:
-                path.mkdir(parents=True, exist_ok=True)
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch()
-    with repo.lock:
-        for stage in stages:
-            stage.save(allow_missing=True)
-            stage.commit(allow_missing=True)
-    stages = {stage.name: to_single_stage_lockfile(stage) for stage in stages}
-    dump_yaml("dvc.lock", {"schema": "2.0", "stages": dict(sorted(stages.items()))})
+    for path in (Path(out.fs_path) for stage in repo.index.stages for out in stage.outs):
+        (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
+        if path.suffix:
+            path.touch()
 """
 
 
@@ -90,7 +76,7 @@ def measure(root: Path, least: int) -> None:
         return seconds, worked, usage.ru_maxrss // 1024, os.waitstatus_to_exitcode(status)
 
     touch = ["snakemake", "--touch", "--forceall", "--cores", "1", "--quiet"]
-    for words in (["-c", RECORD], ["-m", *touch]):
+    for words in (["-c", OUTPUTS], ["-m", "dvc", "commit", "--force"], ["-m", *touch]):
         if call(*words)[-1]:
             sys.exit((root / "said.txt").read_text())
     lock = yaml.load((root / "dvc.lock").read_text(encoding="utf-8"), yaml.CSafeLoader)
