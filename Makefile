@@ -24,6 +24,7 @@ help:
 
 reproduce: setup
 	@snakemake
+	@python -m workflow.compare
 
 paper: setup
 	@python -m workflow.paper

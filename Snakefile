@@ -30,6 +30,9 @@ onstart:
     # Held until this process ends, however it ends. Snakemake's own locks outlive it when it is
     # killed, and DVC doesn't know them, so the profile switches them off.
     alone()
+    for dataset in PARAMS.datasets:
+        if stale := origin.changed(dataset):
+            logger.warning(f"warning: {stale}")
     announce_work(workflow.dag)
     # Snakemake would look at all jobs that are ready once a second for each job that has finished:
     # after 63 of them it took 30 % of a core. It has nothing to wait for on one machine.

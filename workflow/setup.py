@@ -42,7 +42,8 @@ def main() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX)
         if reason := unfinished():
             set_up(reason)
-        configure_dvc()
+        else:
+            configure_dvc()
 
 
 def stamp() -> list[str]:
@@ -83,6 +84,8 @@ def set_up(reason: str) -> None:
     print("set-up 3/3: this project", flush=True)
     call(*pip, "--no-deps", "--no-build-isolation", "--editable", ".", environment=environment)
     call(PYTHON, "-m", "workflow.plots_template")
+    configure_dvc()
+    call(PYTHON, "-m", "workflow.keep_outputs")
     STAMP.write_text("\n".join(stamp()) + "\n", encoding="utf-8")
 
 

@@ -10,8 +10,10 @@ import json
 import subprocess
 import sys
 
-from stages import engines
+from stages import engines, origin
 from stages.errors import UserError
+from stages.params import load
+from workflow import keep_outputs
 from workflow.proof import unproven
 from workflow.setup import configure_dvc
 
@@ -27,6 +29,10 @@ def run(*command: str) -> str:
 def main() -> None:
     with engines.alone():
         configure_dvc()
+        keep_outputs.main()
+    for dataset in load().datasets:
+        if stale := origin.changed(dataset):
+            sys.exit(f"error: {stale}; then `make sync`")
     # `snakemake --dry-run` exits with 0 whether or not there is something to do; this table tells.
     table = list(csv.DictReader(run("snakemake", "--summary").splitlines(), delimiter="\t"))
     files = [row["output_file"] for row in table if row["plan"] != "no update"]

@@ -15,7 +15,7 @@ import yaml
 sys.path.insert(0, workflow.basedir)
 
 import stages
-from stages import engines, layout, paper, rates
+from stages import engines, layout, origin, paper, rates
 from stages.code import code_files
 from stages.errors import UserError
 from stages.params import load
