@@ -1,5 +1,6 @@
 """One module a node of the graph: files in, files out. See docs/architecture.md."""
 
+import getpass
 import os
 import sys
 from importlib.util import find_spec
@@ -38,3 +39,8 @@ for _package in ("cv2", "numpy", "pandas", "PIL", "safetensors", "torch", "yaml"
 
 # Of the project's own, whatever its user has in a home directory, which may not be writable.
 os.environ.setdefault("MPLCONFIGDIR", os.path.abspath(".cache/matplotlib"))
+
+try:
+    getpass.getuser()  # Snakemake and torch ask for it
+except (KeyError, OSError):  # the user of a container may have no name
+    os.environ["USER"] = str(os.getuid())

@@ -1,7 +1,6 @@
 # The checked parameters, and what every rule's inputs and parameters are made of.
 # Commands begin with `exec`: no shell stands between a stage and its engine, with which it dies.
 
-import getpass
 import glob
 import os
 import shutil
@@ -19,11 +18,6 @@ from stages import engines, layout, origin, paper, rates
 from stages.code import code_files
 from stages.errors import UserError
 from stages.params import load
-
-try:
-    getpass.getuser()  # Snakemake asks for it
-except (KeyError, OSError):  # the user of a container may have no name
-    os.environ["USER"] = str(os.getuid())
 
 # The `python` of the rules' commands is the PATH's.
 if moved := stages.misplaced(
