@@ -1,7 +1,7 @@
 """CSV tables with a header, read with their line numbers.
 
 Cells are parted by commas, semicolons or tabs, as the header has them. Capitals and blanks around
-the header's words don't count.
+the header's words don't count, nor do the empty rows and columns that spreadsheets add.
 """
 
 import csv
@@ -16,7 +16,7 @@ Row = dict[str, str]
 
 SEPARATORS = (",", ";", "\t", "|")
 MOST_COLUMNS = 10_000
-REST = ""  # the key of cells beyond the header's
+REST = "\n"  # the key of cells beyond the header's, whose names have no blanks around them
 
 
 def rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
@@ -32,10 +32,10 @@ def rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
             reader = csv.reader(file, delimiter=separator)
             for cells in reader:
                 first, last = last + 1, reader.line_num + 1
-                if not cells:
+                if not any(cell.strip() for cell in cells):
                     continue
                 row = dict(zip(names, cells, strict=False))
-                if len(cells) > len(names):
+                if any(cell.strip() for cell in cells[len(names) :]):
                     row[REST] = separator.join(cells[len(names) :])
                 # a quotation mark that isn't closed swallows the lines that follow
                 yield f"{path}:{first}" + (f"-{last}" if last > first else ""), row
