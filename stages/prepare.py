@@ -368,7 +368,10 @@ def _crops(
                 raise BadSample(f"{record.source}: {fault}{turned}")
             return pictures.crop(picture, path, frame, to_crop, context.size), orientation
         except BadSample as error:
-            return BadSample(f"{error}{'' if path.exists() else names.alike(root, record.image)}")
+            if path.exists():
+                return error
+            alike = names.alike(root, record.image)
+            return BadSample(f"{error} for {record.source}{alike}")
 
     jobs = list(zip(records, frames, maps, strict=True))
     with ThreadPoolExecutor(command.threads()) as pool:

@@ -333,7 +333,30 @@ def test_a_picture_of_nearly_the_name_is_pointed_at(
     table.write_text(table.read_text(encoding="utf-8").replace("train/0001.jpg,", f"{name},", 1))
     status, said = mine.run()
     assert status == 1
-    assert said[-2].endswith(f"no such picture; there is '{there}', which differs in {kind}")
+    assert said[-2].endswith(
+        f"{name}: no such picture for data/incoming/mine/train.csv:2; there is '{there}', which "
+        f"differs in {kind}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("0001.jpg", "train/0001.jpg"),
+        ("train/0001", "train/0001.jpg"),
+        ("train/0001.jpeg", "train/0001.jpg"),
+        ("..\\mine\\train\\0001.jpg", "train/0001.jpg"),
+        ("\\etc\\passwd", ""),
+    ],
+)
+def test_a_picture_elsewhere_is_pointed_at(mine: Mine, name: str, there: str) -> None:
+    mine.write("csv")
+    table = mine.root / "train.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("train/0001.jpg,", f"{name},", 1))
+    status, said = mine.run()
+    hint = f"; there is {there}" if there else ""
+    assert status == 1
+    assert said[-2].endswith(f"{name}: no such picture for data/incoming/mine/train.csv:2{hint}")
 
 
 def test_the_users_folder_has_changed_since_it_was_copied(mine: Mine) -> None:

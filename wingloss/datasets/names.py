@@ -1,5 +1,6 @@
 """Names of files and columns as people write them, and how messages show them."""
 
+import os
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -61,21 +62,46 @@ def hint(name: str, others: Iterable[str]) -> str:
 
 
 def alike(root: Path, name: str) -> str:
-    """The :func:`hint` at a file below ``root``, for one of this name isn't there."""
+    """The :func:`hint` at files below ``root``, for one of this name isn't there.
+
+    Where none has nearly the same path, it is those in other folders, or with another ending.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
     folder = root
-    for part in PurePosixPath(name.replace("\\", "/")).parts:
+    for part in path.parts:
+        if part == ".." or part.startswith("/"):  # that leads out
+            break
         if not (folder / part).exists():
             found = _folded(folder, folder.stat().st_mtime_ns).get(fold(part))
             if found is None:
-                return ""
+                break
             part = found
         folder = folder / part
         if not folder.is_dir():
             break
-    return hint(name, [folder.relative_to(root).as_posix()]) if folder.is_file() else ""
+    if folder.is_file() and (said := hint(name, [folder.relative_to(root).as_posix()])):
+        return said
+    everywhere = _everywhere(root, root.stat().st_mtime_ns)
+    others = everywhere.get(fold(path.name)) or everywhere.get(fold(path.stem))
+    return f"; there is {some(others)}" if others else ""
 
 
 @lru_cache(maxsize=16)
 def _folded(folder: Path, _changed: int) -> dict[str, str]:
     """The names in a folder by what is common to all that are written alike."""
     return {fold(path.name): path.name for path in sorted(folder.iterdir())}
+
+
+@lru_cache(maxsize=4)
+def _everywhere(root: Path, _changed: int) -> dict[str, list[str]]:
+    """The paths of all files below ``root`` by what is common to their names, or to these without
+    the ending.
+    """
+    found: dict[str, list[str]] = {}
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted(files):
+            path = Path(folder, name)
+            for key in {fold(path.name), fold(path.stem)}:
+                found.setdefault(key, []).append(path.relative_to(root).as_posix())
+    return found
