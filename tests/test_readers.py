@@ -464,6 +464,19 @@ def test_a_bad_row_of_a_csv_is_named_and_the_others_are_read(
     assert str(error) == f"{path}:2: {message}"
 
 
+@pytest.mark.parametrize("wide", [0, 2])
+def test_rows_and_columns_without_content_are_none(tmp_path: Path, wide: int) -> None:
+    records = own_records("csv")
+    write(tmp_path, "csv", records)
+    path = tmp_path / "train.csv"
+    header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+    table = [[*header, *[""] * wide], *([*row, "", " "] for row in rows), [""] * len(header)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(table)
+    found = read(tmp_path, own_rules("csv"))
+    np.testing.assert_allclose([r.points for r in found], [r.points for r in records], atol=1e-6)
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_a_csv_as_spreadsheets_write_it(tmp_path: Path, separator: str) -> None:
     records = own_records("csv")
@@ -544,11 +557,19 @@ def test_a_key_that_stands_twice_in_coco_is_refused(tmp_path: Path) -> None:
     [
         (
             lambda a: a.pop("keypoints"),
-            r"annotations\[1\]: no image_id and keypoints as COCO",
+            r"annotations\[1\]: it has no keypoints",
+        ),
+        (lambda a: a.pop("image_id"), r"annotations\[1\]: no image_id and keypoints as COCO"),
+        (
+            lambda a: a.update(image_id=str(a["image_id"])),
+            r"annotations\[1\]: there is no image '(\d+)'; there is \1$",
         ),
         (lambda a: a.update(image_id=9), r"annotations\[1\]: there is no image 9"),
-        (lambda a: a["keypoints"].pop(), r"annotations\[1\]: no image_id and keypoints"),
-        (lambda a: a.update(keypoints=[1, 2, 2]), r"annotations\[1\]: 1 points where 68 are"),
+        (
+            lambda a: a["keypoints"].pop(),
+            r"annotations\[1\]: 203 numbers of keypoints where 204 are",
+        ),
+        (lambda a: a.update(keypoints=[1, 2, 2]), r"annotations\[1\]: 3 numbers of keypoints whe"),
         (lambda a: a["keypoints"].__setitem__(2, 0), r"annotations\[1\]: landmark 0 is not ann"),
         (lambda a: a["keypoints"].__setitem__(1, None), r"annotations\[1\]: point 1 is not finite"),
         (lambda a: a["keypoints"].__setitem__(3, 1e300), r"annotations\[1\]: point 2 is in no pic"),

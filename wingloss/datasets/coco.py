@@ -38,7 +38,7 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
             try:
                 image = names.get(annotation["image_id"], "")
                 annotated.add(annotation["image_id"])
-                yield _record(annotation, where, i, part, names)
+                yield _record(annotation, where, i, part, names, protocol.n_landmarks)
             except BadSample as error:
                 yield BadSample(str(error), (image,))
             except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -112,12 +112,27 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _record(
-    annotation: dict[str, Any], where: str, index: int, part: Part, names: dict[Any, str]
+    annotation: dict[str, Any],
+    where: str,
+    index: int,
+    part: Part,
+    names: dict[Any, str],
+    n_landmarks: int,
 ) -> Record:
-    if annotation["image_id"] not in names:
-        raise BadSample(f"{where}: there is no image {annotation['image_id']!r}")
-    image = names[annotation["image_id"]]
-    keypoints = np.array(annotation["keypoints"], dtype=np.float64).reshape(-1, 3)
+    number = annotation["image_id"]
+    if number not in names:
+        other = next((f"; there is {one!r}" for one in names if str(one) == str(number)), "")
+        raise BadSample(f"{where}: there is no image {number!r}{other}")
+    image = names[number]
+    if "keypoints" not in annotation:
+        raise BadSample(f"{where}: it has no keypoints")
+    keypoints = np.array(annotation["keypoints"], dtype=np.float64)
+    if keypoints.size != 3 * n_landmarks:
+        raise BadSample(
+            f"{where}: {keypoints.size} numbers of keypoints where {3 * n_landmarks} are expected "
+            f"(x, y and v of {n_landmarks} landmarks)"
+        )
+    keypoints = keypoints.reshape(-1, 3)
     unknown = np.flatnonzero(keypoints[:, 2] == 0)
     if len(unknown):
         raise BadSample(f"{where}: landmark {unknown[0]} is not annotated")
