@@ -3,6 +3,7 @@
 Not a part of the graph: run it by hand once the run has been trained.
 """
 
+import difflib
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -87,9 +88,10 @@ def _run(name: str, params: Params) -> Run:
     """The run of this name."""
     asked = {str(one): one for dataset in params.datasets for one in layout.runs(params, dataset)}
     if name not in asked:
+        (nearest,) = difflib.get_close_matches(name, asked, n=1, cutoff=0)
         raise UserError(
             f"'{name}' is none of the {len(asked)} runs that params.yaml asks for; one of them is "
-            f"{list(asked)[-1]}"
+            f"{nearest}"
         )
     return asked[name]
 

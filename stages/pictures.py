@@ -3,12 +3,13 @@
 A picture is seen as viewers show it: turned as a camera's note in the file (EXIF) has it.
 """
 
+import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from stages import files
 from wingloss.datasets.record import BadSample
@@ -21,7 +22,18 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 MOST_PIXELS = 256_000_000  # the largest cameras of telephones have 200 million
 STRIP = 256  # rows
 SIDEWAYS = (5, 6, 7, 8)  # EXIF's orientations that exchange width and height
+# How files begin that are named as pictures, and are none that is read
+BEGINNINGS = {
+    b"<": "a page of the web (or another text in tags), not a picture",
+    b"%PDF": "a PDF, not a picture; save its picture as JPEG",
+    b"PK": "an archive, not a picture; unpack it",
+}
+BRANDS = {  # at byte 8, after "ftyp"
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own bound comes with words about attacks; see `_check`
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd notes, in words that name no file
 
 
 def read(path: Path) -> Picture:
@@ -45,10 +57,26 @@ def read(path: Path) -> Picture:
         raise BadSample(f"{path}: no such picture") from None
     except BadSample:
         raise
+    except UnidentifiedImageError:
+        raise BadSample(f"{path}: {_content(path)}") from None
     except MemoryError:
         raise BadSample(f"{path}: the memory doesn't suffice; save it with fewer pixels") from None
     except Exception as error:  # whatever a broken picture makes Pillow raise
         raise BadSample(f"{path}: not a whole picture ({error})") from error
+
+
+def _content(path: Path) -> str:
+    """What a file is that Pillow doesn't know, as a fault of it."""
+    with path.open("rb") as file:
+        beginning = file.read(64)
+    if not beginning:
+        return "the file is empty"
+    if beginning[4:8] == b"ftyp" and (kind := BRANDS.get(beginning[8:12])):
+        return f"by its content it is {kind}, which is not read here; save it as JPEG"
+    for first, kind in BEGINNINGS.items():
+        if beginning.lstrip().startswith(first):
+            return f"by its content it is {kind}"
+    return f"not a whole picture (by its content none of {', '.join(FORMATS)})"
 
 
 def orientation(path: Path) -> int:

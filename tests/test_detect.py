@@ -3,7 +3,10 @@
 import errno
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -150,6 +153,8 @@ def test_a_run_that_cannot_be_used_is_refused(
     [
         (["synthetic/cnn6", "mine"], None, "is none of the 3 runs that params.yaml asks for; o"),
         ([RUN.replace("seed0", "seed7"), "mine"], None, f"; one of them is {RUN}"),
+        ([f"{RUN}/", "mine"], None, f"; one of them is {RUN}"),
+        (["synthetic/cnn6/none/WING/seed0", "mine"], None, "is synthetic/cnn6/none/wing/seed0"),
         ([RUN, "nowhere"], None, "nowhere: no such folder or picture"),
         ([RUN, "stages/sources"], None, "stages/sources: no pictures there (.jpg, "),
         ([RUN, "stages/sources"], None, "; left out: 4 .yaml"),
@@ -241,6 +246,31 @@ def test_a_picture_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
         BadSample, match=r"a\.jpg: it can't be opened \(No such file or directory\)"
     ):
         detect._read(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "the file is empty"),
+        (b"\0\0\0\x18ftypheic" + bytes(99), "by its content it is HEIC, which is not read"),
+        (b"\0\0\0\x18ftypavif" + bytes(99), "by its content it is AVIF, which is not read"),
+        (b"\n<!DOCTYPE html>", "by its content it is a page of the web (or another te"),
+        (b"PK\3\4", "by its content it is an archive, not a picture; unpack it"),
+        (b"text", "not a whole picture (by its content none of JPEG, PNG, BMP, GIF, PPM"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_picture_is_named(tmp_path: Path, content: bytes, fault: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(BadSample, match=re.escape(f"a.jpg: {fault}")):
+        pictures.read(tmp_path / "a.jpg")
+
+
+def test_a_torn_note_of_a_camera_is_not_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (20, 20)).save(path, exif=b"Exif\0\0II*\0" + bytes([8, 0, 0, 0, 9]))
+    code = f"from stages import pictures as p; p.read(p.Path({str(path)!r}))"
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stderr == ""
 
 
 def test_every_ending_of_the_formats_is_taken() -> None:
