@@ -39,6 +39,8 @@ def run(dataset: str, target: Path) -> None:
     places = [Path(mirror) / dataset, incoming] if mirror and not remote else [incoming]
     place = next((place for place in places if _holds(place, rules, published)), None)
     if place is None:
+        for one in places:
+            _refuse_others(one, rules, published)
         if published is None or (not remote and (mirror or published.ask)):
             raise UserError(*_page(places, rules, published))
         place = downloads
@@ -112,6 +114,26 @@ def _holds(place: Path, rules: Protocol, published: Source | None) -> bool:
     unpacked = any((place / part.path).exists() for part in rules.parts)
     archives = published.archives if published else []
     return unpacked or any(_pieces(place, archive) for archive in archives)
+
+
+def _refuse_others(place: Path, rules: Protocol, published: Source | None) -> None:
+    """Refuses a folder in which files lie, but none where they belong.
+
+    Raises:
+        UserError: they are to be moved.
+    """
+    found = [PurePosixPath(name) for name, _ in origin.listed(place)] if place.is_dir() else []
+    if not found:
+        return
+    inner = sorted({folder for name in found for folder in name.parents if folder.name})
+    deep = next((place / one for one in inner if _holds(place / one, rules, published)), None)
+    if deep:
+        raise UserError(f"{place}: {rules.name} lies too deep there; move what is in {deep} to it")
+    archives = [archive.file for archive in published.archives] if published else []
+    raise UserError(
+        f"{place}: {len(found)} files lie there ({printable(some(found))}), and none where it "
+        f"belongs; expected are {', '.join([part.path for part in rules.parts] + archives)}"
+    )
 
 
 def _pieces(place: Path, archive: Archive) -> list[Path]:

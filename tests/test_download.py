@@ -541,6 +541,26 @@ def test_what_must_be_asked_for_stops_with_a_page(
     assert f"under data/incoming/{dataset}/" in said
 
 
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("wflw/WFLW_images.tar.gz", "wflw lies too deep there; move what is in {}/wflw to it"),
+        ("a/b/WFLW_images.tar.gz", "wflw lies too deep there; move what is in {}/a/b to it"),
+        ("a/1.jpg", "1 files lie there (a/1.jpg), and none where it belongs; expected are WFLW_an"),
+    ],
+)
+def test_files_that_lie_in_other_places_are_not_nothing(
+    project: Project, call: Callable, file: str, message: str
+) -> None:
+    place = project.root / "data/incoming/wflw"
+    (place / file).parent.mkdir(parents=True)
+    (place / file).write_bytes(b"")
+    status, said = call(project, download, dataset="wflw")
+    assert status == 1
+    where = "data/incoming/wflw"
+    assert said.startswith(f"error: {where}: {message.format(where)}") and said.count("\n") == 1
+
+
 def test_what_cannot_be_fetched_is_said_with_the_page(
     project: Project, call: Callable, sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
