@@ -65,6 +65,15 @@ def test_nme_by_hand(face: Array, name: str, expected: float):
     assert nme(predicted, face, normalisers(face, BOX, RULES)[name]) == pytest.approx([expected])
 
 
+def test_a_length_of_nothing_is_nan(face: Array):
+    face[0, 36:48] = 50
+    found = normalisers(face, BOX, RULES)
+    assert [name for name in NORMALISERS if np.isnan(found[name])] == [
+        "inter_pupil",
+        "inter_ocular",
+    ]
+
+
 def test_nme_is_a_face_by_itself():
     true = np.zeros((2, 2, 2))
     predicted = np.array([[[3.0, 4.0], [0.0, 0.0]], [[0.0, 1.0], [3.0, 0.0]]])

@@ -12,7 +12,8 @@ def normalisers(points: Array, boxes: Array, protocol: Protocol) -> dict[str, Ar
     """Each face's normalising length ``(N,)`` in image pixels, by name.
 
     ``points`` ``(N, L, 2)`` are the true landmarks and ``boxes`` ``(N, 4)`` the data set's own face
-    boxes, both in image pixels. A length that the point scheme doesn't define is NaN.
+    boxes, both in image pixels. A length that the point scheme doesn't define is NaN, as is that
+    between eyes that lie on one another.
     ``box`` is the box's width (equal to its height on AFLW) where the protocol takes the data set's
     boxes, else the geometric mean of the landmark box's sides; ``diag`` is that box's diagonal.
     """
@@ -50,8 +51,11 @@ def ced(errors: Array, thresholds: Array) -> Array:
 
 
 def _distance(points: Array, ends: tuple[tuple[int, ...], tuple[int, ...]] | None) -> Array:
-    """Distances ``(N,)`` between the means of two groups of landmarks; NaN where undefined."""
+    """Distances ``(N,)`` between the means of two groups of landmarks; NaN where undefined or 0,
+    as nothing can be divided by them.
+    """
     if ends is None:
         return np.full(len(points), np.nan)
     first, second = (points[:, list(group)].mean(axis=1) for group in ends)
-    return np.linalg.norm(first - second, axis=1)
+    length = np.linalg.norm(first - second, axis=1)
+    return np.where(length > 0, length, np.nan)

@@ -67,6 +67,12 @@ def points_fault(points: Array) -> str:
     return ""
 
 
+def coincide(points: Array, left: tuple[int, ...], right: tuple[int, ...]) -> bool:
+    """Whether two groups of the landmarks ``(L, 2)``, such as the eyes, have the same mean."""
+    first, second = (points[list(group)].mean(axis=0) for group in (left, right))
+    return bool((first == second).all())
+
+
 def outside_fault(points: Array, width: int, height: int) -> str:
     """Why landmarks ``(L, 2)`` can't be in a picture of this size, px, or nothing."""
     seen = points.clip((0, 0), (width - 1, height - 1))

@@ -112,6 +112,14 @@ def _checked(record: Record, protocol: Protocol) -> Record:
         )
     if fault := plausible.points_fault(record.points):
         raise BadSample(f"{record.source}: {fault}", (record.image,))
+    eyes = {"inter_pupil": protocol.pupils, "inter_ocular": protocol.outer_eye_corners}
+    ends = eyes.get(protocol.headline)
+    if ends and plausible.coincide(record.points, *ends):
+        raise BadSample(
+            f"{record.source}: its eyes lie on one another, and errors are divided by their "
+            "distance",
+            (record.image,),
+        )
     if record.box is None or record.box_fault:
         return record
     if fault := plausible.box_fault(record.box, record.points):
