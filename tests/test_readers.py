@@ -299,6 +299,31 @@ def test_cofw_takes_nothing_from_other_files(trees: Path, tmp_path: Path) -> Non
         list(cofw.extract(tmp_path, rules_of("cofw")))
 
 
+def test_a_file_of_another_matlab_is_named(trees: Path, tmp_path: Path) -> None:
+    savemat(tmp_path / "COFW_train_color.mat", {"IsTr": np.zeros(3)})
+    with pytest.raises(BadSample, match=r"color\.mat: of an older MATLAB, and .* \(-v7\.3\)$"):
+        readers.read(tmp_path, rules_of("cofw"))
+    hdf = (trees / "cofw/COFW_train_color.mat").read_bytes()
+    (tmp_path / "AFLWinfo_release.mat").write_bytes(
+        b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(384) + hdf
+    )
+    with pytest.raises(BadSample, match=r"release\.mat: of MATLAB 7\.3, and .* \(-v7\)$"):
+        readers.read(tmp_path, rules_of("aflw"))
+
+
+@pytest.mark.parametrize("headline", ["inter_pupil", "inter_ocular", "box"])
+def test_eyes_on_one_another_divide_no_errors(tmp_path: Path, headline: str) -> None:
+    profile, *others = own_records("csv")
+    for eye in (slice(36, 42), slice(42, 48)):
+        profile.points[eye] = profile.points[36]
+    write(tmp_path, "csv", [profile, *others])
+    rules = dataclasses.replace(own_rules("csv"), headline=headline)
+    records, faults = good_and_faults(tmp_path, rules)
+    said = "its eyes lie on one another, and errors are divided by their distance"
+    assert faults == ([] if headline == "box" else [f"{tmp_path}/train.csv:2: {said}"])
+    assert len(records) == len(others) + (headline == "box")
+
+
 def test_a_packed_bomb_is_refused_before_it_is_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

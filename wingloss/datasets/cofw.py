@@ -23,6 +23,7 @@ from wingloss.datasets.record import BadSample, Found, Record, corners, stem
 from wingloss.protocol import Part, Protocol
 
 MOST_BYTES = 300_000_000  # of one picture or table: a file that claims more is broken
+OLDER = b"MATLAB 5.0"  # how files of versions 5 to 7.2 begin
 
 
 def read(root: Path, protocol: Protocol) -> Iterator[Found]:
@@ -109,6 +110,9 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     except BadSample:
         raise
     except Exception as error:  # whatever a broken file makes h5py raise
+        if path.is_file() and path.open("rb").read(len(OLDER)) == OLDER:
+            fault = "of an older MATLAB, and the published one is of 7.3 (-v7.3)"
+            raise BadSample(f"{path}: {fault}") from None
         raise BadSample(f"{path}: not a whole MATLAB 7.3 file ({error})") from error
 
 

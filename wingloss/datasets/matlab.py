@@ -37,6 +37,8 @@ def _variables(path: Path, names: tuple[str, ...]) -> list[Any]:
         raise BadSample(f"{path}: no such file") from None
     except BadSample:
         raise
+    except NotImplementedError:
+        raise BadSample(f"{path}: of MATLAB 7.3, and the published one is older (-v7)") from None
     except Exception as error:  # whatever a broken file makes SciPy raise
         raise BadSample(f"{path}: not a whole .mat file ({error})") from error
     missing = [name for name in names if name not in found]
