@@ -15,7 +15,7 @@ from stages.params import Context, Params
 from stages.pictures import Picture
 from wingloss import detector, protocol
 from wingloss.correction import displaced, frame_errors
-from wingloss.datasets import tables
+from wingloss.datasets import names, tables
 from wingloss.datasets.csvs import BOX
 from wingloss.datasets.ibug import BOXES
 from wingloss.datasets.record import FARTHEST, BadSample
@@ -46,7 +46,10 @@ def of(folder: Path, dataset: str, params: Params) -> Boxing:
     if (folder / BOXES).exists():
         given, scale = _given(folder / BOXES), params.dataset[dataset].box.scale
         if unknown := [name for name in sorted(given) if not _is_below(folder, name)]:
-            raise UserError(f"{folder / BOXES}: there is no picture '{unknown[0]}' below {folder}")
+            raise UserError(
+                f"{folder / BOXES}: there is no picture '{unknown[0]}' below {folder}"
+                f"{names.alike(folder, unknown[0])}"
+            )
         return Boxing(lambda image, _: square_frames(given.get(image, np.empty((0, 4))), scale), [])
     from_detector = _from_detector(dataset, params.context)
     from_landmarks = _from_landmarks(dataset)

@@ -27,6 +27,7 @@ from stages.progress import tracked
 from wingloss.augmentation import Faces, Images
 from wingloss.correction import corrected_frames
 from wingloss.datasets.csvs import BOX
+from wingloss.datasets.names import printable
 from wingloss.datasets.record import BadSample
 from wingloss.geometry import Array, apply, compose, enlarge, invert, to_unit, unit_to_pixels
 from wingloss.sheet import Tile, sheet
@@ -177,7 +178,7 @@ def _read(path: Path) -> Picture:
 
 def _without(path: Path, error: BadSample) -> str:
     """What an error says of a picture, without its name."""
-    return str(error).removeprefix(f"{path}: ")
+    return str(error).removeprefix(printable(f"{path}: "))
 
 
 def _landmarks(

@@ -18,6 +18,7 @@ from PIL import Image
 from project import Project
 
 from stages import boxing, detect, pictures
+from stages.errors import UserError
 from stages.params import load
 from wingloss import detector
 from wingloss.correction import displaced, frame_errors
@@ -271,6 +272,24 @@ def test_a_torn_note_of_a_camera_is_not_said(tmp_path: Path) -> None:
     code = f"from stages import pictures as p; p.read(p.Path({str(path)!r}))"
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert made.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a\nb.jpg", os.fsdecode(b"\xff.jpg")])
+def test_what_is_said_of_a_picture_has_its_name_once(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(BadSample) as error:
+        detect._read(tmp_path / name)
+    said = detect._without(tmp_path / name, error.value)
+    assert said in ("the file is empty", "its name is not UTF-8; rename it")
+
+
+@pytest.mark.parametrize("name", ["A.JPG", "a.jpg", "\\elsewhere\\a", "./b/A.jpg"])
+def test_a_box_of_no_picture_points_at_the_one_that_is_meant(tmp_path: Path, name: str) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/A.jpg").touch()
+    (tmp_path / "detector_boxes.csv").write_text(f"{HEADER}\n{name},1,2,3,4\n")
+    with pytest.raises(UserError, match=rf"no picture '{re.escape(name)}' below .*b/A\.jpg"):
+        boxing.of(tmp_path, "synthetic", load())
 
 
 def test_every_ending_of_the_formats_is_taken() -> None:
