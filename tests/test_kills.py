@@ -67,7 +67,7 @@ def test_a_killed_engines_training_dies_and_is_taken_up(
     running = untrained.start(*ENGINES[engine])
     wait_for(untrained.checkpoints, 60)
     running.kill()
-    wait_for(lambda: not untrained.processes("stages.train"), 5)
+    wait_for(lambda: not untrained.processes("stages.train"), 60)
     running.communicate()
     assert not untrained.trainings(), "killed too late to show anything"
     assert outputs(untrained) == []
@@ -90,7 +90,7 @@ def test_a_killed_engines_rendering_dies_with_its_helpers(project: Project, engi
     running = project.start(*engine)
     wait_for(lambda: len(project.processes("python -m stages.download")) >= 3, 60)
     running.kill()
-    wait_for(lambda: not project.processes("stages.download"), 5)
+    wait_for(lambda: not project.processes("stages.download"), 60)
     assert not (project.root / "data/raw/synthetic").exists()
 
 
@@ -173,7 +173,7 @@ def test_what_a_person_started_outlives_its_shell(untrained: Project) -> None:
     ]
     subprocess.run(shell, cwd=untrained.root, env=untrained.environment, stderr=subprocess.DEVNULL)
     wait_for(untrained.trainings, 60)
-    wait_for(lambda: not untrained.processes("stages.train"), 10)
+    wait_for(lambda: not untrained.processes("stages.train"), 60)
     assert outputs(untrained)
 
 
