@@ -89,7 +89,7 @@ def _run(name: str, params: Params) -> Run:
     """The run of this name."""
     asked = {str(one): one for dataset in params.datasets for one in layout.runs(params, dataset)}
     if name not in asked:
-        (nearest,) = difflib.get_close_matches(name, asked, n=1, cutoff=0)
+        (nearest,) = difflib.get_close_matches(name.lower(), asked, n=1, cutoff=0)
         raise UserError(
             f"'{name}' is none of the {len(asked)} runs that params.yaml asks for; one of them is "
             f"{nearest}"
