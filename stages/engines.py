@@ -63,7 +63,7 @@ def hold() -> TextIO:
             f"{error.filename}: {error.strerror}; its owner must let you write"
         ) from None
     said, unknown_until = False, time.monotonic() + UNKNOWN
-    while not _locked(file):
+    while not locked(file):
         holder = _holder()
         words = command_line(holder)
         if words and not _only_reads(words):
@@ -124,11 +124,21 @@ def _torn(record: bytes, kept: bytes) -> bool:
         return True
 
 
-def _locked(file: TextIO) -> bool:
+def locked(file: TextIO) -> bool:
+    """Takes a file's lock, which ends with the file's last descriptor; not if another has it.
+
+    Raises:
+        UserError: the file is where there are no locks.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:  # some network disks
+        raise UserError(
+            f"{Path(file.name).absolute()}: {error.strerror}: this disk has no locks, which keep "
+            "two processes from one result; move the project to another, or mount it with locks"
+        ) from error
     return True
 
 

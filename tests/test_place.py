@@ -1,5 +1,6 @@
 """Where the project stands, and how it is set up and started there."""
 
+import errno
 import fcntl
 import os
 import re
@@ -15,6 +16,9 @@ from dvc.repo import Repo
 from project import ROOT, Project
 
 import stages
+from stages import engines
+from stages.errors import UserError
+from stages.lock import locked
 from workflow import setup
 
 
@@ -226,6 +230,21 @@ def test_what_snakemake_cannot_write_is_one_line(project: Project) -> None:
         f"error: {log}: can't be written; its owner must let you, or delete it"
     )
     assert "Traceback" not in said
+
+
+def test_a_disk_without_locks_is_one_line(tmp_path: Path, monkeypatch) -> None:
+    def refuse(*_) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(UserError, match="dvc/tmp/lock: No locks available: this disk has no locks"):
+        engines.hold()
+    with (
+        pytest.raises(UserError, match=f"{tmp_path}/one: No locks available: this disk has no"),
+        locked(Path("one"), "another one works"),
+    ):
+        pass
 
 
 def test_make_shows_its_targets() -> None:

@@ -202,4 +202,4 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
-        sys.exit(f"error: set-up: {error.filename}: {error.strerror}")
+        sys.exit(f"error: set-up: {error.filename or os.getcwd()}: {error.strerror}")
