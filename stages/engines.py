@@ -109,9 +109,12 @@ def _restore_record() -> None:
         partial = RECORD.with_name(f".{RECORD.name}.partial")
         partial.write_bytes(kept)
         os.replace(partial, RECORD)
-        print(f"{RECORD} was torn by a kill: it is again as it was before", flush=True)
+        print(f"{RECORD} was torn, by a kill or a merge: it is again as it was before", flush=True)
     else:
-        raise UserError(f"{RECORD}: torn by a kill; 'git checkout {RECORD}' brings back git's")
+        raise UserError(
+            f"{RECORD}: torn, by a kill or with a merge's conflict in it; "
+            f"'git checkout HEAD {RECORD}' brings back git's"
+        )
 
 
 def _torn(record: bytes, kept: bytes) -> bool:

@@ -232,6 +232,15 @@ def test_what_snakemake_cannot_write_is_one_line(project: Project) -> None:
     assert "Traceback" not in said
 
 
+def test_records_of_another_user_are_one_line(project: Project) -> None:
+    record = project.root / ".snakemake/metadata/ZmFjZXM="
+    record.parent.mkdir(parents=True)
+    record.symlink_to("/nowhere/else")  # what isn't there can't be read by root either
+    assert project.snakemake("--dry-run", status=1).splitlines()[-1] == (
+        f"error: {record}: can't be read; its owner must let you, or work in a clone of your own"
+    )
+
+
 def test_a_disk_without_locks_is_one_line(tmp_path: Path, monkeypatch) -> None:
     def refuse(*_) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
