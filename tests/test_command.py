@@ -28,6 +28,10 @@ def raising(error: BaseException) -> SimpleNamespace:
     [
         (UserError("a.pts: 67 points; mend it"), "a.pts: 67 points; mend it"),
         (OSError(errno.ENOSPC, "No space left on device", "a.npy"), "a.npy: no space left on the"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "from", None, "to"),
+            "to: no space left on the",
+        ),
         (RuntimeError("I/O: No space left on device (os error 28)"), "{here}: no space left on"),
         (OSError(errno.EACCES, "Permission denied", "a.npy"), "a.npy: Permission denied"),
         (OSError(errno.EFBIG, "File too large"), "[Errno 27] File too large"),
