@@ -82,9 +82,11 @@ def _log_name(arguments: dict[str, Any]) -> str:
 def threads() -> int:
     """The threads this process may use: what the engine says, or all cores.
 
-    Snakemake sets OMP_NUM_THREADS for each job; DVC runs one stage at a time and sets nothing.
+    Snakemake sets OMP_NUM_THREADS for each job; DVC runs one stage at a time and sets nothing. Of a
+    list, one for each level of OpenMP's, the first is meant; what is no number is as if unset.
     """
-    return int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
+    said = re.match(r"\s*0*([1-9][0-9]{0,4})\s*(,|$)", os.environ.get("OMP_NUM_THREADS", ""))
+    return int(said[1]) if said else len(os.sched_getaffinity(0))
 
 
 def die_with_parent() -> None:
@@ -186,8 +188,10 @@ def _said(error: Exception, path: str) -> str:
     """What to say of an error that no one has foreseen."""
     # libraries in other languages wrap the system's error in their own, and keep its words
     if any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
+        # of two files the second is the one that was written
+        path = getattr(error, "filename2", None) or getattr(error, "filename", None)
         return (
-            f"{getattr(error, 'filename', None) or os.getcwd()}: no space left on the disk; free "
+            f"{path or os.getcwd()}: no space left on the disk; free "
             "some and run again (nothing half-written was kept, finished work stays)"
         )
     if isinstance(error, OSError):

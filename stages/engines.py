@@ -63,7 +63,7 @@ def hold() -> TextIO:
             f"{error.filename}: {error.strerror}; its owner must let you write"
         ) from None
     said, unknown_until = False, time.monotonic() + UNKNOWN
-    while not _locked(file):
+    while not locked(file):
         holder = _holder()
         words = command_line(holder)
         if words and not _only_reads(words):
@@ -109,9 +109,12 @@ def _restore_record() -> None:
         partial = RECORD.with_name(f".{RECORD.name}.partial")
         partial.write_bytes(kept)
         os.replace(partial, RECORD)
-        print(f"{RECORD} was torn by a kill: it is again as it was before", flush=True)
+        print(f"{RECORD} was torn, by a kill or a merge: it is again as it was before", flush=True)
     else:
-        raise UserError(f"{RECORD}: torn by a kill; 'git checkout {RECORD}' brings back git's")
+        raise UserError(
+            f"{RECORD}: torn, by a kill or with a merge's conflict in it; "
+            f"'git checkout HEAD {RECORD}' brings back git's"
+        )
 
 
 def _torn(record: bytes, kept: bytes) -> bool:
@@ -124,11 +127,21 @@ def _torn(record: bytes, kept: bytes) -> bool:
         return True
 
 
-def _locked(file: TextIO) -> bool:
+def locked(file: TextIO) -> bool:
+    """Takes a file's lock, which ends with the file's last descriptor; not if another has it.
+
+    Raises:
+        UserError: the file is where there are no locks.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:  # some network disks
+        raise UserError(
+            f"{Path(file.name).absolute()}: {error.strerror}: this disk has no locks, which keep "
+            "two processes from one result; move the project to another, or mount it with locks"
+        ) from error
     return True
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stages import engines
 from stages.command import log
 
 
@@ -17,9 +18,7 @@ def locked(path: Path, work: str) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not engines.locked(file):
             log.info("%s in another process: waiting for it", work)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,7 +1,6 @@
 """Frees what nothing uses: results that params.yaml doesn't ask for, trainings without a result."""
 
 import dataclasses
-import fcntl
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,9 +110,7 @@ def _deleted(path: Path) -> bool:
         path.unlink()
         return True
     with (path / store.LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not engines.locked(lock):
             return False
         for inside in path.iterdir():
             if inside.is_dir():

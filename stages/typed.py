@@ -55,6 +55,8 @@ def build(kind: Any, value: Any, where: str = "", bounds: typing.Mapping[str, An
         hint = ""
         if kind is float and isinstance(value, str):
             hint = " (YAML wants a point in numbers such as 1.0e-3)"
+        if kind is str and not isinstance(value, list | dict):
+            hint = " (YAML wants quotes round text such as '007', 'no' and 'null')"
         raise Refused(f"{where}: {shown(value)} should be {_KINDS[kind]}{hint}")
     for word, (holds, text) in _BOUNDS.items():
         if word in bounds and not holds(value, bounds[word]):

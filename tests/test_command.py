@@ -28,6 +28,10 @@ def raising(error: BaseException) -> SimpleNamespace:
     [
         (UserError("a.pts: 67 points; mend it"), "a.pts: 67 points; mend it"),
         (OSError(errno.ENOSPC, "No space left on device", "a.npy"), "a.npy: no space left on the"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "from", None, "to"),
+            "to: no space left on the",
+        ),
         (RuntimeError("I/O: No space left on device (os error 28)"), "{here}: no space left on"),
         (OSError(errno.EACCES, "Permission denied", "a.npy"), "a.npy: Permission denied"),
         (OSError(errno.EFBIG, "File too large"), "[Errno 27] File too large"),
@@ -113,8 +117,14 @@ def test_arguments_are_checked(tmp_path: Path, call: Callable) -> None:
 def test_threads_are_the_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert command.threads() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,1")  # of nested levels
+    assert command.threads() == 3
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert command.threads() >= 1
+    everything = command.threads()
+    assert everything >= 1
+    for value in ("", "0", "-1", "all", "1.5"):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        assert command.threads() == everything
 
 
 def test_stages_that_only_read_tables_do_without_torch() -> None:

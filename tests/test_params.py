@@ -85,6 +85,10 @@ MEANING = {
         "'fats' is not defined; did you mean 'fast'?",
     ),
     "undefined recipe": (with_value("recipe", "slow"), "recipe: 'slow' is not defined"),
+    "data set without quotes": (
+        with_value("datasets", [2024]),
+        "2024 should be text (YAML wants quotes",
+    ),
     "misspelt data set": (with_value("datasets", ["300-w"]), "small letters and digits only"),
     "no such data set": (
         with_value("datasets", ["celeba"]),

@@ -1,5 +1,6 @@
 """Where the project stands, and how it is set up and started there."""
 
+import errno
 import fcntl
 import os
 import re
@@ -11,9 +12,13 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from project import ROOT, Project
 
 import stages
+from stages import engines
+from stages.errors import UserError
+from stages.lock import locked
 from workflow import setup
 
 
@@ -162,6 +167,46 @@ def test_dvc_does_without_git_where_there_is_none(
     away.rmdir()
 
 
+def test_a_folder_of_any_name_is_dvcs_too(project: Project, monkeypatch) -> None:
+    """`dvc config` itself writes nothing that isn't ASCII."""
+    strange = project.root / 'O\'Hara "&" Söhne #2, 100% (1) [x] $y'
+    shutil.copytree(project.root / ".dvc", strange / ".dvc")
+    monkeypatch.chdir(strange)
+    monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
+    Path(".dvc/config.local").write_text("['remote \"own\"']\n    url = /elsewhere\n")
+    setup.configure_dvc()
+    written = Path(".dvc/config.local").stat()
+    setup.configure_dvc()
+    assert Path(".dvc/config.local").stat() == written
+    with Repo() as repo:
+        assert repo.config["core"]["site_cache_dir"] == f"{strange}/.cache/dvc"
+        assert repo.config["remote"]["own"]["url"] == "/elsewhere"
+        assert repo.config["core"]["no_scm"] is False
+
+
+def test_a_torn_configuration_of_dvc_is_one_line(folder: Path) -> None:
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc/config.local").write_text("<<<<<<< HEAD\n")
+    with pytest.raises(SystemExit) as error:
+        setup.configure_dvc()
+    said = "error: .dvc/config.local: not a configuration of DVC's; mend or delete it"
+    assert error.value.code == said
+
+
+def test_git_leaves_line_ends_as_they_are(tmp_path: Path) -> None:
+    """With CRLF all code would count as changed."""
+    git = ["git", "-c", "core.autocrlf=true", "-c", "user.name=a", "-c", "user.email=a"]
+    subprocess.run([*git, "init", "--quiet", tmp_path], check=True)
+    shutil.copy(ROOT / ".gitattributes", tmp_path)
+    for name in ("Makefile", "params.yaml", "stages.py"):
+        (tmp_path / name).write_bytes(b"one\ntwo\n")
+    for words in (["add", "."], ["commit", "--quiet", "-m", "-"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True)
+    (tmp_path / "Makefile").unlink()
+    subprocess.run([*git, "checkout", "--quiet", "."], cwd=tmp_path, check=True)
+    assert (tmp_path / "Makefile").read_bytes() == b"one\ntwo\n"
+
+
 def test_links_to_other_disks_are_left_to_git(tmp_path: Path) -> None:
     """A link is no folder, so a pattern for folders would not ignore it."""
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
@@ -185,6 +230,30 @@ def test_what_snakemake_cannot_write_is_one_line(project: Project) -> None:
         f"error: {log}: can't be written; its owner must let you, or delete it"
     )
     assert "Traceback" not in said
+
+
+def test_records_of_another_user_are_one_line(project: Project) -> None:
+    record = project.root / ".snakemake/metadata/ZmFjZXM="
+    record.parent.mkdir(parents=True)
+    record.symlink_to("/nowhere/else")  # what isn't there can't be read by root either
+    assert project.snakemake("--dry-run", status=1).splitlines()[-1] == (
+        f"error: {record}: can't be read; its owner must let you, or work in a clone of your own"
+    )
+
+
+def test_a_disk_without_locks_is_one_line(tmp_path: Path, monkeypatch) -> None:
+    def refuse(*_) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(UserError, match="dvc/tmp/lock: No locks available: this disk has no locks"):
+        engines.hold()
+    with (
+        pytest.raises(UserError, match=f"{tmp_path}/one: No locks available: this disk has no"),
+        locked(Path("one"), "another one works"),
+    ):
+        pass
 
 
 def test_make_shows_its_targets() -> None:

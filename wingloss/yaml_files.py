@@ -4,6 +4,7 @@ PyYAML by itself takes the last of two entries with one key and says nothing, an
 bytes of aliases can stand for gigabytes.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def read(path: Path) -> Any:
         raise BadYaml(f"line {line}: this is not UTF-8: save the file as UTF-8") from error
     try:
         return yaml.load(text, _Loader)
-    except _TooMuch as error:
+    except _Refused as error:
         raise BadYaml(f"line {error.line}: {error.problem}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -60,8 +61,8 @@ def _line(error: object) -> str:
     return " ".join(str(error).split())[:200]
 
 
-class _TooMuch(yaml.YAMLError):
-    """It is YAML, and more of it than a person writes."""
+class _Refused(yaml.YAMLError):
+    """It is YAML, and more of it than a person writes, or it isn't clear."""
 
     def __init__(self, problem: str, mark: yaml.Mark) -> None:
         self.problem, self.line = problem, mark.line + 1
@@ -84,11 +85,11 @@ class _Loader(yaml.SafeLoader):
             )
         self.depth += 1
         if self.depth > DEEPEST:
-            raise _TooMuch(f"tables and lists stand more than {DEEPEST} deep in each other", mark)
+            raise _Refused(f"tables and lists stand more than {DEEPEST} deep in each other", mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
         if alias and id(node) not in self.sizes:
-            raise _TooMuch("an alias stands inside of what it stands for", mark)
+            raise _Refused("an alias stands inside of what it stands for", mark)
         if node is not None and not alias:
             self._measure(node, mark)
         return node
@@ -103,7 +104,7 @@ class _Loader(yaml.SafeLoader):
         size = 1 + sum(size for size, _ in known)
         depth = 1 + max((depth for _, depth in known), default=0)
         if size > LONGEST or depth > DEEPEST:
-            raise _TooMuch("its aliases stand for too much", mark)
+            raise _Refused("its aliases stand for too much", mark)
         self.sizes[id(node)] = (size, depth)
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -122,8 +123,25 @@ class _Loader(yaml.SafeLoader):
 
 def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
     if len(node.value) > DIGITS:
-        raise _TooMuch(f"{node.value[:DIGITS]}... has {len(node.value)} digits", node.start_mark)
+        raise _Refused(f"{node.value[:DIGITS]}... has {len(node.value)} digits", node.start_mark)
+    _refuse_old(node)
     return loader.construct_yaml_int(node)
 
 
+def _number(loader: _Loader, node: yaml.ScalarNode) -> float:
+    _refuse_old(node)
+    return loader.construct_yaml_float(node)
+
+
+def _refuse_old(node: yaml.ScalarNode) -> None:
+    """Refuses an octal number and one to the base of 60: for DVC's YAML they are other values."""
+    if re.search(r"^[-+]?0[0-9_]+$|:", node.value):
+        raise _Refused(
+            f"YAML's versions read {node.value[:60]} differently; write a plain decimal number, "
+            "or put it in quotes if it is text",
+            node.start_mark,
+        )
+
+
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)

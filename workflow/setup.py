@@ -144,15 +144,37 @@ def configure_dvc() -> None:
         wanted["plots.html_template"] = "plots.html"
     if "DVC_SITE_CACHE_DIR" not in os.environ:  # which goes first
         wanted["core.site_cache_dir"] = str(here / CACHE / "dvc")
+    path = Path(".dvc/config.local")
     config = configparser.ConfigParser(interpolation=None, strict=False)
-    config.read(".dvc/config.local", encoding="utf-8")
-    python = PYTHON if os.path.exists(PYTHON) else sys.executable
+    try:
+        config.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError):
+        sys.exit(f"error: {path}: not a configuration of DVC's; mend or delete it")
+    before = {name: config.get(*name.split("."), fallback=None) for name in wanted}
+    wanted = {name: value and quoted(value) for name, value in wanted.items()}
+    if wanted == before:
+        return
+    # `dvc config` can't write what isn't ASCII, such as a folder's name, but DVC reads it.
     for name, value in wanted.items():
-        if config.get(*name.split("."), fallback=None) != value:
-            change = [name, value] if value else ["--unset", name]
-            call(python, "-m", "dvc", "config", "--local", *change)
-            if name == "core.no_scm" and value:
-                print(f"{obstacle}: DVC works without git, so it compares no revisions", flush=True)
+        section, key = name.split(".")
+        if value:
+            config.read_dict({section: {key: value}})
+        elif before[name]:
+            config.remove_option(section, key)
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        config.write(file)
+    os.replace(partial, path)
+    if obstacle and not before["core.no_scm"]:
+        print(f"{obstacle}: DVC works without git, so it compares no revisions", flush=True)
+
+
+def quoted(value: str) -> str:
+    """A value as DVC's configuration has it."""
+    if "'" in value and '"' in value:
+        return f"'''{value}'''"
+    mark = '"' if "'" in value else "'"
+    return f"{mark}{value}{mark}" if re.search(r"[^\w./-]", value) else value
 
 
 def without_git(root: Path) -> str | None:
@@ -180,4 +202,4 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
-        sys.exit(f"error: set-up: {error.filename}: {error.strerror}")
+        sys.exit(f"error: set-up: {error.filename or os.getcwd()}: {error.strerror}")

@@ -25,6 +25,14 @@ if moved := stages.misplaced(
 ):
     sys.exit(f"error: {moved}")
 
+# Snakemake's records, which it reads for every graph and writes for their owner alone.
+for record in sorted(glob.glob(".snakemake/metadata/**", recursive=True)):
+    if os.path.lexists(record) and not os.access(record, os.R_OK):
+        sys.exit(
+            f"error: {os.path.abspath(record)}: can't be read; its owner must let you, or work in "
+            "a clone of your own"
+        )
+
 try:
     PARAMS = load()
     TABLES = paper.tables()
