@@ -189,9 +189,9 @@ def _said(error: Exception, path: str) -> str:
     # libraries in other languages wrap the system's error in their own, and keep its words
     if any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
         # of two files the second is the one that was written
-        path = getattr(error, "filename2", None) or getattr(error, "filename", None)
+        full = getattr(error, "filename2", None) or getattr(error, "filename", None)
         return (
-            f"{path or os.getcwd()}: no space left on the disk; free "
+            f"{full or os.getcwd()}: no space left on the disk; free "
             "some and run again (nothing half-written was kept, finished work stays)"
         )
     if isinstance(error, OSError):
