@@ -84,3 +84,18 @@ def test_a_record_has_what_a_stage_was_run_with_and_made(
 def test_a_failed_stage_leaves_no_record(project: Project) -> None:
     project.run("stages.pose", "--dataset", "synthetic", status=1)
     assert not (project.root / ".made/pose").exists()
+
+
+def test_a_file_that_was_altered_and_put_back_is_recorded_as_it_is(finished: Project) -> None:
+    """DVC, which was asked in between, remembers the altered content by the file's time."""
+    lock, crops = finished.read("dvc.lock"), finished.root / "data/prepared/synthetic/crops_val.npy"
+    before, content = crops.stat(), crops.read_bytes()
+    for bytes_now in (content[:-1] + bytes([content[-1] ^ 1]), content):
+        with crops.open("r+b") as file:  # in place: the same inode, size and time
+            file.write(bytes_now)
+        os.utime(crops, ns=(before.st_atime_ns, before.st_mtime_ns))
+        if bytes_now != content:
+            shutil.rmtree(finished.root / ".dvc/tmp/site", ignore_errors=True)
+            assert "crops_val.npy" in finished.dvc("status")
+    finished.run("workflow.sync")
+    assert finished.read("dvc.lock") == lock

@@ -5,6 +5,7 @@ now: with `datasets` changed, all that there is of the others. DVC finds these f
 its own, which serves nothing else. A trigger of the table's database keeps it empty.
 """
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,16 @@ def main() -> None:
             "CREATE TRIGGER IF NOT EXISTS keep_outputs BEFORE INSERT ON Cache "
             "BEGIN SELECT RAISE(IGNORE); END"
         )
+
+
+def forget_hashes() -> None:
+    """Has DVC hash all files anew, by content.
+
+    It remembers hashes by inode, size and time of change. Of a file that was altered and put back
+    with its times it remembers the wrong one, and would record that.
+    """
+    with Repo() as repo:
+        shutil.rmtree(Path(repo.site_cache_dir, "hashes"), ignore_errors=True)
 
 
 if __name__ == "__main__":

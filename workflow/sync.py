@@ -30,6 +30,7 @@ def main() -> None:
     with engines.alone():
         configure_dvc()
         keep_outputs.main()
+        keep_outputs.forget_hashes()
     for dataset in load().datasets:
         if stale := origin.changed(dataset):
             sys.exit(f"error: {stale}; then `make sync`")
