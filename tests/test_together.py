@@ -83,8 +83,8 @@ def test_what_stands_side_by_side_has_the_same_network_and_rates(cnn7: Job) -> N
 def test_sigterm_is_heard_within_a_block_of_slow_steps(finished: Project) -> None:
     """64 of these steps take longer than the 5 s that a training has to end in."""
     finished.set(**{
-        "recipes.fast.cnn6.batch": 512,
-        "recipes.fast.cnn6.samples.synthetic": 512 * 64 * 20,
+        "recipes.fast.cnn6.batch": 128,
+        "recipes.fast.cnn6.samples.synthetic": 128 * 64 * 20,
     })  # fmt: skip
     forget(finished)
     running = finished.start("stages.together", "--dataset", "synthetic", "--stage", "1")
