@@ -84,6 +84,12 @@ def test_both_engines_have_the_same_graph(graphs: dict[str, dict], variant: str)
     assert not differences, "mend the file that is wrong:\n" + "\n".join(differences)
 
 
+def test_no_shell_stands_between_a_stage_and_its_engine() -> None:
+    """Most shells stay until a command ends that isn't begun with `exec`; not all are killed."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert {stage["cmd"].partition(" python ")[0] for stage in stages.values()} == {"exec"}
+
+
 def test_the_graph_is_what_the_parameters_ask_for(graphs: dict[str, dict]) -> None:
     """Counted by hand, so that equal graphs can't be equally empty."""
     data, cnn6, resnet50, cnn6_7 = 4, 2, 2, 4  # stages a data set, and a run of each network

@@ -18,7 +18,7 @@ rule speed:
         gpu=GPUS,
         work=18,
     shell:
-        "python -m stages.speed --dataset {wildcards.dataset}"
+        "exec python -m stages.speed --dataset {wildcards.dataset}"
 
 
 rule table:
@@ -39,7 +39,7 @@ rule table:
     params:
         science=science("recipe", "recipes.{recipe}", "runs", "baselines", "seeds"),
     shell:
-        "python -m stages.table --dataset {wildcards.dataset} --table {wildcards.table}"
+        "exec python -m stages.table --dataset {wildcards.dataset} --table {wildcards.table}"
 
 
 rule claims:
@@ -61,7 +61,7 @@ rule claims:
     params:
         science=science("recipe", "recipes.{recipe}", "runs", "baselines", "seeds"),
     shell:
-        "python -m stages.claims --dataset {wildcards.dataset}"
+        "exec python -m stages.claims --dataset {wildcards.dataset}"
 
 
 rule figure:
@@ -81,7 +81,7 @@ rule figure:
     params:
         science=science("runs", "baselines", "seeds"),
     shell:
-        "python -m stages.figure --dataset {wildcards.dataset} --figure {wildcards.figure}"
+        "exec python -m stages.figure --dataset {wildcards.dataset} --figure {wildcards.figure}"
 
 
 rule report_page:
@@ -120,7 +120,7 @@ rule report_page:
             "figures",
         ),
     shell:
-        "python -m stages.report --dataset {wildcards.dataset}"
+        "exec python -m stages.report --dataset {wildcards.dataset}"
 
 
 # `snakemake --cores all table3 figure4` makes these, of every data set.
