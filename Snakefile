@@ -42,11 +42,11 @@ onstart:
 rule all:
     default_target: True
     input:
-        expand(layout.SUMMARY, dataset=PARAMS.datasets),
-        expand(layout.METRICS, dataset=PARAMS.datasets),
-        expand(layout.HISTOGRAM, dataset=PARAMS.datasets),
-        expand(layout.TABLE, dataset=PARAMS.datasets, table=PARAMS.tables),
-        expand(layout.FIGURE, dataset=PARAMS.datasets, figure=PARAMS.figures),
-        expand(layout.CLAIMS, dataset=PARAMS.datasets),
-        expand(layout.REPORT, dataset=PARAMS.datasets),
-        [file for run in SCORED for file in layout.outputs(run)],
+        expand(paths.SUMMARY, dataset=PARAMS.datasets),
+        expand(paths.METRICS, dataset=PARAMS.datasets),
+        expand(paths.HISTOGRAM, dataset=PARAMS.datasets),
+        expand(paths.TABLE, dataset=PARAMS.datasets, table=PARAMS.tables),
+        expand(paths.FIGURE, dataset=PARAMS.datasets, figure=PARAMS.figures),
+        expand(paths.CLAIMS, dataset=PARAMS.datasets),
+        expand(paths.REPORT, dataset=PARAMS.datasets),
+        [file for run in SCORED for file in paths.outputs(run)],

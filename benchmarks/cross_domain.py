@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import trials
-from stages import command, layout
-from stages.job import Job
-from stages.params import load
-from wingloss.augmentation import Faces
+from pipeline.config import paths
+from pipeline.config.params import load
+from pipeline.runtime import cli
+from pipeline.trainings.spec import Job
+from wingloss.augmentation.perturbation import Faces
 
 RENDERED, REAL = "synthetic", "300w"
 SAMPLES = 60_000  # of every training
@@ -28,12 +29,12 @@ HEADER = ("seed", "begins_with", "then", "faces", "nme_300w_val", "nme_synthetic
 
 def main() -> None:
     """Prints the table for the seeds on the command line."""
-    torch.set_num_threads(command.threads())
+    torch.set_num_threads(cli.threads())
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(HEADER)
     for seed in map(int, sys.argv[1:]):
         jobs = {
-            name: Job.of(load(), layout.Run(name, "cnn6", "none", "wing", seed), stage=1)
+            name: Job.of(load(), paths.Run(name, "cnn6", "none", "wing", seed), stage=1)
             for name in (RENDERED, REAL)
         }
         faces = {name: job.faces("train")[0] for name, job in jobs.items()}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages import files
-from wingloss import figures
+from pipeline.data import files
+from wingloss.drawing import figures
 
 
 def main() -> None:

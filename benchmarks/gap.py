@@ -21,9 +21,11 @@ import torch
 import yaml
 
 from benchmarks import trials
-from stages import balance, command, layout, pose, prepare
-from stages.job import Job
-from stages.params import load
+from pipeline.config import paths
+from pipeline.config.params import load
+from pipeline.runtime import cli
+from pipeline.trainings.spec import Job
+from stages import balance, pose, prepare
 
 DATASET = "300w"
 SAMPLES = 100_000
@@ -57,7 +59,7 @@ VARIANTS = {
 
 def main() -> None:
     """Prints the table of the variants on the command line."""
-    torch.set_num_threads(command.threads())
+    torch.set_num_threads(cli.threads())
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(HEADER)
     for name in sys.argv[1:] or VARIANTS:
@@ -68,7 +70,7 @@ def main() -> None:
 def measure(variant: Variant) -> tuple[int | str, ...]:
     """The variant's row, but for its name."""
     with prepared(variant):
-        job = Job.of(load(), layout.Run(DATASET, "cnn6", "pdb", "wing", seed=0), stage=1)
+        job = Job.of(load(), paths.Run(DATASET, "cnn6", "pdb", "wing", seed=0), stage=1)
         repeats = job.repetitions()
         everything, everyones_lengths = job.faces("train")
         validating, lengths = job.faces("val")
@@ -90,7 +92,7 @@ def prepared(variant: Variant) -> Iterator[None]:
     """A folder for the working one, with the variant's prepared and balanced faces."""
     params: dict[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     params["dataset"][DATASET]["box"] = {"source": variant.source, "scale": variant.scale}
-    raw = Path(layout.RAW.format(dataset=DATASET))
+    raw = Path(paths.RAW.format(dataset=DATASET))
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / raw.parent).mkdir(parents=True)

@@ -29,14 +29,15 @@ from benchmarks.training import (
     plain_steps,
     training_flops,
 )
-from stages.machine import processor
-from wingloss import inference, training
-from wingloss.augmentation import shrink
-from wingloss.batched import Stacked
-from wingloss.networks import ARCHITECTURES, build
-from wingloss.on_gpu import OnGPU
+from pipeline.runtime.host import processor
+from wingloss.augmentation.perturbation import shrink
+from wingloss.models import inference
+from wingloss.models.networks import ARCHITECTURES, build
 from wingloss.recipe import Precision
-from wingloss.training import Alone, Model, Training
+from wingloss.training import loop
+from wingloss.training.loop import Alone, Model, Training
+from wingloss.training.on_gpu import OnGPU
+from wingloss.training.stacked import Stacked
 
 SECONDS, WARM_UP = 1.5, 3  # of each way, after WARM_UP blocks of steps
 MATRIX = 8192
@@ -108,11 +109,11 @@ def here_samples(setting: Setting, members: int) -> Iterator[int]:
     common = endless(setting)
     networks = [build(network, LANDMARKS, seed).to(on) for seed in range(members)]
     for one, own in zip(networks, alike, strict=True):
-        training.make_first_guess(one, own, common)
+        loop.make_first_guess(one, own, common)
     model: Model = Stacked(networks, precision) if members > 1 else Alone(networks[0], precision)
     trained = Training(model, members, setting.recipe)
     stepper = OnGPU(trained, alike, common, on)
-    for _ in training.train(trained, alike, common, stepper):
+    for _ in loop.train(trained, alike, common, stepper):
         yield stepper.block * members * BATCH
 
 

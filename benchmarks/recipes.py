@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from benchmarks import trials
-from stages import command, layout
-from stages.job import Job
-from stages.params import load
+from pipeline.config import paths
+from pipeline.config.params import load
+from pipeline.runtime import cli
+from pipeline.trainings.spec import Job
 from wingloss.recipe import Strength
 
 DATASET = "300w"
@@ -41,7 +42,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Prints the rows of the seed and the candidates on the command line."""
-    torch.set_num_threads(command.threads())
+    torch.set_num_threads(cli.threads())
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(HEADER)
     seed, *names = sys.argv[1:]
@@ -52,7 +53,7 @@ def main() -> None:
 
 def measure(changes: dict[str, Any], seed: int) -> tuple[str, ...]:
     """The errors of `fast` with ``changes``, and how long the training took."""
-    job = Job.of(load(), layout.Run(DATASET, "cnn6", "pdb", "wing", seed), stage=1)
+    job = Job.of(load(), paths.Run(DATASET, "cnn6", "pdb", "wing", seed), stage=1)
     job = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, **changes))
     faces, everyones_lengths = job.faces("train")
     validating, lengths = job.faces("val")

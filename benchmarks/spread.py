@@ -12,8 +12,9 @@ without bfloat16 trains in float32, ``precision: float32`` in params.yaml.
 import sys
 from pathlib import Path
 
-from stages import files, layout
-from stages.params import load
+from pipeline.config import paths
+from pipeline.config.params import load
+from pipeline.data import files
 from workflow.compare import REFERENCE, errors, settings
 
 
@@ -26,10 +27,10 @@ def main(first: Path, others: list[Path]) -> None:
         }
         for name, nme in reference.items()
     }
-    losses = {name.split("/")[2] for name in runs} - {layout.NEITHER}
+    losses = {name.split("/")[2] for name in runs} - {paths.NEITHER}
     files.write_json(REFERENCE, {"settings": settings(load(), losses), "runs": runs})
 
 
 if __name__ == "__main__":
-    paths = [Path(word) for word in sys.argv[1:]]
-    main(paths[0], paths[1:])
+    first, *others = map(Path, sys.argv[1:])
+    main(first, others)

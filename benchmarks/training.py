@@ -24,17 +24,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-from stages.machine import keep_freed_memory, processor
-from stages.params import load
-from wingloss import training
-from wingloss.augmentation import Faces, draw, perturb, shrink
+from pipeline.config.params import load
+from pipeline.runtime.host import keep_freed_memory, processor
+from wingloss.augmentation.perturbation import Faces, draw, perturb, shrink
 from wingloss.geometry import to_unit
-from wingloss.inference import available_precision, to_input
 from wingloss.losses import landmark_loss
-from wingloss.networks import ARCHITECTURES, build, to_shape_vectors
-from wingloss.on_processor import OnProcessor
+from wingloss.models.inference import available_precision, to_input
+from wingloss.models.networks import ARCHITECTURES, build, to_shape_vectors
 from wingloss.recipe import Precision, Recipe
-from wingloss.training import Alone, Member, Objective, Training
+from wingloss.training import loop
+from wingloss.training.loop import Alone, Member, Objective, Training
+from wingloss.training.on_processor import OnProcessor
 
 NETWORKS = ("cnn6", "cnn7", "resnet50")
 ROUNDS, SECONDS, WARM_UP = 5, 2.0, 3  # SECONDS of each way in a round, after WARM_UP steps
@@ -123,7 +123,7 @@ def here_steps(setting: Setting) -> Steps:
     members = [member(setting, faces)]
     common = endless(setting)
     network = build(setting.network, LANDMARKS, seed=0)
-    training.make_first_guess(network, members[0], common)
+    loop.make_first_guess(network, members[0], common)
     trained = Training(Alone(network, setting.recipe.precision), 1, setting.recipe)
     stepper, waited = OnProcessor(trained, members, common), 0.0
     make = stepper.batches
@@ -136,7 +136,7 @@ def here_steps(setting: Setting) -> Steps:
         return made
 
     stepper.batches = timed  # type: ignore[method-assign]
-    for _ in training.train(trained, members, common, stepper):
+    for _ in loop.train(trained, members, common, stepper):
         yield waited
 
 
@@ -146,9 +146,9 @@ def member(setting: Setting, faces: Faces, seed: int = 0) -> Member:
     return Member(objective, faces, np.ones(FACES, np.int64), lambda _: 0.0)
 
 
-def endless(setting: Setting) -> training.Setting:
+def endless(setting: Setting) -> loop.Setting:
     """What trainings of the setting share, for as many steps as one likes to take."""
-    return training.Setting(setting.network, setting.recipe, 10**9, FLIP_PERMUTATION)
+    return loop.Setting(setting.network, setting.recipe, 10**9, FLIP_PERMUTATION)
 
 
 def plain_steps(setting: Setting, workers: int, device: str = "cpu") -> Steps:

@@ -6,14 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages.job import Job
-from stages.machine import keep_freed_memory
-from wingloss import inference, metrics, protocol
-from wingloss.augmentation import Faces
+from pipeline.runtime.host import keep_freed_memory
+from pipeline.trainings.spec import Job
+from wingloss import protocol
+from wingloss.augmentation.perturbation import Faces
+from wingloss.evaluation import metrics
 from wingloss.geometry import Array, flip
-from wingloss.on_processor import OnProcessor
-from wingloss.training import Alone, Member, Training
-from wingloss.training import train as train_steps
+from wingloss.models import inference
+from wingloss.training.loop import Alone, Member, Training
+from wingloss.training.loop import train as train_steps
+from wingloss.training.on_processor import OnProcessor
 
 CPU = torch.device("cpu")
 

@@ -4,25 +4,27 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages import command, files, layout
-from stages.command import log
-from stages.params import load
+from pipeline.config import paths
+from pipeline.config.params import load
+from pipeline.data import files
+from pipeline.runtime import cli
+from pipeline.runtime.cli import log
 from wingloss import protocol
-from wingloss.balancing import BALANCES
+from wingloss.pose.balancing import BALANCES
 
 
 def run(dataset: str) -> None:
     """Writes data/balance/DATASET: a table of repetitions a balance, and histogram.csv."""
     bins = load().dataset[dataset].bins or protocol.load(dataset).bins
     kinds = {kind for _, kind in BALANCES.values()}
-    path = Path(layout.COEFFICIENTS.format(dataset=dataset))
+    path = Path(paths.COEFFICIENTS.format(dataset=dataset))
     table = files.read_table(path, *sorted(kinds), face=str, split=str)
     training = table[table.split == "train"]
     histograms = []
     for name, (balance, kind) in BALANCES.items():
         repeats, histogram = balance(training[kind].to_numpy(), bins)
         files.write_table(
-            Path(layout.REPEATS.format(dataset=dataset, balance=name)),
+            Path(paths.REPEATS.format(dataset=dataset, balance=name)),
             pd.DataFrame({"face": training.face, "repeats": repeats}),
         )
         log.info("%s: %d faces become %d", name, len(training), repeats.sum())
@@ -38,8 +40,8 @@ def run(dataset: str) -> None:
                 }
             )
         )
-    files.write_table(Path(layout.HISTOGRAM.format(dataset=dataset)), pd.concat(histograms))
+    files.write_table(Path(paths.HISTOGRAM.format(dataset=dataset)), pd.concat(histograms))
 
 
 if __name__ == "__main__":
-    command.main(run)
+    cli.main(run)

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages import command, files, layout, predictions
-from stages.faces import context_maps, frames_of, read_faces
-from stages.layout import Run
-from stages.machine import describe_commit, processor
-from stages.params import load
-from wingloss import baselines, protocol
+from pipeline.config import paths
+from pipeline.config.params import load
+from pipeline.config.paths import Run
+from pipeline.data import files
+from pipeline.data.prepared_faces import context_maps, frames_of, read_faces
+from pipeline.results import predictions_file
+from pipeline.runtime import cli
+from pipeline.runtime.host import describe_commit, processor
+from wingloss import protocol
+from wingloss.evaluation import baselines
 from wingloss.geometry import Array, apply, invert
 
 
@@ -21,9 +25,9 @@ def run(dataset: str, method: str, seed: int) -> None:
     start = time.monotonic()
     found = METHODS[method](dataset, seed)
     reduced = load().ert.reduced if method == "ert" else ""
-    crops = Path(layout.CROPS.format(dataset=dataset, split="train"))
+    crops = Path(paths.CROPS.format(dataset=dataset, split="train"))
     about = {
-        "recipe": layout.NEITHER,
+        "recipe": paths.NEITHER,
         "weights": "none",
         "precision": "float32",
         "w": None,
@@ -37,11 +41,11 @@ def run(dataset: str, method: str, seed: int) -> None:
         "versions": {"Python": platform.python_version(), "dlib": version("dlib-bin")},
         "data": {"train crops": files.file_hash(crops)},
     }
-    predictions.write(Run(dataset, method, layout.NEITHER, layout.NEITHER, seed), found, about)
+    predictions_file.write(Run(dataset, method, paths.NEITHER, paths.NEITHER, seed), found, about)
 
 
 def _training(dataset: str) -> pd.DataFrame:
-    samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
+    samples = files.read_samples(Path(paths.SAMPLES.format(dataset=dataset)))
     return samples[samples.split == "train"]
 
 
@@ -51,13 +55,13 @@ def _mean_shape(dataset: str, seed: int) -> dict[str, Array]:
     points = files.points(training, protocol.load(dataset).n_landmarks)
     return {
         split: baselines.mean_shape(points, frames_of(training), frames_of(rows))
-        for split, rows in predictions.faces(dataset).items()
+        for split, rows in predictions_file.faces(dataset).items()
     }
 
 
 def _regression_trees(dataset: str, seed: int) -> dict[str, Array]:
     params, rules = load(), protocol.load(dataset)
-    scored = predictions.faces(dataset)
+    scored = predictions_file.faces(dataset)
     training, *others = (
         read_faces(dataset, split, rows, frames_of(rows), params.context, rules)
         for split, rows in {"train": _training(dataset), **scored}.items()
@@ -72,4 +76,4 @@ def _regression_trees(dataset: str, seed: int) -> dict[str, Array]:
 METHODS = {"mean_shape": _mean_shape, "ert": _regression_trees}
 
 if __name__ == "__main__":
-    command.main(run)
+    cli.main(run)

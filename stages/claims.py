@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from stages import command, files, layout, paper, scored
-from stages.command import log
-from stages.layout import Cell
-from stages.paper import Claim
-from stages.params import load
-from stages.scored import Results, Scored
-from wingloss import protocol, statistics
+from pipeline.config import paths
+from pipeline.config.params import load
+from pipeline.config.paths import Cell
+from pipeline.data import files
+from pipeline.results import paper_spec, run_results
+from pipeline.results.paper_spec import Claim
+from pipeline.results.run_results import Results, Scored
+from pipeline.runtime import cli
+from pipeline.runtime.cli import log
+from wingloss import protocol
+from wingloss.evaluation import significance
+from wingloss.evaluation.significance import Estimate
 from wingloss.geometry import Array
-from wingloss.statistics import Estimate
 
 LEVEL = 0.05
 SEEDS = 3  # fewer can't tell a better network from a luckier start
@@ -26,12 +30,12 @@ VERDICTS = ("reproduced", "contradicted", "undecided", "not run")
 
 def run(dataset: str) -> None:
     """Writes the claims with what was found and their verdicts, and how many there are of each."""
-    results = scored.read(load(), dataset)
-    found = judge(paper.claims(), results)
-    files.write_json(Path(layout.CLAIMS.format(dataset=dataset)), found)
+    results = run_results.read(load(), dataset)
+    found = judge(paper_spec.claims(), results)
+    files.write_json(Path(paths.CLAIMS.format(dataset=dataset)), found)
     counts = Counter(one["verdict"] for one in found)
     numbers = {verdict.replace(" ", "_"): counts[verdict] for verdict in VERDICTS}
-    files.write_json(Path(layout.VERDICTS.format(dataset=dataset)), numbers)
+    files.write_json(Path(paths.VERDICTS.format(dataset=dataset)), numbers)
     log.info(", ".join(f"{number} {name}" for name, number in numbers.items()))
 
 
@@ -44,7 +48,7 @@ def judge(claims: list[Claim], results: Results) -> list[dict[str, Any]]:
     """
     found = [_look(claim, results) for claim in claims]
     tested = [one for one in found if one["p"] is not None]
-    adjusted = statistics.holm([one["p"] for one in tested])
+    adjusted = significance.holm([one["p"] for one in tested])
     for one, p in zip(tested, adjusted, strict=True):
         one["p_adjusted"] = float(p)
         if p <= LEVEL:
@@ -108,7 +112,7 @@ def _title(claim: Claim, results: Results) -> str:
     if reduced := results.reduced(claim.cells):
         title += f" ({reduced})"
     if results.weights == "none" and any(cell.network == "resnet50" for cell in claim.cells):
-        title += f" (ResNet-50 began with {scored.WEIGHTS['none']})"
+        title += f" (ResNet-50 began with {run_results.WEIGHTS['none']})"
     return title
 
 
@@ -125,12 +129,12 @@ def _obstacle(claim: Claim, results: Results) -> str | None:
             f"gradient descent, `recipe: {' or '.join(able)}` in params.yaml."
         )
     missing = [cell for cell in claim.cells if cell not in results.cells]
-    return " ".join(scored.how_to_run(missing, results)) or None
+    return " ".join(run_results.how_to_run(missing, results)) or None
 
 
 def _speeds(claim: Claim, dataset: str) -> dict[str, str]:
     """No statistics: faster by the factor in every place that was measured, or in none, or both."""
-    measured = files.read_json(Path(layout.SPEED.format(dataset=dataset)))
+    measured = files.read_json(Path(paths.SPEED.format(dataset=dataset)))
     machine = measured["machine"]
     first, second = (measured["networks"][network] for network in claim.faster)
     threads = machine["threads"]
@@ -169,9 +173,9 @@ def _estimate(claim: Claim, pair: tuple[Cell, Cell], results: Results) -> Estima
     inside = first.inside(claim.subset)
     ours, theirs = (_measured(claim, one, results)[:, inside] for one in (first, second))
     if claim.gains_on is None:
-        return statistics.compare(ours, claim.factor * theirs + claim.margin)
-    table = 100 * statistics.gain_contrast(ours, theirs, first.inside(claim.gains_on)[inside])
-    return statistics.compare(table, np.zeros_like(table))
+        return significance.compare(ours, claim.factor * theirs + claim.margin)
+    table = 100 * significance.gain_contrast(ours, theirs, first.inside(claim.gains_on)[inside])
+    return significance.compare(table, np.zeros_like(table))
 
 
 def _measured(claim: Claim, one: Scored, results: Results) -> Array:
@@ -199,4 +203,4 @@ def _unit(claim: Claim) -> str:
 
 
 if __name__ == "__main__":
-    command.main(run)
+    cli.main(run)

@@ -8,18 +8,20 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from stages import command, files, layout, predicting
-from stages.arguments import among
-from stages.command import log
-from stages.errors import UserError
-from stages.faces import FRAME, frames_of, read_faces
-from stages.job import Job
-from stages.layout import Run
-from stages.params import STAGES, Params, load
-from stages.train import made
+from pipeline.config import paths
+from pipeline.config.arguments import among
+from pipeline.config.params import STAGES, Params, load
+from pipeline.config.paths import Run
+from pipeline.data import files, predict
+from pipeline.data.prepared_faces import FRAME, frames_of, read_faces
+from pipeline.runtime import cli
+from pipeline.runtime.cli import log
+from pipeline.runtime.errors import UserError
+from pipeline.trainings.runner import made
+from pipeline.trainings.spec import Job
 from wingloss import protocol
-from wingloss.correction import corrected_frames, displaced, folds, frame_errors
 from wingloss.geometry import Array
+from wingloss.models.correction import corrected_frames, displaced, folds, frame_errors
 from wingloss.protocol import SPLITS, Protocol
 
 
@@ -33,10 +35,10 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     params = load()
     rules = protocol.load(dataset)
     cell = Run(dataset, network, balance, loss, seed)
-    samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
-    mean = np.array(files.read_json(Path(layout.POSE.format(dataset=dataset)))["mean"])
+    samples = files.read_samples(Path(paths.SAMPLES.format(dataset=dataset)))
+    mean = np.array(files.read_json(Path(paths.POSE.format(dataset=dataset)))["mean"])
     margin, training_crops = params.correction.margin, params.correction.training_crops
-    model = cell.path(layout.MODEL, stage=1)
+    model = cell.path(paths.MODEL, stage=1)
     parts = {split: samples[samples.split == split] for split in SPLITS}
     frames, true, errors, tables = {}, {}, {}, []
     boxed_by = {split: np.full(len(rows), "", dtype=object) for split, rows in parts.items()}
@@ -63,7 +65,7 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
                 **{name: kept[:, i] for i, name in enumerate(FRAME)}, boxed_by=boxed_by[split]
             )
         )
-    files.write_table(cell.path(layout.FRAMES), pd.concat(tables), digits=9)
+    files.write_table(cell.path(paths.FRAMES), pd.concat(tables), digits=9)
 
 
 def _out_of_fold(
@@ -77,7 +79,7 @@ def _out_of_fold(
     Raises:
         UserError: there are fewer photographs than folds.
     """
-    torch.set_num_threads(command.threads())
+    torch.set_num_threads(cli.threads())
     job, count = Job.of(params, cell, stage=1), params.correction.folds
     photographs = rows.photograph.to_numpy(str)
     if (there := len(set(photographs))) < count:
@@ -89,7 +91,7 @@ def _out_of_fold(
         own = fold == number
         log.info("fold %d of %d: %d faces are left out", number + 1, count, own.sum())
         with made(dataclasses.replace(job, without=frozenset(photographs[own]))) as entry:
-            model = entry.result / Path(layout.MODEL).name
+            model = entry.result / Path(paths.MODEL).name
             points[own] = _predict(model, cell.dataset, "train", rows, params, rules)[own]
             keys[own] = entry.key
     return points, keys
@@ -101,7 +103,7 @@ def _predict(
     """Landmarks ``(N, L, 2)`` in image pixels of a split's faces, seen in their face boxes."""
     frames = frames_of(rows)
     faces = read_faces(dataset, split, rows, frames, params.context, rules)
-    return predicting.predict(model, faces, frames)
+    return predict.predict(model, faces, frames)
 
 
 def _resampled(errors: Array, count: int, seed: int) -> Array:
@@ -127,4 +129,4 @@ def _tell(split: str, errors: Array) -> None:
 
 
 if __name__ == "__main__":
-    command.main(run)
+    cli.main(run)

@@ -1,4 +1,4 @@
-"""Raw data: rendered (synthetic), or brought in from others (``stages/bring_in.py``)."""
+"""Raw data: rendered (synthetic), or brought in from others (``pipeline/acquire/published.py``)."""
 
 import csv
 from concurrent.futures import ProcessPoolExecutor
@@ -8,12 +8,14 @@ from pathlib import Path
 import cv2
 from threadpoolctl import threadpool_limits
 
-from stages import bring_in, command, layout
-from stages.command import log
-from stages.files import whole_folder
-from stages.lock import locked
-from stages.params import Rendered, load
-from stages.progress import tracked
+from pipeline.acquire import published
+from pipeline.config import paths
+from pipeline.config.params import Rendered, load
+from pipeline.data.files import whole_folder
+from pipeline.runtime import cli
+from pipeline.runtime.cli import log
+from pipeline.runtime.file_lock import locked
+from pipeline.runtime.progress import tracked
 from wingloss.datasets import ibug
 from wingloss.synthetic.face import render_face
 from wingloss.synthetic.population import FaceDistribution
@@ -25,11 +27,11 @@ AFLW = "aflw19.csv"  # each face's 19 landmarks in AFLW's scheme (px), and wheth
 
 def run(dataset: str) -> None:
     """Writes data/raw/DATASET, the raw data as their publishers lay them out."""
-    target = Path(layout.RAW.format(dataset=dataset))
+    target = Path(paths.RAW.format(dataset=dataset))
     rendered = load().raw[dataset]
-    with locked(Path(layout.RAW_LOCK.format(dataset=dataset)), f"{dataset} is being made"):
+    with locked(Path(paths.RAW_LOCK.format(dataset=dataset)), f"{dataset} is being made"):
         if rendered is None:
-            bring_in.run(dataset, target)
+            published.run(dataset, target)
         else:
             _render(rendered, target)
 
@@ -48,7 +50,7 @@ def _render(rendered: Rendered, target: Path) -> None:
         (new / ibug.BOXES).open("w", newline="", encoding="utf-8") as box_file,
         (new / ibug.FACES).open("w", newline="", encoding="utf-8") as face_file,
         (new / AFLW).open("w", newline="", encoding="utf-8") as aflw_file,
-        ProcessPoolExecutor(command.threads(), initializer=_one_thread) as pool,
+        ProcessPoolExecutor(cli.threads(), initializer=_one_thread) as pool,
     ):
         tables = [csv.writer(f, lineterminator="\n") for f in (box_file, face_file, aflw_file)]
         headers = (
@@ -106,4 +108,4 @@ def _render_one(
 
 
 if __name__ == "__main__":
-    command.main(run)
+    cli.main(run)

@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from stages import command, files, layout, predicting, predictions
-from stages.faces import frames_of, read_faces, read_frames
-from stages.layout import Run
-from stages.params import load
+from pipeline.config import paths
+from pipeline.config.params import load
+from pipeline.config.paths import Run
+from pipeline.data import files, predict
+from pipeline.data.prepared_faces import frames_of, read_faces, read_frames
+from pipeline.results import predictions_file
+from pipeline.runtime import cli
 from wingloss import protocol
 
 
@@ -14,19 +17,19 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     context = load().context
     rules = protocol.load(dataset)
     cell = Run(dataset, network, balance, loss, seed)
-    stage = len(layout.STAGES[network])
-    model, found = cell.path(layout.MODEL, stage=stage), {}
-    for split, rows in predictions.faces(dataset).items():
-        frames = frames_of(rows) if stage == 1 else read_frames(cell.path(layout.FRAMES), rows)
+    stage = len(paths.STAGES[network])
+    model, found = cell.path(paths.MODEL, stage=stage), {}
+    for split, rows in predictions_file.faces(dataset).items():
+        frames = frames_of(rows) if stage == 1 else read_frames(cell.path(paths.FRAMES), rows)
         faces = read_faces(dataset, split, rows, frames, context, rules)
-        found[split] = predicting.predict(model, faces, frames)
-    predictions.write(cell, found, _about(cell))
+        found[split] = predict.predict(model, faces, frames)
+    predictions_file.write(cell, found, _about(cell))
 
 
 def _about(cell: Run) -> dict[str, Any]:
     """What the summary says of the run besides its errors."""
-    stages = range(1, len(layout.STAGES[cell.network]) + 1)
-    made = [files.read_json(cell.path(layout.MANIFEST, stage=stage)) for stage in stages]
+    stages = range(1, len(paths.STAGES[cell.network]) + 1)
+    made = [files.read_json(cell.path(paths.MANIFEST, stage=stage)) for stage in stages]
     last = made[-1]
     wing = last["inputs"]["objective"]["wing"] or {"w": None, "epsilon": None}
     return {
@@ -46,4 +49,4 @@ def _about(cell: Run) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    command.main(run)
+    cli.main(run)

@@ -9,11 +9,16 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from stages import command, files, layout, paper, scored
-from stages.arguments import among
-from stages.params import load
-from stages.scored import Scored
-from wingloss import figures, pose, protocol
+from pipeline.config import paths
+from pipeline.config.arguments import among
+from pipeline.config.params import load
+from pipeline.data import files
+from pipeline.results import paper_spec, run_results
+from pipeline.results.run_results import Scored
+from pipeline.runtime import cli
+from wingloss import protocol
+from wingloss.drawing import figures
+from wingloss.pose import projection
 
 LEGEND = 34  # characters of a line in a legend
 CED_UP_TO = 2.5  # thresholds of the protocol
@@ -25,7 +30,7 @@ def run(dataset: str, figure: int) -> None:
     drawn = FIGURES[figure](dataset)
     # the same figure has the same bytes, whenever it is drawn
     with matplotlib.rc_context({"svg.hashsalt": f"figure{figure}"}):
-        for pattern, kind in ((layout.FIGURE, "svg"), (layout.FIGURE_PIXELS, "png")):
+        for pattern, kind in ((paths.FIGURE, "svg"), (paths.FIGURE_PIXELS, "png")):
             metadata = {"Date": None} if kind == "svg" else {"Software": None}
             path = Path(pattern.format(dataset=dataset, figure=figure))
             with files.whole_file(path) as unfinished:
@@ -41,7 +46,9 @@ def _wing(_: str) -> Figure:
 
 
 def _network(dataset: str) -> Figure:
-    from wingloss.networks import ARCHITECTURES  # with torch, which the other figures do without
+    from wingloss.models.networks import (
+        ARCHITECTURES,  # with torch, which the other figures do without
+    )
 
     rules = protocol.load(dataset)
     return figures.architectures(ARCHITECTURES, rules.n_landmarks)
@@ -50,14 +57,14 @@ def _network(dataset: str) -> Figure:
 def _pose(dataset: str) -> Figure:
     """Fig. 5: the training faces' pose, before and after balancing."""
     rules = protocol.load(dataset)
-    histogram = files.read_table(_path(layout.HISTOGRAM, dataset), "low", "high", "before", "after")
+    histogram = files.read_table(_path(paths.HISTOGRAM, dataset), "low", "high", "before", "after")
     bins = histogram[histogram.balance == "pdb"]
     edges = np.append(bins.low.to_numpy(), bins.high.to_numpy()[-1])
-    samples = files.read_samples(_path(layout.SAMPLES, dataset))
+    samples = files.read_samples(_path(paths.SAMPLES, dataset))
     samples = samples[samples.split == "train"]
-    model = files.read_json(_path(layout.POSE, dataset))
-    aligned = pose.align(files.points(samples, rules.n_landmarks), np.array(model["mean"]))
-    table = files.read_by_face(_path(layout.COEFFICIENTS, dataset), samples.face, "coefficient")
+    model = files.read_json(_path(paths.POSE, dataset))
+    aligned = projection.align(files.points(samples, rules.n_landmarks), np.array(model["mean"]))
+    table = files.read_by_face(_path(paths.COEFFICIENTS, dataset), samples.face, "coefficient")
     own = table.coefficient.to_numpy()
     number = np.clip(np.searchsorted(edges, own, side="right") - 1, 0, len(bins) - 1)
     shapes = [
@@ -69,8 +76,8 @@ def _pose(dataset: str) -> Figure:
 
 def _errors(figure: int, dataset: str) -> Figure:
     """Figs. 4 and 6: a curve for each of the figure's runs that there is."""
-    chosen = paper.FIGURES[figure].curves
-    results = scored.read(load(), dataset, list(chosen.values()))
+    chosen = paper_spec.FIGURES[figure].curves
+    results = run_results.read(load(), dataset, list(chosen.values()))
     curves = {
         _named(name, results.cells[cell]): results.cells[cell].errors
         for name, cell in chosen.items()
@@ -102,4 +109,4 @@ FIGURES: dict[int, Callable[[str], Figure]] = {
 }
 
 if __name__ == "__main__":
-    command.main(run)
+    cli.main(run)

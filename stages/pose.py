@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages import command, files, layout
-from stages.command import log
-from stages.errors import UserError
-from stages.faces import frames_of
-from wingloss import pose, protocol
+from pipeline.config import paths
+from pipeline.data import files
+from pipeline.data.prepared_faces import frames_of
+from pipeline.runtime import cli
+from pipeline.runtime.cli import log
+from pipeline.runtime.errors import UserError
+from wingloss import protocol
 from wingloss.geometry import Array, apply, to_unit
+from wingloss.pose import projection
 from wingloss.protocol import Protocol
 
 MODES = 5  # whose likeness to the yaw is compared
@@ -20,11 +23,11 @@ ASYMMETRIC = 0.5  # of a face's size (the landmarks' root mean square distance f
 def run(dataset: str) -> None:
     """Writes data/pose/DATASET: model.json and coefficients.csv."""
     rules = protocol.load(dataset)
-    samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
+    samples = files.read_samples(Path(paths.SAMPLES.format(dataset=dataset)))
     points = files.points(samples, rules.n_landmarks)
     training = (samples.split == "train").to_numpy()
     try:
-        model = pose.fit(points[training], rules.pose_mode)
+        model = projection.fit(points[training], rules.pose_mode)
     except ValueError as error:
         raise UserError(f"{dataset}: {error}; bring more training photographs") from error
     boxed = apply(to_unit(frames_of(samples)), points)
@@ -40,12 +43,12 @@ def run(dataset: str) -> None:
             "face": samples.face,
             "split": samples.split,
             "coefficient": model.coefficients(points),
-            "coefficient_authors": pose.authors_coefficients(
+            "coefficient_authors": projection.authors_coefficients(
                 boxed[training], boxed, rules.pose_mode
             ),
         }
     )
-    apart = pose.asymmetry(model.mean, rules.flip_permutation)
+    apart = projection.asymmetry(model.mean, rules.flip_permutation)
     if apart.max() > ASYMMETRIC:
         log.warning(
             "landmark %d of the mean face lies far from its mirror image: are flip_pairs in %s "
@@ -53,9 +56,9 @@ def run(dataset: str) -> None:
             apart.argmax(),
             protocol.path(dataset).name,
         )
-    files.write_table(Path(layout.COEFFICIENTS.format(dataset=dataset)), table, digits=9)
+    files.write_table(Path(paths.COEFFICIENTS.format(dataset=dataset)), table, digits=9)
     files.write_json(
-        Path(layout.POSE.format(dataset=dataset)),
+        Path(paths.POSE.format(dataset=dataset)),
         {
             "mode": rules.pose_mode,
             "explained": model.explained.tolist(),
@@ -69,7 +72,7 @@ def _compare_to_yaw(points: Array, yaw: pd.Series, rules: Protocol) -> None:
     """Says how the chosen eigenvector goes with the yaw, and whether another does better."""
     last = min(max(MODES, rules.pose_mode), rules.pose_modes, len(points) - 1)
     likeness = {
-        mode: abs(np.corrcoef(pose.fit(points, mode).coefficients(points), yaw)[0, 1])
+        mode: abs(np.corrcoef(projection.fit(points, mode).coefficients(points), yaw)[0, 1])
         for mode in range(1, last + 1)
     }
     own, best = likeness[rules.pose_mode], max(likeness.values())
@@ -82,4 +85,4 @@ def _compare_to_yaw(points: Array, yaw: pd.Series, rules: Protocol) -> None:
 
 
 if __name__ == "__main__":
-    command.main(run)
+    cli.main(run)

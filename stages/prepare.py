@@ -12,16 +12,18 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from stages import command, files, layout, origin, pictures
-from stages.command import log
-from stages.errors import UserError
-from stages.origin import Origin
-from stages.params import Context, Dataset, Params, Validation, load
-from stages.progress import tracked
+from pipeline.config import paths
+from pipeline.config.params import Context, Dataset, Params, Validation, load
+from pipeline.data import files, images, origin
+from pipeline.data.origin import Origin
+from pipeline.runtime import cli
+from pipeline.runtime.cli import log
+from pipeline.runtime.errors import UserError
+from pipeline.runtime.progress import tracked
 from wingloss import protocol
 from wingloss.datasets import names, plausible, readers
+from wingloss.datasets.face_record import BadSample, Record
 from wingloss.datasets.readers import Reading
-from wingloss.datasets.record import BadSample, Record
 from wingloss.geometry import (
     Array,
     compose,
@@ -41,7 +43,7 @@ def run(dataset: str) -> None:
     """Writes data/prepared/DATASET: samples.csv, stamp.json and crops_SPLIT.npy."""
     params = load()
     rules = protocol.load(dataset)
-    root = files.existing(Path(layout.RAW.format(dataset=dataset)))
+    root = files.existing(Path(paths.RAW.format(dataset=dataset)))
     raw = origin.read(dataset)
     if stale := raw.changed():
         raise UserError(stale)
@@ -72,7 +74,7 @@ def run(dataset: str) -> None:
         orientations = np.zeros(len(samples), dtype=int)  # EXIF's, and 0 of what has no crop
         for split in SPLITS:
             rows = np.flatnonzero(samples.split == split)
-            path = Path(layout.CROPS.format(dataset=dataset, split=split))
+            path = Path(paths.CROPS.format(dataset=dataset, split=split))
             partial = outputs.enter_context(files.whole_file(path))
             faces = [records[i] for i in rows]
             orientations[rows] = _write_crops(
@@ -87,8 +89,8 @@ def run(dataset: str) -> None:
         stamp |= _oddities(raw, kept, orientations[whole], rules)
     # Sizes in the table are in image pixels: three decimals are a thousandth of a pixel.
     table = samples[whole].round(3)
-    files.write_samples(Path(layout.SAMPLES.format(dataset=dataset)), table)
-    files.write_json(Path(layout.STAMP.format(dataset=dataset)), stamp)
+    files.write_samples(Path(paths.SAMPLES.format(dataset=dataset)), table)
+    files.write_json(Path(paths.STAMP.format(dataset=dataset)), stamp)
 
 
 def _say_what_is_left_out(raw: Origin, reading: Reading, rules: Protocol) -> None:
@@ -360,13 +362,13 @@ def _crops(
         record, frame, to_crop = job
         path = root / record.image
         try:
-            picture = pictures.read(path)
-            orientation = pictures.orientation(path)
+            picture = images.read(path)
+            orientation = images.orientation(path)
             height, width = picture.shape[:2]
             if fault := plausible.outside_fault(record.points, width, height):
                 turned = " as EXIF has it shown" if orientation > 1 else ""
                 raise BadSample(f"{record.source}: {fault}{turned}")
-            return pictures.crop(picture, path, frame, to_crop, context.size), orientation
+            return images.crop(picture, path, frame, to_crop, context.size), orientation
         except BadSample as error:
             if path.exists():
                 return error
@@ -374,10 +376,10 @@ def _crops(
             return BadSample(f"{error} for {record.source}{alike}")
 
     jobs = list(zip(records, frames, maps, strict=True))
-    with ThreadPoolExecutor(command.threads()) as pool:
+    with ThreadPoolExecutor(cli.threads()) as pool:
         for first in range(0, len(jobs), BLOCK):  # or crops pile up before a slow disk
             yield from pool.map(make, jobs[first : first + BLOCK])
 
 
 if __name__ == "__main__":
-    command.main(run)
+    cli.main(run)

@@ -10,13 +10,15 @@ import jinja2
 import numpy as np
 from markdown_it import MarkdownIt
 
-from stages import command, files, layout, paper, scored
-from stages import table as tables
-from stages.command import log
-from stages.layout import Cell, Run
-from stages.machine import describe_commit
-from stages.params import Params, load
-from stages.scored import Results, Scored
+from pipeline.config import paths
+from pipeline.config.params import Params, load
+from pipeline.config.paths import Cell, Run
+from pipeline.data import files
+from pipeline.results import paper_spec, paper_table, run_results
+from pipeline.results.run_results import Results, Scored
+from pipeline.runtime import cli
+from pipeline.runtime.cli import log
+from pipeline.runtime.host import describe_commit
 from wingloss.geometry import Array, apply, compose, landmark_boxes, square_frames, to_unit
 
 TEMPLATE = Path("stages/report.html.j2")
@@ -38,9 +40,9 @@ PAGE.disable(["image", "link", "autolink"])
 def run(dataset: str) -> None:
     """Writes results/DATASET/report.html."""
     params = load()
-    results = scored.read(params, dataset)
-    known = paper.tables()
-    claims = files.read_json(Path(layout.CLAIMS.format(dataset=dataset)))
+    results = run_results.read(params, dataset)
+    known = paper_spec.tables()
+    claims = files.read_json(Path(paths.CLAIMS.format(dataset=dataset)))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader("."),
         autoescape=True,
@@ -54,7 +56,7 @@ def run(dataset: str) -> None:
         dataset=dataset,
         said=results.said,
         normaliser=results.any.normaliser.replace("_", "-"),
-        counts=files.read_json(Path(layout.VERDICTS.format(dataset=dataset))),
+        counts=files.read_json(Path(paths.VERDICTS.format(dataset=dataset))),
         runs=[_run(cell, one) for cell, one in results.cells.items()],
         tables=[_table(number, known[number], results) for number in params.tables],
         figures=[_figure(number, results) for number in params.figures],
@@ -65,7 +67,7 @@ def run(dataset: str) -> None:
         deviations=PAGE.render(DEVIATIONS.read_text(encoding="utf-8").partition("\n")[2]),
         provenance=_provenance(results),
     )
-    path = Path(layout.REPORT.format(dataset=dataset))
+    path = Path(paths.REPORT.format(dataset=dataset))
     with files.whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
     log.info("%s: %.1f MB", path, path.stat().st_size / 1e6)
@@ -86,26 +88,26 @@ def _run(cell: Cell, one: Scored) -> dict[str, Any]:
     }
 
 
-def _table(number: int, one: paper.Table, results: Results) -> dict[str, Any]:
-    cells = files.read_table(Path(layout.TABLE.format(dataset=results.dataset, table=number)))
-    head, *lines = tables.wide(one, cells, results)
+def _table(number: int, one: paper_spec.Table, results: Results) -> dict[str, Any]:
+    cells = files.read_table(Path(paths.TABLE.format(dataset=results.dataset, table=number)))
+    head, *lines = paper_table.wide(one, cells, results)
     return {
         "name": f"Table {number}",
-        "title": tables.title(one, results),
+        "title": paper_table.title(one, results),
         "place": one.place,
         "head": head,
         "lines": lines,
-        "notes": tables.notes(one, cells, results),
+        "notes": paper_table.notes(one, cells, results),
     }
 
 
 def _figure(number: int, results: Results) -> dict[str, str]:
-    path = Path(layout.FIGURE.format(dataset=results.dataset, figure=number))
-    reduced = results.reduced(paper.FIGURES[number].cells)
+    path = Path(paths.FIGURE.format(dataset=results.dataset, figure=number))
+    reduced = results.reduced(paper_spec.FIGURES[number].cells)
     drawing = files.existing(path).read_bytes()
     return {
         "name": f"Figure {number}",
-        "caption": paper.FIGURES[number].caption + (f" Here {reduced}." if reduced else ""),
+        "caption": paper_spec.FIGURES[number].caption + (f" Here {reduced}." if reduced else ""),
         "source": f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}",
     }
 
@@ -115,9 +117,7 @@ def _faces(params: Params, dataset: str, cell: Cell, one: Scored) -> list[dict[s
 
     Points lie on the faces' pictures where these are rendered, else on a blank ground.
     """
-    path = Run(dataset, cell.network, cell.balance, cell.loss, one.seeds[0]).path(
-        layout.PREDICTIONS
-    )
+    path = Run(dataset, cell.network, cell.balance, cell.loss, one.seeds[0]).path(paths.PREDICTIONS)
     data = files.read_arrays(path)
     chosen = data["split"] == one.split
     names = data["face"][chosen]
@@ -156,13 +156,13 @@ class _Pictures:
     """The context crops of a split's faces, and where they lie in the faces' squares."""
 
     def __init__(self, params: Params, dataset: str, split: str, squares: Array) -> None:
-        samples = files.read_samples(Path(layout.SAMPLES.format(dataset=dataset)))
+        samples = files.read_samples(Path(paths.SAMPLES.format(dataset=dataset)))
         samples = samples[samples.split == split]
         centres = samples[["frame_x", "frame_y"]].to_numpy(np.float64)
         halves = params.context.scale * samples[["frame_side"]].to_numpy(np.float64) / 2
         corners = np.stack([centres - halves, centres + halves], axis=1)
         self.corners = apply(squares, corners).round(2)
-        path = Path(layout.CROPS.format(dataset=dataset, split=split))
+        path = Path(paths.CROPS.format(dataset=dataset, split=split))
         self.crops = files.read_array(path)
 
     def of(self, i: int) -> dict[str, Any]:
@@ -194,4 +194,4 @@ def _provenance(results: Results) -> list[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    command.main(run)
+    cli.main(run)

@@ -12,15 +12,17 @@ import psutil
 import torch
 from torch import nn
 
-from stages import command, files, layout
-from stages.command import log
-from stages.machine import processor
+from pipeline.config import paths
+from pipeline.data import files
+from pipeline.runtime import cli
+from pipeline.runtime.cli import log
+from pipeline.runtime.host import processor
 from wingloss import protocol
-from wingloss.augmentation import Faces, Images, plain
-from wingloss.correction import corrected_frames
+from wingloss.augmentation.perturbation import Faces, Images, plain
 from wingloss.geometry import Array, apply, invert, to_unit
-from wingloss.inference import to_input
-from wingloss.networks import ARCHITECTURES, build, to_points
+from wingloss.models.correction import corrected_frames
+from wingloss.models.inference import to_input
+from wingloss.models.networks import ARCHITECTURES, build, to_points
 
 CROP = 224  # pixels of the picture that CNN-7's crop is cut from
 WARM_UP, REPEATS, SECONDS = 2, 5, 0.25  # faces, and then REPEATS times as many as SECONDS allow
@@ -31,10 +33,10 @@ def run(dataset: str) -> None:
     cores = len(os.sched_getaffinity(0))
     count = protocol.load(dataset).n_landmarks
     torch.backends.cudnn.allow_tf32 = False
-    threads = command.threads()
+    threads = cli.threads()
     networks = {name: build(name, count, seed=0).eval() for name in ARCHITECTURES}
     found: dict[str, dict[str, float | None]] = {
-        name: _size([networks[part] for part in parts]) for name, parts in layout.STAGES.items()
+        name: _size([networks[part] for part in parts]) for name, parts in paths.STAGES.items()
     }
     places = {"cpu_speed_1_thread": ("cpu", 1), "cpu_speed": ("cpu", threads)}
     if torch.cuda.is_available():
@@ -54,7 +56,7 @@ def run(dataset: str) -> None:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch": torch.__version__,
     }
-    path = Path(layout.SPEED.format(dataset=dataset))
+    path = Path(paths.SPEED.format(dataset=dataset))
     files.write_json(path, {"machine": machine, "networks": found})
 
 
@@ -121,4 +123,4 @@ def _rate(one_face: Callable[[], Array]) -> float:
 
 
 if __name__ == "__main__":
-    command.main(run)
+    cli.main(run)

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages import command, files, layout
-from stages.command import log
-from stages.params import load
-from wingloss import metrics, protocol
+from pipeline.config import paths
+from pipeline.config.params import load
+from pipeline.data import files
+from pipeline.runtime import cli
+from pipeline.runtime.cli import log
+from wingloss import protocol
+from wingloss.evaluation import metrics
 from wingloss.protocol import Protocol
 
 COLUMNS = [
@@ -27,11 +30,11 @@ SCORES = (*(f"nme_{name}" for name in metrics.NORMALISERS), "auc", "failure_rate
 def run(dataset: str) -> None:
     """Writes results/DATASET/summary.csv and a file of metrics a run."""
     rules = protocol.load(dataset)
-    cells = layout.scored(load(), dataset)
-    _forget_others(dataset, {cell.path(layout.PREDICTIONS) for cell in cells})
+    cells = paths.scored(load(), dataset)
+    _forget_others(dataset, {cell.path(paths.PREDICTIONS) for cell in cells})
     rows = []
     for cell in cells:
-        predictions = files.read_arrays(cell.path(layout.PREDICTIONS))
+        predictions = files.read_arrays(cell.path(paths.PREDICTIONS))
         about = json.loads(str(predictions["run"]))
         for split, subset, chosen in _groups(predictions):
             scores = _scores(predictions, chosen, rules)
@@ -39,8 +42,8 @@ def run(dataset: str) -> None:
                 scores |= dict.fromkeys(SCORES, np.nan)
             rows.append(about | {"split": split, "subset": subset} | scores)
     table = pd.DataFrame(rows)[COLUMNS]
-    files.write_table(Path(layout.SUMMARY.format(dataset=dataset)), table)
-    _write_metrics(Path(layout.METRICS.format(dataset=dataset)), table, rules)
+    files.write_table(Path(paths.SUMMARY.format(dataset=dataset)), table)
+    _write_metrics(Path(paths.METRICS.format(dataset=dataset)), table, rules)
     log.info(
         "%d runs\n%s",
         table.drop_duplicates([*_RUN, "seed"]).shape[0],
@@ -53,7 +56,7 @@ def _forget_others(dataset: str, current: set[Path]) -> None:
 
     DVC takes the whole folder for this stage's input, so what lies there must be the runs' own.
     """
-    root = Path(layout.PREDICTIONS_FOLDER.format(dataset=dataset))
+    root = Path(paths.PREDICTIONS_FOLDER.format(dataset=dataset))
     for path in set(root.rglob("*.npz")) - current:
         log.info("%s belongs to no run any more: deleted", path)
         path.unlink()
@@ -128,4 +131,4 @@ def _pretty(table: pd.DataFrame, rules: Protocol) -> str:
 
 
 if __name__ == "__main__":
-    command.main(run)
+    cli.main(run)

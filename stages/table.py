@@ -1,181 +1,46 @@
 """One of the paper's tables: published figures beside this pipeline's, from predictions alone."""
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from stages import command, files, layout, paper, scored
-from stages.arguments import among
-from stages.command import log
-from stages.paper import Column, Row, Table
-from stages.params import load
-from stages.scored import Results
-
-UNITS = {"parameters": 1e6, "size": 2**20}  # a table has millions, and MiB
-COLUMNS = ["method", "column", "paper", "here", "std", "difference", "seeds", "status"]
-NOT_RUN = "not run"
+from pipeline.config import paths
+from pipeline.config.arguments import among
+from pipeline.config.params import load
+from pipeline.data import files
+from pipeline.results import paper_spec, paper_table, run_results
+from pipeline.results.paper_spec import Table
+from pipeline.results.run_results import Results
+from pipeline.runtime import cli
+from pipeline.runtime.cli import log
 
 
 def run(dataset: str, table: int) -> None:
     """Writes the table as CSV, a row a cell, and as Markdown."""
     params = load()
-    known = paper.tables()
+    known = paper_spec.tables()
     among({"table": table}, "table", known)
     chosen = known[table]
-    results = scored.read(params, dataset, chosen.cells)
-    cells = compare(chosen, results)
-    files.write_table(_path(layout.TABLE, dataset, table), cells)
-    with files.whole_file(_path(layout.TABLE_TEXT, dataset, table)) as partial:
+    results = run_results.read(params, dataset, chosen.cells)
+    cells = paper_table.compare(chosen, results)
+    files.write_table(_path(paths.TABLE, dataset, table), cells)
+    with files.whole_file(_path(paths.TABLE_TEXT, dataset, table)) as partial:
         partial.write_text(_markdown(chosen, cells, results), encoding="utf-8")
-    log.info("table %d: %d cells, %d not run", table, len(cells), (cells.status == NOT_RUN).sum())
-
-
-def compare(table: Table, results: Results) -> pd.DataFrame:
-    """A row a cell: the published figure, mean and deviation over seeds here, the difference."""
-    rows = []
-    for row in table.rows:
-        for i, column in enumerate(table.columns):
-            here, std, seeds, status = _here(row, i, column, table, results)
-            figure = row.published[i]
-            published = np.nan if figure is None else figure
-            rows.append(
-                [
-                    row.method,
-                    column.name,
-                    published,
-                    here,
-                    std,
-                    here - published,
-                    seeds,
-                    status,
-                ]
-            )
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _here(
-    row: Row, index: int, column: Column, table: Table, results: Results
-) -> tuple[float, float, int, str]:
-    """Mean, deviation, seeds and status of one cell here."""
-    nothing = (np.nan, np.nan, 0)
-    if row.network is None:
-        return *nothing, "published only"
-    if column.measure != "nme":
-        value = _speed(results.dataset)["networks"][row.network][column.measure]
-        if value is None:
-            return *nothing, "no GPU"
-        return value / UNITS.get(column.measure, 1), np.nan, 0, "measured"
-    own = results.dataset in {other.data for other in table.columns}
-    if own and column.data != results.dataset:
-        return *nothing, f"other data: see {column.data}"
-    cell = row.cell(index)
-    if cell not in results.cells:
-        return *nothing, NOT_RUN
-    found = results.cells[cell]
-    inside = found.inside(column.subset)
-    if not inside.any():
-        return *nothing, f"no {column.subset} faces"
-    errors = found.errors[:, inside].mean(axis=1)
-    if found.diverged:
-        return *nothing[:2], len(errors), "diverged"
-    std = float(errors.std(ddof=1)) if len(errors) > 1 else np.nan
-    status = f"run, {found.reduced}" if found.reduced else "run"
-    return float(errors.mean()), std, len(errors), status
-
-
-def _speed(dataset: str) -> dict[str, Any]:
-    """What ``stages.speed`` measured."""
-    return files.read_json(Path(layout.SPEED.format(dataset=dataset)))
-
-
-def _conditions(machine: dict[str, Any]) -> str:
-    """How sizes and speeds were found."""
-    gpu = f", and {machine['gpu']}" if machine["gpu"] else ""
-    return (
-        f"Here: one face at a time from its input crop to its landmarks, eager float32 of torch"
-        f" {machine['torch']}, on {machine['threads']} threads of {machine['processor']}{gpu};"
-        f" meanwhile other work took {machine['cores_of_others']} of {machine['cores']} cores."
-        " CNN-6/7 includes the correction and the second crop. ResNet-50 would have 25.6 M"
-        " parameters with ImageNet's 1000 outputs."
+    log.info(
+        "table %d: %d cells, %d not run",
+        table,
+        len(cells),
+        (cells.status == paper_table.NOT_RUN).sum(),
     )
-
-
-def wide(table: Table, cells: pd.DataFrame, results: Results) -> list[list[str]]:
-    """The table's lines as text: for each method the paper's, and where it could run here, ours."""
-    lines = [["method", "", *(column.name for column in table.columns)]]
-    for row in table.rows:
-        own = cells[cells.method == row.method]
-        digits = 1 if table.of_speeds else 2
-        lines.append([row.method, "paper", *(_published(one, table) for one in own.paper)])
-        if row.network is not None:
-            ran = [results.cells[cell] for cell in row.cells if cell in results.cells]
-            here = ", ".join(["here", *{one.reduced for one in ran if one.reduced}])
-            lines.append(["", here, *(_text(one, digits) for one in own.itertuples())])
-            if own.here.notna().any():
-                differences = [_number(value, digits, "+") for value in own.difference]
-                lines.append(["", "difference", *differences])
-    return lines
-
-
-def _published(value: float, table: Table) -> str:
-    """A figure as the paper prints it: errors with two decimals, sizes and speeds as they are."""
-    return f"{value:g}" if table.of_speeds else _number(value, 2)
-
-
-def _text(one, digits: int) -> str:
-    """What stands in a cell of the row 'here'."""
-    if np.isnan(one.here):
-        return one.status
-    spread = f" ± {one.std:.{digits}f}" if np.isfinite(one.std) else ""
-    return f"{one.here:.{digits}f}{spread}"
-
-
-def _number(value: float, digits: int, sign: str = "") -> str:
-    return "–" if np.isnan(value) else f"{value:{sign}.{digits}f}"
-
-
-def title(table: Table, results: Results) -> str:
-    """The table's title, which says where its faces are not the paper's."""
-    theirs = _theirs(table)
-    here = None if table.of_speeds else results.elsewhere(theirs)
-    return (
-        f"{table.title} (the paper: {' and '.join(theirs)}; here: {here})" if here else table.title
-    )
-
-
-def _theirs(table: Table) -> list[str]:
-    """The data sets that the paper's figures are of."""
-    return sorted({column.data for column in table.columns})
-
-
-def notes(table: Table, cells: pd.DataFrame, results: Results) -> list[str]:
-    """Sentences that belong beneath the table."""
-    if table.of_speeds:
-        return [_conditions(_speed(results.dataset)["machine"])]
-    said = []
-    if results.cells:
-        spread = "; mean ± standard deviation over seeds" if len(results.any.seeds) > 1 else ""
-        said.append(f"Here: {results.said}{spread}.")
-    if results.elsewhere(_theirs(table)):
-        said.append(
-            "Other faces than the paper's: the order of the methods can be compared, levels can't."
-        )
-    if any(cell.network == "resnet50" for cell in results.cells):
-        said.append(f"ResNet-50 began with {scored.WEIGHTS[results.weights]}.")
-    if reduced := results.reduced(table.cells):
-        said.append(f"Here {reduced}: what beats these need not beat those of their paper.")
-    missing = [cell for cell in table.cells if cell not in results.cells]
-    return [*said, *scored.how_to_run(missing, results)]
 
 
 def _markdown(table: Table, cells: pd.DataFrame, results: Results) -> str:
-    head, *lines = wide(table, cells, results)
+    head, *lines = paper_table.wide(table, cells, results)
     rows = [head, ["---"] * 2 + ["--:"] * len(table.columns), *lines]
     body = "\n".join(f"| {' | '.join(_cell(text) for text in row)} |" for row in rows)
-    beneath = "\n\n".join(_line(note) for note in notes(table, cells, results))
-    return f"### {_line(title(table, results))}\n\n{_line(table.place)}\n\n{body}\n\n{beneath}\n"
+    beneath = "\n\n".join(_line(note) for note in paper_table.notes(table, cells, results))
+    head_line = _line(paper_table.title(table, results))
+    return f"### {head_line}\n\n{_line(table.place)}\n\n{body}\n\n{beneath}\n"
 
 
 def _cell(text: str) -> str:
@@ -193,4 +58,4 @@ def _path(pattern: str, dataset: str, table: int) -> Path:
 
 
 if __name__ == "__main__":
-    command.main(run)
+    cli.main(run)

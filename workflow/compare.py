@@ -11,9 +11,10 @@ import json
 import sys
 from pathlib import Path
 
-from stages import files, layout
-from stages.errors import UserError
-from stages.params import PARAMS, Params, load
+from pipeline.config import paths
+from pipeline.config.params import PARAMS, Params, load
+from pipeline.data import files
+from pipeline.runtime.errors import UserError
 from wingloss import protocol
 
 REFERENCE = Path("docs/results/default.json")
@@ -49,12 +50,12 @@ def errors(summary: Path) -> dict[str, float]:
 
 def compare(params: Params) -> list[str]:
     """The lines to print."""
-    reference, summary = files.read_json(REFERENCE), Path(layout.SUMMARY.format(dataset=DATASET))
+    reference, summary = files.read_json(REFERENCE), Path(paths.SUMMARY.format(dataset=DATASET))
     known = reference["runs"]
     if DATASET not in params.datasets or not summary.exists():
         return [f"No runs on {DATASET} here, so there is nothing to compare with {REFERENCE}."]
     if (
-        settings(params, {name.split("/")[2] for name in known} - {layout.NEITHER})
+        settings(params, {name.split("/")[2] for name in known} - {paths.NEITHER})
         != (reference["settings"])
     ):
         return [f"{PARAMS} has other settings than the default's: nothing to compare."]

@@ -15,8 +15,8 @@ from snakemake.api import SnakemakeApi
 from snakemake.rules import Rule
 from snakemake.settings.types import OutputSettings, Quietness, ResourceSettings
 
-from stages import layout
-from stages.params import NETWORKS
+from pipeline.config import paths
+from pipeline.config.params import NETWORKS
 
 FILE = Path("dvc.yaml")
 HEADER = """\
@@ -31,10 +31,10 @@ AXES = {
     "table": "${tables}",
     "figure": "${figures}",
 }
-METRICS = (layout.METRICS, layout.VERDICTS)
+METRICS = (paths.METRICS, paths.VERDICTS)
 PLOTS = {
-    layout.CURVE: {"x": "samples", "y": "val_nme", "title": "Validation NME (%)"},
-    layout.CED: {"x": "error_percent", "y": "share", "title": "CED"},
+    paths.CURVE: {"x": "samples", "y": "val_nme", "title": "Validation NME (%)"},
+    paths.CED: {"x": "error_percent", "y": "share", "title": "CED"},
 }
 
 

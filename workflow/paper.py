@@ -9,9 +9,11 @@ import sys
 
 import yaml
 
-from stages import layout, paper, rates
-from stages.errors import UserError
-from stages.params import PARAMS, STAGES, Params, load
+from pipeline.config import paths
+from pipeline.config.params import PARAMS, STAGES, Params, load
+from pipeline.results import paper_spec
+from pipeline.runtime.errors import UserError
+from pipeline.trainings import cost
 
 SEEDS = [0, 1, 2]  # as many as a verdict on a claim needs
 
@@ -19,8 +21,10 @@ SEEDS = [0, 1, 2]  # as many as a verdict on a claim needs
 def asked(params: Params) -> dict[str, dict[str, list[str]]]:
     """The balances and losses under each key of `runs`, for all tables and testable claims."""
     optimiser = params.recipes[params.recipe].cnn6.optimiser
-    every = [cell for table in paper.tables().values() for cell in table.cells]
-    every += [cell for claim in paper.claims() if claim.testable(optimiser) for cell in claim.cells]
+    every = [cell for table in paper_spec.tables().values() for cell in table.cells]
+    every += [
+        cell for claim in paper_spec.claims() if claim.testable(optimiser) for cell in claim.cells
+    ]
     own = {
         key: [cell for cell in every if params.key(cell.network, cell.loss) == key]
         for key in params.grids
@@ -43,10 +47,10 @@ def main() -> None:
     PARAMS.write_text(text, encoding="utf-8")
     params = load()
     for dataset in params.datasets:
-        every = layout.runs(params, dataset)
+        every = paths.runs(params, dataset)
         # a CNN-6/7's first stage is the training of a CNN-6 run that is asked for too
         seconds = sum(
-            rates.training_seconds(params, dataset, STAGES[run.network][-1]) for run in every
+            cost.training_seconds(params, dataset, STAGES[run.network][-1]) for run in every
         )
         print(
             f"{PARAMS} now asks for {len(every)} runs of {dataset}: about {seconds / 3600:.1f} "

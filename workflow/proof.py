@@ -7,7 +7,7 @@ from typing import Any
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 
-from stages import record
+from pipeline.runtime import provenance
 
 
 def unproven(names: list[str]) -> dict[str, str]:
@@ -16,7 +16,7 @@ def unproven(names: list[str]) -> dict[str, str]:
     A stage's own record has to hold its parameters, its code and its outputs as they are now. What
     it read is other stages' outputs, and that these aren't older is for Snakemake to see.
     """
-    records = [record.read(path) for path in record.MADE.glob("*/*.json")]
+    records = [provenance.read(path) for path in provenance.MADE.glob("*/*.json")]
     found = {}
     with Repo() as repo:
         for stage in repo.index.stages:
@@ -32,20 +32,20 @@ def _doubt(stage: Any, records: list[dict]) -> str | None:
     if not own:
         return f"there is no record of the making of {_relative(stage.outs[0])}"
     newest = max(own, key=lambda one: one["started"])
-    now = record.parameters()
-    static = record.read(record.MADE / newest["static"])
+    now = provenance.parameters()
+    static = provenance.read(provenance.MADE / newest["static"])
     for dep in stage.deps:
         if isinstance(dep, ParamsDependency):
             for key in dep.params:
                 if _look_up(static.get("parameters"), key) != _look_up(now, key):
                     return f"params.yaml: {key} was changed after results were made with it"
-        elif _relative(dep).startswith(record.STATIC):
-            for file, content in record.contents(_relative(dep)).items():
+        elif _relative(dep).startswith(provenance.STATIC):
+            for file, content in provenance.contents(_relative(dep)).items():
                 if static.get("with", {}).get(file) != content:
                     return f"{file} was changed after results were made with it"
     for path in map(_relative, stage.outs):
         made = {file: content for file, content in newest["made"].items() if _inside(file, path)}
-        for file, _ in sorted(made.items() ^ record.contents(path).items()):
+        for file, _ in sorted(made.items() ^ provenance.contents(path).items()):
             return f"{file} is not as it was made"
     return None
 

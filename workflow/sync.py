@@ -10,9 +10,10 @@ import json
 import subprocess
 import sys
 
-from stages import engines, origin
-from stages.errors import UserError
-from stages.params import load
+from pipeline.config.params import load
+from pipeline.data import origin
+from pipeline.runtime import engines
+from pipeline.runtime.errors import UserError
 from workflow import keep_outputs
 from workflow.proof import unproven
 from workflow.setup import configure_dvc

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from wingloss.datasets import matlab
-from wingloss.datasets.record import BadSample, Found, Record, corners, stem
+from wingloss.datasets.face_record import BadSample, Found, Record, corners, stem
 from wingloss.protocol import Protocol
 
 FOLDERS = ("data/flickr", "aflw/data/flickr", "flickr", "images")  # as archives are unpacked

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wingloss.datasets.record import BadSample
+from wingloss.datasets.face_record import BadSample
 
 ROOM = 4 << 30  # bytes of address space beyond what the process has
 PATIENCE = 300.0  # seconds without a word

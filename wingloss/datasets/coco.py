@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from wingloss.datasets.face_record import BadSample, Found, LeftOut, Record, corners, opened, stem
 from wingloss.datasets.names import printable
-from wingloss.datasets.record import BadSample, Found, LeftOut, Record, corners, opened, stem
 from wingloss.protocol import Part, Protocol
 
 COLUMNS = ("left", "top", "width", "height")

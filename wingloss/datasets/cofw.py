@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from wingloss.datasets.apart import apart
-from wingloss.datasets.record import BadSample, Found, Record, corners, stem
+from wingloss.datasets.face_record import BadSample, Found, Record, corners, stem
 from wingloss.protocol import Part, Protocol
 
 MOST_BYTES = 300_000_000  # of one picture or table: a file that claims more is broken

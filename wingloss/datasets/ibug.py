@@ -19,9 +19,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from wingloss.datasets import matlab, tables
-from wingloss.datasets.names import hint, printable
-from wingloss.datasets.record import (
+from wingloss.datasets import csv_table, matlab
+from wingloss.datasets.face_record import (
     OTHER_PICTURES,
     PICTURES,
     BadSample,
@@ -33,6 +32,7 @@ from wingloss.datasets.record import (
     opened,
     stem,
 )
+from wingloss.datasets.names import hint, printable
 from wingloss.geometry import Array
 from wingloss.protocol import CORNERS, Part, Protocol
 
@@ -280,11 +280,11 @@ def _boxes(path: Path) -> _Boxes:
     """The boxes of a ``detector_boxes.csv``, by picture; none where there is no such file."""
     boxes = _Boxes(path)
     try:
-        for where, row in tables.rows(path, ("image", *BOX)) if path.exists() else []:
+        for where, row in csv_table.rows(path, ("image", *BOX)) if path.exists() else []:
             image = row.get("image", where)
             try:
-                tables.check(row, ("image", *BOX), where)
-                boxes.add(image, _Box(np.array(tables.numbers(row, BOX, where)), where))
+                csv_table.check(row, ("image", *BOX), where)
+                boxes.add(image, _Box(np.array(csv_table.numbers(row, BOX, where)), where))
             except BadSample as error:
                 boxes.add(image, _Box(None, where, str(error)))
     except BadSample as error:
@@ -327,11 +327,11 @@ def _told(path: Path) -> _Table[tuple[str, float | None] | BadSample]:
     """
     columns = ("image", "subsets")
     told = _Table[tuple[str, float | None] | BadSample](path)
-    for where, row in tables.rows(path, columns) if path.exists() else []:
+    for where, row in csv_table.rows(path, columns) if path.exists() else []:
         image = row.get("image", where)
         try:
-            tables.check(row, columns, where)
-            (yaw,) = tables.numbers(row, ["yaw"], where) if row.get("yaw") else (None,)
+            csv_table.check(row, columns, where)
+            (yaw,) = csv_table.numbers(row, ["yaw"], where) if row.get("yaw") else (None,)
             if yaw is not None and not math.isfinite(yaw):
                 raise BadSample(f"{where}: the yaw of '{image}' is not finite")
             if image in told.rows:

@@ -10,7 +10,7 @@ from scipy.io import loadmat
 from scipy.io.matlab import matfile_version
 
 from wingloss.datasets.apart import apart
-from wingloss.datasets.record import BadSample
+from wingloss.datasets.face_record import BadSample
 
 MOST_BYTES = 64 << 20  # of all variables, unpacked: AFLW's have some 15 MB
 COMPRESSED = 15  # the type of a packed variable

@@ -7,7 +7,7 @@ The limits leave a wide margin to what was measured of 300W's 2011 training face
 import numpy as np
 from numpy.typing import NDArray
 
-from wingloss.datasets.record import FARTHEST
+from wingloss.datasets.face_record import FARTHEST
 from wingloss.geometry import Array, landmark_boxes
 from wingloss.protocol import CORNERS
 

@@ -8,9 +8,8 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from wingloss.datasets import aflw, coco, cofw, csvs, ibug, plausible, wflw
-from wingloss.datasets.names import printable
-from wingloss.datasets.record import (
+from wingloss.datasets import aflw, coco, cofw, csv_faces, ibug, plausible, wflw
+from wingloss.datasets.face_record import (
     PICTURES,
     BadSample,
     Found,
@@ -18,6 +17,7 @@ from wingloss.datasets.record import (
     Record,
     check_name,
 )
+from wingloss.datasets.names import printable
 from wingloss.protocol import CORNERS, Protocol
 
 READERS: dict[str, Callable[[Path, Protocol], Iterator[Found]]] = {
@@ -25,7 +25,7 @@ READERS: dict[str, Callable[[Path, Protocol], Iterator[Found]]] = {
     "aflw": aflw.read,
     "cofw": cofw.read,
     "wflw": wflw.read,
-    "csv": csvs.read,
+    "csv": csv_faces.read,
     "coco": coco.read,
 }
 EXTRACTORS = {"cofw": cofw.extract}  # of formats whose annotations hold the pictures

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wingloss.datasets.record import (
+from wingloss.datasets.face_record import (
     BadSample,
     Found,
     LeftOut,

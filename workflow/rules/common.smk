@@ -13,14 +13,18 @@ import yaml
 
 sys.path.insert(0, workflow.basedir)
 
-import stages
-from stages import engines, layout, origin, paper, rates
-from stages.code import code_files
-from stages.errors import UserError
-from stages.params import load
+import pipeline
+from pipeline.config import paths
+from pipeline.config.params import load
+from pipeline.data import origin
+from pipeline.results import paper_spec
+from pipeline.runtime import engines
+from pipeline.runtime.code_hash import code_files
+from pipeline.runtime.errors import UserError
+from pipeline.trainings import cost
 
 # The `python` of the rules' commands is the PATH's.
-if moved := stages.misplaced(
+if moved := pipeline.misplaced(
     Path(shutil.which("python") or sys.executable).parent.parent
 ):
     sys.exit(f"error: {moved}")
@@ -35,16 +39,16 @@ for record in sorted(glob.glob(".snakemake/metadata/**", recursive=True)):
 
 try:
     PARAMS = load()
-    TABLES = paper.tables()
+    TABLES = paper_spec.tables()
 except UserError as error:
     sys.exit(f"error: {error}")
 
-RUNS = [run for dataset in PARAMS.datasets for run in layout.runs(PARAMS, dataset)]
-SCORED = [run for dataset in PARAMS.datasets for run in layout.scored(PARAMS, dataset)]
+RUNS = [run for dataset in PARAMS.datasets for run in paths.runs(PARAMS, dataset)]
+SCORED = [run for dataset in PARAMS.datasets for run in paths.scored(PARAMS, dataset)]
 
-protocol_file = layout.PROTOCOL  # an input of every rule
+protocol_file = paths.PROTOCOL  # an input of every rule
 FIGURE_FILES = dict.fromkeys(
-    file for figure in paper.FIGURES.values() for file in figure.files
+    file for figure in paper_spec.FIGURES.values() for file in figure.files
 )
 
 # A training asks for a GPU where there is one; the profile says how many there are.
@@ -53,13 +57,13 @@ GPUS = int(shutil.which("nvidia-smi") is not None)
 
 wildcard_constraints:
     dataset="[a-z0-9]+",
-    network="|".join(layout.STAGES),
+    network="|".join(paths.STAGES),
     method="[a-z_]+",
     balance="[a-z0-9_]+",
     loss="[a-z0-9_]+",
     seed="[0-9]+",
     table="|".join(str(number) for number in TABLES),
-    figure="|".join(str(number) for number in paper.FIGURES),
+    figure="|".join(str(number) for number in paper_spec.FIGURES),
 
 
 def alone():
@@ -116,65 +120,65 @@ def science(*keys):
     return recorded_as(*keys)(values)
 
 
-@recorded_as(layout.PREDICTIONS_FOLDER)
+@recorded_as(paths.PREDICTIONS_FOLDER)
 def all_predictions(wildcards):
     """Those of all that is scored on the data set."""
     own = [run for run in SCORED if run.dataset == wildcards.dataset]
-    return [run.path(layout.PREDICTIONS) for run in own]
+    return [run.path(paths.PREDICTIONS) for run in own]
 
 
 def predictions_of(dataset, cells):
     """Those of the cells that the parameters ask for."""
     own = [run for run in SCORED if run.dataset == dataset and run.cell in cells]
-    return [run.path(layout.PREDICTIONS) for run in own]
+    return [run.path(paths.PREDICTIONS) for run in own]
 
 
-@recorded_as(layout.SPEED, layout.PREDICTIONS_FOLDER)
+@recorded_as(paths.SPEED, paths.PREDICTIONS_FOLDER)
 def what_a_table_shows(wildcards):
     """Speeds, or predictions of the table's own runs: `snakemake table3` makes no others."""
     one = TABLES[int(wildcards.table)]
     if one.of_speeds:
-        return layout.SPEED.format(dataset=wildcards.dataset)
+        return paths.SPEED.format(dataset=wildcards.dataset)
     return predictions_of(wildcards.dataset, one.cells)
 
 
-@recorded_as(*FIGURE_FILES, layout.PREDICTIONS_FOLDER)
+@recorded_as(*FIGURE_FILES, paths.PREDICTIONS_FOLDER)
 def what_a_figure_shows(wildcards):
     """Predictions of the figure's own runs, or poses, or nothing, where it draws formulas."""
-    one = paper.FIGURES[int(wildcards.figure)]
+    one = paper_spec.FIGURES[int(wildcards.figure)]
     files = [pattern.format(dataset=wildcards.dataset) for pattern in one.files]
     return [*files, *predictions_of(wildcards.dataset, one.cells)]
 
 
-@recorded_as(layout.TABLES_FOLDER)
+@recorded_as(paths.TABLES_FOLDER)
 def all_tables(wildcards):
     """The tables that the parameters ask for, as CSV and as text."""
     return expand(
-        [layout.TABLE, layout.TABLE_TEXT],
+        [paths.TABLE, paths.TABLE_TEXT],
         dataset=wildcards.dataset,
         table=PARAMS.tables,
     )
 
 
-@recorded_as(layout.FIGURES_FOLDER)
+@recorded_as(paths.FIGURES_FOLDER)
 def all_figures(wildcards):
     """The figures that the parameters ask for, as SVG and PNG."""
     return expand(
-        [layout.FIGURE, layout.FIGURE_PIXELS],
+        [paths.FIGURE, paths.FIGURE_PIXELS],
         dataset=wildcards.dataset,
         figure=PARAMS.figures,
     )
 
 
 def of(network, pattern, stage=""):
-    """A pattern of layout.py for one network and, where it has one, one stage."""
+    """A pattern of pipeline/config/paths.py for one network and, where it has one, one stage."""
     return pattern.replace("{network}", network).replace("{stage}", str(stage))
 
 
 def of_method(pattern):
-    """A pattern of layout.py for the baselines, which balance nothing and have no loss."""
+    """A pattern of pipeline/config/paths.py for the baselines, which balance nothing and have no loss."""
     own = pattern.replace("{network}", "{method}")
-    return own.replace("{balance}", layout.NEITHER).replace("{loss}", layout.NEITHER)
+    return own.replace("{balance}", paths.NEITHER).replace("{loss}", paths.NEITHER)
 
 
 def training_threads(_, attempt=None):
@@ -186,7 +190,7 @@ def training_work(network):
     """The seconds that the data set's budget takes, for the progress display."""
 
     def seconds(wildcards):
-        return int(rates.training_seconds(PARAMS, wildcards.dataset, network)) + 5
+        return int(cost.training_seconds(PARAMS, wildcards.dataset, network)) + 5
 
     return seconds
 

@@ -7,7 +7,7 @@ rule download:
         protocol_file,
         "wingloss/synthetic/face_model.json",
     output:
-        directory(layout.RAW),
+        directory(paths.RAW),
     log:
         "logs/download/{dataset}.log",
     conda:
@@ -25,11 +25,11 @@ rule prepare:
     input:
         code_files("stages.prepare"),
         protocol_file,
-        raw=layout.RAW,
+        raw=paths.RAW,
     output:
-        layout.SAMPLES,
-        layout.STAMP,
-        expand(layout.CROPS, split=layout.SPLITS, allow_missing=True),
+        paths.SAMPLES,
+        paths.STAMP,
+        expand(paths.CROPS, split=paths.SPLITS, allow_missing=True),
     log:
         "logs/prepare/{dataset}.log",
     conda:
@@ -53,10 +53,10 @@ rule pose:
     input:
         code_files("stages.pose"),
         protocol_file,
-        layout.SAMPLES,
+        paths.SAMPLES,
     output:
-        layout.POSE,
-        layout.COEFFICIENTS,
+        paths.POSE,
+        paths.COEFFICIENTS,
     log:
         "logs/pose/{dataset}.log",
     conda:
@@ -71,10 +71,10 @@ rule balance:
     input:
         code_files("stages.balance"),
         protocol_file,
-        layout.COEFFICIENTS,
+        paths.COEFFICIENTS,
     output:
-        expand(layout.REPEATS, balance=layout.BALANCES, allow_missing=True),
-        layout.HISTOGRAM,
+        expand(paths.REPEATS, balance=paths.BALANCES, allow_missing=True),
+        paths.HISTOGRAM,
     log:
         "logs/balance/{dataset}.log",
     conda:

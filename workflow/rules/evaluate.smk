@@ -1,10 +1,10 @@
 # Predictions of every run, and the one table that all figures are made from.
 
 SCORED_FACES = [
-    layout.SAMPLES,
-    layout.STAMP,
-    layout.COEFFICIENTS,
-    expand(layout.CROPS, split=["val", "test"], allow_missing=True),
+    paths.SAMPLES,
+    paths.STAMP,
+    paths.COEFFICIENTS,
+    expand(paths.CROPS, split=["val", "test"], allow_missing=True),
 ]
 
 
@@ -17,11 +17,11 @@ for network in ("cnn6", "resnet50"):
             code_files("stages.evaluate"),
             protocol_file,
             SCORED_FACES,
-            of(network, layout.MODEL, 1),
-            of(network, layout.MANIFEST, 1),
+            of(network, paths.MODEL, 1),
+            of(network, paths.MANIFEST, 1),
         output:
-            of(network, layout.PREDICTIONS),
-            of(network, layout.CED),
+            of(network, paths.PREDICTIONS),
+            of(network, paths.CED),
         log:
             f"logs/evaluate/{{dataset}}-{network}-{{balance}}-{{loss}}-{{seed}}.log",
         conda:
@@ -42,13 +42,13 @@ rule evaluate_cnn6_7:
         code_files("stages.evaluate"),
         protocol_file,
         SCORED_FACES,
-        of("cnn6_7", layout.FRAMES),
-        of("cnn6_7", layout.MANIFEST, 1),
-        of("cnn6_7", layout.MODEL, 2),
-        of("cnn6_7", layout.MANIFEST, 2),
+        of("cnn6_7", paths.FRAMES),
+        of("cnn6_7", paths.MANIFEST, 1),
+        of("cnn6_7", paths.MODEL, 2),
+        of("cnn6_7", paths.MANIFEST, 2),
     output:
-        of("cnn6_7", layout.PREDICTIONS),
-        of("cnn6_7", layout.CED),
+        of("cnn6_7", paths.PREDICTIONS),
+        of("cnn6_7", paths.CED),
     log:
         "logs/evaluate/{dataset}-cnn6_7-{balance}-{loss}-{seed}.log",
     conda:
@@ -69,10 +69,10 @@ rule baseline:
         code_files("stages.baseline"),
         protocol_file,
         SCORED_FACES,
-        layout.CROPS.replace("{split}", "train"),
+        paths.CROPS.replace("{split}", "train"),
     output:
-        of_method(layout.PREDICTIONS),
-        of_method(layout.CED),
+        of_method(paths.PREDICTIONS),
+        of_method(paths.CED),
     log:
         "logs/baseline/{dataset}-{method}-{seed}.log",
     conda:
@@ -92,8 +92,8 @@ rule summary:
         protocol_file,
         all_predictions,
     output:
-        report(layout.SUMMARY, caption="../report/summary.rst", category="Scores"),
-        directory(layout.METRICS),
+        report(paths.SUMMARY, caption="../report/summary.rst", category="Scores"),
+        directory(paths.METRICS),
     log:
         "logs/summary/{dataset}.log",
     conda:

@@ -8,7 +8,7 @@ rule speed:
         code_files("stages.speed"),
         protocol_file,
     output:
-        layout.SPEED,
+        paths.SPEED,
     log:
         "logs/speed/{dataset}.log",
     conda:
@@ -25,11 +25,11 @@ rule table:
     input:
         code_files("stages.table"),
         protocol_file,
-        paper.TABLES,
+        paper_spec.TABLES,
         what_a_table_shows,
     output:
-        report(layout.TABLE, caption="../report/table.rst", category="Tables"),
-        layout.TABLE_TEXT,
+        report(paths.TABLE, caption="../report/table.rst", category="Tables"),
+        paths.TABLE_TEXT,
     log:
         "logs/table/{dataset}-table{table}.log",
     conda:
@@ -46,12 +46,12 @@ rule claims:
     input:
         code_files("stages.claims"),
         protocol_file,
-        paper.CLAIMS,
-        layout.SPEED,
+        paper_spec.CLAIMS,
+        paths.SPEED,
         all_predictions,
     output:
-        report(layout.CLAIMS, caption="../report/claims.rst", category="Verdicts"),
-        layout.VERDICTS,
+        report(paths.CLAIMS, caption="../report/claims.rst", category="Verdicts"),
+        paths.VERDICTS,
     log:
         "logs/claims/{dataset}.log",
     conda:
@@ -70,8 +70,8 @@ rule figure:
         protocol_file,
         what_a_figure_shows,
     output:
-        report(layout.FIGURE, caption="../report/figure.rst", category="Figures"),
-        layout.FIGURE_PIXELS,
+        report(paths.FIGURE, caption="../report/figure.rst", category="Figures"),
+        paths.FIGURE_PIXELS,
     log:
         "logs/figure/{dataset}-figure{figure}.log",
     conda:
@@ -90,17 +90,17 @@ rule report_page:
         protocol_file,
         "stages/report.html.j2",
         "docs/deviations.md",
-        paper.TABLES,
-        layout.SAMPLES,
-        expand(layout.CROPS, split=["val", "test"], allow_missing=True),
-        layout.SPEED,
+        paper_spec.TABLES,
+        paths.SAMPLES,
+        expand(paths.CROPS, split=["val", "test"], allow_missing=True),
+        paths.SPEED,
         all_tables,
         all_figures,
-        layout.CLAIMS,
-        layout.VERDICTS,
+        paths.CLAIMS,
+        paths.VERDICTS,
         all_predictions,
     output:
-        report(layout.REPORT, caption="../report/report.rst", category="Report"),
+        report(paths.REPORT, caption="../report/report.rst", category="Report"),
     log:
         "logs/report/{dataset}.log",
     conda:
@@ -130,13 +130,13 @@ for number in TABLES:
         name:
             f"table{number}"
         input:
-            expand(layout.TABLE, dataset=PARAMS.datasets, table=number),
+            expand(paths.TABLE, dataset=PARAMS.datasets, table=number),
 
 
-for number in paper.FIGURES:
+for number in paper_spec.FIGURES:
 
     rule:
         name:
             f"figure{number}"
         input:
-            expand(layout.FIGURE, dataset=PARAMS.datasets, figure=number),
+            expand(paths.FIGURE, dataset=PARAMS.datasets, figure=number),

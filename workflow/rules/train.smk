@@ -4,8 +4,8 @@
 # before the CNN-6 run that shares its parameters, which the run store then already holds.
 
 FACES = [
-    layout.SAMPLES,
-    expand(layout.CROPS, split=["train", "val"], allow_missing=True),
+    paths.SAMPLES,
+    expand(paths.CROPS, split=["train", "val"], allow_missing=True),
 ]
 
 
@@ -19,11 +19,11 @@ for network in ("cnn6", "resnet50"):
             code_files("stages.train"),
             protocol_file,
             FACES,
-            layout.REPEATS,
+            paths.REPEATS,
         output:
-            of(network, layout.MODEL, 1),
-            of(network, layout.CURVE, 1),
-            of(network, layout.MANIFEST, 1),
+            of(network, paths.MODEL, 1),
+            of(network, paths.CURVE, 1),
+            of(network, paths.MANIFEST, 1),
         log:
             f"logs/train/{{dataset}}-{network}-1-{{balance}}-{{loss}}-{{seed}}.log",
         conda:
@@ -52,11 +52,11 @@ rule cnn6_7_stage1:
         code_files("stages.train"),
         protocol_file,
         FACES,
-        expand(layout.REPEATS, balance=layout.BALANCES, allow_missing=True),
+        expand(paths.REPEATS, balance=paths.BALANCES, allow_missing=True),
     output:
-        of("cnn6_7", layout.MODEL, 1),
-        of("cnn6_7", layout.CURVE, 1),
-        of("cnn6_7", layout.MANIFEST, 1),
+        of("cnn6_7", paths.MODEL, 1),
+        of("cnn6_7", paths.CURVE, 1),
+        of("cnn6_7", paths.MANIFEST, 1),
     log:
         "logs/train/{dataset}-cnn6_7-1-{balance}-{loss}-{seed}.log",
     priority: 2
@@ -85,13 +85,13 @@ rule correct:
     input:
         code_files("stages.correct"),
         protocol_file,
-        layout.SAMPLES,
-        expand(layout.CROPS, split=layout.SPLITS, allow_missing=True),
-        expand(layout.REPEATS, balance=layout.BALANCES, allow_missing=True),
-        layout.POSE,
-        of("cnn6_7", layout.MODEL, 1),
+        paths.SAMPLES,
+        expand(paths.CROPS, split=paths.SPLITS, allow_missing=True),
+        expand(paths.REPEATS, balance=paths.BALANCES, allow_missing=True),
+        paths.POSE,
+        of("cnn6_7", paths.MODEL, 1),
     output:
-        of("cnn6_7", layout.FRAMES),
+        of("cnn6_7", paths.FRAMES),
     log:
         "logs/correct/{dataset}-cnn6_7-{balance}-{loss}-{seed}.log",
     priority: 2
@@ -122,12 +122,12 @@ rule cnn6_7_stage2:
         code_files("stages.train"),
         protocol_file,
         FACES,
-        layout.REPEATS,
-        of("cnn6_7", layout.FRAMES),
+        paths.REPEATS,
+        of("cnn6_7", paths.FRAMES),
     output:
-        of("cnn6_7", layout.MODEL, 2),
-        of("cnn6_7", layout.CURVE, 2),
-        of("cnn6_7", layout.MANIFEST, 2),
+        of("cnn6_7", paths.MODEL, 2),
+        of("cnn6_7", paths.CURVE, 2),
+        of("cnn6_7", paths.MANIFEST, 2),
     log:
         "logs/train/{dataset}-cnn6_7-2-{balance}-{loss}-{seed}.log",
     priority: 2

@@ -1,0 +1,137 @@
+"""Frees what nothing uses: results that params.yaml doesn't ask for, trainings without a result."""
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import paths
+from pipeline.config.params import Params, load
+from pipeline.config.paths import Run
+from pipeline.data import files
+from pipeline.runtime import cli, engines
+from pipeline.runtime.cli import log
+from pipeline.runtime.errors import UserError
+from pipeline.trainings import run_store
+from pipeline.trainings.runner import together_inputs
+from pipeline.trainings.spec import Job
+
+
+def run(delete: str = "") -> None:
+    """Shows files of runs that params.yaml doesn't ask for, and entries of .runs without a result.
+
+    With --delete it deletes them. Results of data sets that the parameters don't name stay, with
+    their trainings, and what has been trained of the runs that they ask for.
+    """
+    params = load()
+    with engines.alone():
+        unasked = list(_unasked_files(params))
+        unused = list(_unused_entries(params, set(unasked)))
+        freed = 0
+        for path in [*unasked, *unused]:
+            size = _size(path)
+            if delete and not (_deleted(path)):
+                log.info("%s is being trained: it stays", path)
+                continue
+            freed += size
+            log.info("%s%s, %s", path, " deleted" if delete else "", _text(size))
+    if delete:
+        log.info("%s freed", _text(freed))
+    elif unasked or unused:
+        log.info("%s in all; `python -m commands.prune --delete` deletes it", _text(freed))
+    else:
+        log.info("there is nothing that isn't used")
+
+
+def _unasked_files(params: Params) -> Iterator[Path]:
+    """The results of runs that the parameters don't ask for, on the data sets that they name."""
+    for dataset in params.datasets:
+        wanted = {path for run in paths.scored(params, dataset) for path in paths.outputs(run)}
+        for kind in ("models", "predictions", "ced"):
+            for file in sorted(Path("results", dataset, kind).rglob("*")):
+                if file.is_file() and file not in wanted and not file.name.startswith("."):
+                    yield file
+
+
+def _unused_entries(params: Params, unasked: set[Path]) -> Iterator[Path]:
+    """The run store's folders that no result stems from, and that no asked run goes on from."""
+    used = set()
+    for path in set(Path("results").glob("*/models/**/manifest.json")) - unasked:
+        used.add(files.read_json(path)["key"])
+    for path in set(Path("results").glob("*/models/**/frames.csv")) - unasked:
+        used |= set(files.read_table(path, boxed_by=str).boxed_by) - {""}
+    asked = [run for dataset in params.datasets for run in paths.runs(params, dataset)]
+    alike = []
+    for one in asked:
+        for stage in range(1, len(paths.STAGES[one.network]) + 1):
+            keys = _keys(params, one, stage)
+            used |= keys
+            folds = params.correction.training_crops == "out_of_fold" and stage == 1
+            if folds or not keys:
+                alike.append(_described(Job.of(params, one, stage)))
+    for folder in sorted(paths.RUN_STORE.glob("*")):
+        if folder.name in used or not any(file.name != run_store.LOCK for file in folder.glob("*")):
+            continue
+        described = folder / run_store.INPUTS
+        inputs = files.read_json(described) if described.exists() else {}
+        # a checkpoint of several trainings serves each of them
+        if not (used & set(inputs.get("members", ())) or _part_of(inputs) in alike):
+            yield folder
+
+
+def _keys(params: Params, run: Run, stage: int) -> set[str]:
+    """The keys in the run store that one of an asked run's trainings may have.
+
+    None where what it is trained on isn't there, so that nobody can say.
+    """
+    job = Job.of(params, run, stage)
+    try:
+        inputs = job.inputs()
+    except UserError:
+        return set()
+    both = (inputs, together_inputs(job, inputs))
+    return {run_store.Entry(paths.RUN_STORE, one).key for one in both}
+
+
+def _described(job: Job) -> dict[str, Any]:
+    """What a training's key says of it, but for its data and its code."""
+    return {"network": job.network, "objective": dataclasses.asdict(job.objective)}
+
+
+def _part_of(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The same of an entry in the run store."""
+    return {name: inputs.get(name) for name in ("network", "objective")}
+
+
+def _deleted(path: Path) -> bool:
+    """Deletes a file, or a folder of the run store that no process has locked; whether it did.
+
+    A folder's lock stays: another process may wait for it.
+    """
+    if path.is_file():
+        path.unlink()
+        return True
+    with (path / run_store.LOCK).open("w") as lock:
+        if not engines.locked(lock):
+            return False
+        for inside in path.iterdir():
+            if inside.is_dir():
+                shutil.rmtree(inside)
+            elif inside.name != run_store.LOCK:
+                inside.unlink()
+    return True
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file, or of all files below a folder."""
+    inside = [path, *path.rglob("*")]
+    return sum(one.stat().st_size for one in inside if one.is_file())
+
+
+def _text(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"
+
+
+if __name__ == "__main__":
+    cli.main(run)

@@ -1,0 +1,1 @@
+"""Parameters, their checks, and where everything lies."""

@@ -1,0 +1,294 @@
+"""``params.yaml`` as one typed model: science only, checked before anything runs."""
+
+import re
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Literal, get_args
+
+from pipeline.config.validation import Refused, build, meant, shown
+from pipeline.runtime.errors import UserError
+from wingloss import protocol, yaml_files
+from wingloss.augmentation.perturbation import Augmentation
+from wingloss.evaluation.baselines import RegressionTrees
+from wingloss.kinds import LossKind
+from wingloss.pose.balancing import Balance
+from wingloss.recipe import Recipe, WingShape
+from wingloss.synthetic.population import FaceDistribution
+
+PARAMS = Path("params.yaml")
+LONGEST_NAME = 60  # characters: names become parts of paths
+MOST_RUNS = 10_000
+
+Method = Literal["mean_shape", "ert"]  # what the networks are compared to
+METHODS = get_args(Method)
+
+# The network that each stage of a run trains.
+STAGES = {"cnn6": ("cnn6",), "cnn6_7": ("cnn6", "cnn7"), "resnet50": ("resnet50",)}
+# The network of each key of `runs`.
+NETWORKS = {"cnn6": "cnn6", "table2": "cnn6", "cnn6_7": "cnn6_7", "resnet50": "resnet50"}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Runs of one network: every balance with every loss; with an empty list, none."""
+
+    balance: list[Balance]
+    loss: list[str]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Each run's balance and loss."""
+        return list(product(self.balance, self.loss))
+
+
+NO_RUNS = Grid([], [])
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of each network, and those of CNN-6 that Table 2 alone has."""
+
+    cnn6: Grid = NO_RUNS
+    table2: Grid = NO_RUNS
+    cnn6_7: Grid = NO_RUNS
+    resnet50: Grid = NO_RUNS
+
+
+@dataclass(frozen=True)
+class StageOne:
+    """Which CNN-6 stands before CNN-7: ``same`` as stage two's, or one for all."""
+
+    balance: Literal["same", "none", "pdb", "pdb_authors"]
+    loss: str
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss by name; Wing has its parameters for each network, in that network's input pixels.
+
+    One with parameters for CNN-6 alone is for CNN-6 alone.
+    """
+
+    kind: LossKind
+    cnn6: WingShape | None = None
+    cnn7: WingShape | None = None
+    resnet50: WingShape | None = None
+
+    def __post_init__(self) -> None:
+        others = self.cnn7 or self.resnet50
+        if (self.kind == "wing") != (self.cnn6 is not None) or (others and not self.cnn6):
+            raise ValueError(
+                "wing needs w and epsilon under cnn6 (cnn7, resnet50); other kinds have none"
+            )
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a face's input square comes from: the box given with the data, or its landmarks'."""
+
+    source: Literal["given", "landmarks"]
+    scale: float = field(metadata={"minimum_exclusive": 0, "maximum": 20})
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The part of the training photographs that is set aside for validation."""
+
+    share: float = field(metadata={"minimum_exclusive": 0, "maximum": 0.5})
+    seed: int = field(metadata={"minimum": 0, "maximum": 2**32 - 1})
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a data set's preparation leaves open; ``bins`` is the protocol's K where it is null."""
+
+    box: Box
+    bins: int | None = field(metadata={"minimum": 1, "maximum": 1000})
+    validation: Validation
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """How many faces are rendered, from which seed, from which population."""
+
+    train: int = field(metadata={"minimum": 20, "maximum": 1_000_000})
+    test: int = field(metadata={"minimum": 1, "maximum": 1_000_000})
+    seed: int = field(metadata={"minimum": 0, "maximum": 2**32 - 1})
+    faces: FaceDistribution
+
+
+@dataclass(frozen=True)
+class Context:
+    """The context crops that all networks draw their inputs from."""
+
+    scale: float = field(metadata={"minimum": 1, "maximum": 10})
+    size: int = field(metadata={"minimum": 32, "maximum": 1024})
+
+
+@dataclass(frozen=True)
+class Correction:
+    """How stage one's landmarks re-box a face, and in which boxes stage two is trained.
+
+    ``folds`` are those of ``out_of_fold``.
+    """
+
+    margin: float = field(metadata={"minimum_exclusive": 0, "maximum": 10})
+    training_crops: Literal["in_sample", "matched_jitter", "out_of_fold"]
+    folds: int = field(metadata={"minimum": 2, "maximum": 100})
+
+
+@dataclass(frozen=True)
+class NetworkRecipes:
+    """One recipe, network by network."""
+
+    cnn6: Recipe
+    cnn7: Recipe
+    resnet50: Recipe
+
+    def __post_init__(self) -> None:
+        for name in ("cnn6", "cnn7"):
+            if getattr(self, name).weights != "none":
+                raise ValueError(
+                    f"{name}.weights: nobody published any; only resnet50 can have them"
+                )
+
+
+@dataclass(frozen=True)
+class Augmentations:
+    """Section 7.1's augmentation, network by network."""
+
+    cnn6: Augmentation
+    cnn7: Augmentation
+    resnet50: Augmentation
+
+
+@dataclass(frozen=True)
+class Params:
+    """All of ``params.yaml``."""
+
+    datasets: list[str]
+    seeds: list[int] = field(metadata={"minimum": 0, "maximum": 2**32 - 1})
+    recipe: str
+    runs: Runs
+    baselines: list[Method]
+    tables: list[int] = field(metadata={"minimum": 1, "maximum": 7})
+    figures: list[int] = field(metadata={"minimum": 1, "maximum": 6})
+    stage_one: StageOne
+    loss: dict[str, Loss]
+    dataset: dict[str, Dataset]
+    raw: dict[str, Rendered | None]
+    on_bad_sample: Literal["stop", "skip"]
+    context: Context
+    ert: RegressionTrees
+    correction: Correction
+    augmentation: Augmentations
+    recipes: dict[str, NetworkRecipes]
+
+    def __post_init__(self) -> None:
+        for name in (*self.loss, *self.recipes):  # losses become parts of paths
+            if not re.fullmatch(f"[a-z0-9_]{{1,{LONGEST_NAME}}}", name) or name == "same":
+                raise ValueError(
+                    f"{shown(name)}: names have up to {LONGEST_NAME} small letters, digits and _, "
+                    "and none is 'same'"
+                )
+        _among("recipe", [self.recipe], self.recipes)
+        for key, grid in self.grids.items():
+            _among(f"runs.{key}.loss", grid.loss, self.loss)
+            network = NETWORKS[key]
+            last = STAGES[network][-1]
+            for name in grid.loss if grid.balance else ():
+                if self.loss[name].kind == "wing" and getattr(self.loss[name], last) is None:
+                    raise ValueError(
+                        f"loss.{name}: wing needs w and epsilon under {last} for {network}'s runs"
+                    )
+        _among("stage_one.loss", [self.stage_one.loss], ["same", *self.loss])
+        _check_datasets(self.datasets)
+        _among("datasets", self.datasets, self.dataset)
+        _among("datasets", self.datasets, self.raw)
+        if "synthetic" in self.datasets and self.raw["synthetic"] is None:
+            raise ValueError("raw.synthetic: nobody publishes these faces; say how to render them")
+        for network in vars(self.recipes[self.recipe]):
+            budget = getattr(self.recipes[self.recipe], network).samples
+            _among(f"recipes.{self.recipe}.{network}.samples", self.datasets, budget)
+        lists: dict[str, list] = {
+            "datasets": self.datasets,
+            "seeds": self.seeds,
+            "baselines": self.baselines,
+            "tables": self.tables,
+            "figures": self.figures,
+        }
+        for key, grid in self.grids.items():
+            lists |= {f"runs.{key}.{axis}": names for axis, names in vars(grid).items()}
+        for where, names in lists.items():
+            if len(set(names)) < len(names):
+                raise ValueError(f"{where}: an entry stands there twice")
+        for balance, loss in set(self.runs.cnn6.pairs) & set(self.runs.table2.pairs):
+            raise ValueError(f"runs.table2: {balance} with {loss} is among runs.cnn6 already")
+        asked = any(grid.pairs for grid in self.grids.values())
+        if not (self.datasets and self.seeds and asked):
+            raise ValueError("datasets, seeds, runs: they ask for no run at all")
+        count = sum(len(grid.balance) * len(grid.loss) for grid in self.grids.values())
+        count *= len(self.datasets) * len(self.seeds)
+        if count > MOST_RUNS:
+            raise ValueError(
+                f"datasets, seeds, runs: they ask for {count:,} runs; at most {MOST_RUNS:,} can be"
+            )
+        if not (self.tables and self.figures):
+            raise ValueError("tables, figures: the report needs one of each at least")
+
+    @property
+    def grids(self) -> dict[str, Grid]:
+        """The runs by their keys, which are those of NETWORKS."""
+        return vars(self.runs)
+
+    def key(self, network: str, loss: str) -> str:
+        """The key of `runs` for a run of ``network`` with ``loss``; a baseline is its own."""
+        shapes = self.loss.get(loss)
+        alone = shapes is not None and shapes.cnn6 is not None and shapes.cnn7 is None
+        return "table2" if network == "cnn6" and alone else network
+
+
+def load(path: Path = PARAMS) -> Params:
+    """The checked parameters.
+
+    Raises:
+        UserError: one line that names the key and what is allowed.
+    """
+    try:
+        data = yaml_files.read(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run from the project's root") from None
+    except yaml_files.BadYaml as error:
+        raise UserError(f"{path}: {error}") from error
+    try:
+        params = build(Params, data)
+        for name in params.datasets:
+            protocol.load(name)
+    except Refused as error:
+        raise UserError(f"{path}: {error}") from error
+    except protocol.BadProtocol as error:
+        raise UserError(str(error)) from error
+    return params
+
+
+def _check_datasets(names: list[str]) -> None:
+    """Each has a protocol, and a name that can be part of paths."""
+    for name in names:
+        if not re.fullmatch(f"[a-z0-9]{{1,{LONGEST_NAME}}}", name):
+            raise ValueError(f"datasets: {shown(name)}: names have small letters and digits only")
+        if name not in protocol.available():
+            raise ValueError(
+                f"datasets: {shown(name)} has no protocol; {meant(name, protocol.available())}"
+                f"there are {', '.join(protocol.available())}, "
+                f"and docs/own-data.md says how to write {protocol.FOLDER.name}/{name}.yaml"
+            )
+
+
+def _among(where: str, chosen, allowed) -> None:
+    for name in chosen:
+        if name not in allowed:
+            known = ", ".join(str(a) for a in allowed)
+            raise ValueError(
+                f"{where}: {shown(name)} is not defined; {meant(name, allowed)}there are {known}"
+            )

@@ -1,0 +1,127 @@
+"""Where everything lies, as patterns whose {wildcards} name a run; and which runs there are."""
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import get_args
+
+from pipeline.config.params import NETWORKS, STAGES, Balance, Params
+from wingloss import protocol
+
+INCOMING = "data/incoming/{dataset}"  # the user's: only read, never an output
+DOWNLOADS = "data/downloads/{dataset}"  # published files as fetched, no output either
+PROTOCOL = "wingloss/protocols/{dataset}.yaml"
+RAW = "data/raw/{dataset}"
+RAW_LOCK = "data/raw/.{dataset}.lock"
+ORIGIN = "data/raw/.{dataset}.origin.json"  # where that was copied from
+SAMPLES = "data/prepared/{dataset}/samples.csv"
+STAMP = "data/prepared/{dataset}/stamp.json"
+CROPS = "data/prepared/{dataset}/crops_{split}.npy"
+POSE = "data/pose/{dataset}/model.json"
+COEFFICIENTS = "data/pose/{dataset}/coefficients.csv"
+REPEATS = "data/balance/{dataset}/{balance}.csv"
+HISTOGRAM = "data/balance/{dataset}/histogram.csv"
+
+TRAINED = "results/{dataset}/models/{network}/{balance}/{loss}/seed{seed}/stage{stage}"
+MODEL = TRAINED + "/model.safetensors"
+CURVE = TRAINED + "/curve.csv"
+MANIFEST = TRAINED + "/manifest.json"
+FRAMES = "results/{dataset}/models/{network}/{balance}/{loss}/seed{seed}/frames.csv"
+PREDICTIONS_FOLDER = "results/{dataset}/predictions"
+PREDICTIONS = PREDICTIONS_FOLDER + "/{network}/{balance}/{loss}/seed{seed}.npz"
+CED = "results/{dataset}/ced/{network}-{balance}-{loss}-seed{seed}.csv"
+
+TABLES_FOLDER = "results/{dataset}/tables"
+TABLE = TABLES_FOLDER + "/table{table}.csv"
+TABLE_TEXT = TABLES_FOLDER + "/table{table}.md"
+FIGURES_FOLDER = "results/{dataset}/figures"
+FIGURE = FIGURES_FOLDER + "/figure{figure}.svg"
+FIGURE_PIXELS = FIGURES_FOLDER + "/figure{figure}.png"
+CLAIMS = "results/{dataset}/claims.json"
+VERDICTS = "results/{dataset}/verdicts.json"
+REPORT = "results/{dataset}/report.html"
+SPEED = "results/{dataset}/speed.json"
+SUMMARY = "results/{dataset}/summary.csv"
+METRICS = "results/{dataset}/metrics"
+INSPECT = "results/{dataset}/inspect/{name}.jpg"
+DETECTED = "results/{dataset}/detected/{network}-{balance}-{loss}-seed{seed}/{folder}"
+
+RUN_STORE = Path(".runs")
+LOGS = Path("logs")
+
+BALANCES = get_args(Balance)
+SPLITS = protocol.SPLITS
+NEITHER = "none"  # the balance and the loss of what is no network
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What the paper's tables compare: a network, what balances its data, and its loss.
+
+    A baseline stands in the network's place, with ``none`` for the other two.
+    """
+
+    network: str
+    balance: str
+    loss: str
+
+    @classmethod
+    def of(cls, name: str) -> "Cell":
+        """From ``network/balance/loss``."""
+        return cls(*name.split("/"))
+
+    def __str__(self) -> str:
+        return f"{self.network}/{self.balance}/{self.loss}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of the paper's tables with one seed."""
+
+    dataset: str
+    network: str
+    balance: str
+    loss: str
+    seed: int
+
+    @property
+    def cell(self) -> Cell:
+        """The run without data set and seed."""
+        return Cell(self.network, self.balance, self.loss)
+
+    def path(self, pattern: str, **more: object) -> Path:
+        """The pattern's path for this run."""
+        return Path(pattern.format(**vars(self), **more))
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.network}/{self.balance}/{self.loss}/seed{self.seed}"
+
+
+def runs(params: Params, dataset: str) -> list[Run]:
+    """The data set's runs that the parameters ask for."""
+    return [
+        Run(dataset, NETWORKS[key], balance, loss, seed)
+        for key, grid in params.grids.items()
+        for (balance, loss), seed in product(grid.pairs, params.seeds)
+    ]
+
+
+def baselines(params: Params, dataset: str) -> list[Run]:
+    """What the networks' runs are compared to."""
+    return [
+        Run(dataset, method, NEITHER, NEITHER, seed)
+        for method, seed in product(params.baselines, params.seeds)
+    ]
+
+
+def scored(params: Params, dataset: str) -> list[Run]:
+    """All that is scored on the data set: the networks' runs, then the baselines."""
+    return [*runs(params, dataset), *baselines(params, dataset)]
+
+
+def outputs(run: Run) -> list[Path]:
+    """Every file that belongs to ``run`` alone."""
+    stages = range(1, len(STAGES.get(run.network, ())) + 1)
+    trained = [run.path(file, stage=i) for i in stages for file in (MODEL, CURVE, MANIFEST)]
+    frames = [run.path(FRAMES)] if len(stages) == 2 else []
+    return [*trained, *frames, run.path(PREDICTIONS), run.path(CED)]

@@ -1,0 +1,1 @@
+"""Files, raw and prepared pictures, and predictions for them."""

@@ -1,0 +1,1 @@
+"""Predictions as tables, figures, claims and the report read them; the paper as data."""

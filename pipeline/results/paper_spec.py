@@ -1,0 +1,194 @@
+"""The paper as data: its tables and figures with the runs they name, and its claims.
+
+Tables and claims stand in ``paper/*.yaml``.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.config import paths
+from pipeline.config.paths import Cell
+from pipeline.config.validation import Refused, build
+from pipeline.runtime.errors import UserError
+from wingloss import yaml_files
+
+TABLES = Path("paper/tables.yaml")
+CLAIMS = Path("paper/claims.yaml")
+
+LOSSES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}  # as the paper says
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One of the paper's figures: its caption, said of what is drawn here, and what it is drawn of.
+
+    ``curves`` are runs, each with its name in the figure; ``files`` are patterns of other files.
+    """
+
+    caption: str
+    curves: dict[str, Cell] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The runs that the figure needs."""
+        return list(self.curves.values())
+
+
+FIGURES = {
+    1: Figure("Wing loss (Eq. 5) for several w and ε."),
+    2: Figure(
+        "The layers of CNN-6 and, beyond the paper's figure, of CNN-7 and ResNet-50. Blocks are"
+        " feature maps, after pooling or the last of a group's residual blocks; the larger, the"
+        " higher."
+    ),
+    3: Figure("The L1, L2 and smooth L1 losses."),
+    4: Figure(
+        "Cumulative error distributions of CNN-6 by loss, pooled over seeds.",
+        curves={f"CNN-6 ({name})": Cell("cnn6", "none", loss) for loss, name in LOSSES.items()},
+    ),
+    5: Figure(
+        "Pose coefficients of the training faces before and after pose-based data balancing;"
+        " above each bin the mean of its aligned faces.",
+        files=(paths.SAMPLES, paths.POSE, paths.COEFFICIENTS, paths.HISTOGRAM),
+    ),
+    6: Figure(
+        "Cumulative error distributions of CNN-6/7 with balancing by loss, and of the other"
+        " methods that were asked for: CNN-6, ResNet-50, an ensemble of regression trees (ERT), the"
+        " mean shape, which looks at no picture.",
+        curves={
+            **{
+                f"CNN-6/7 + PDB ({name})": Cell("cnn6_7", "pdb", loss)
+                for loss, name in LOSSES.items()
+            },
+            "CNN-6 + PDB (Wing)": Cell("cnn6", "pdb", "wing"),
+            "ResNet-50 + PDB (Wing)": Cell("resnet50", "pdb", "wing"),
+            "regression trees (ERT)": Cell("ert", paths.NEITHER, paths.NEITHER),
+            "mean shape in the face box": Cell("mean_shape", paths.NEITHER, paths.NEITHER),
+        },
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column of a table measures, and on which data the paper did."""
+
+    name: str
+    data: str
+    subset: str = "full"
+    measure: Literal["nme", "parameters", "size", "gpu_speed", "cpu_speed"] = "nme"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method: its published figures, one a column, and the runs that stand beside them."""
+
+    method: str
+    published: list[float | None]
+    network: str | None = None
+    balance: str | None = None
+    loss: list[str] = field(default_factory=list)  # one a column, or one for all
+
+    def cell(self, column: int) -> Cell | None:
+        """The run of this row that belongs to column number ``column``."""
+        if self.network is None or self.balance is None:
+            return None
+        return Cell(self.network, self.balance, self.loss[column if len(self.loss) > 1 else 0])
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The runs of this row, each once."""
+        every = (self.cell(column) for column in range(len(self.published)))
+        return list(dict.fromkeys(cell for cell in every if cell is not None))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One of the paper's tables."""
+
+    title: str
+    place: str
+    columns: list[Column]
+    rows: list[Row]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row.published) != len(self.columns):
+                raise ValueError(f"{row.method}: one published figure (or null) a column")
+            if row.balance is not None and len(row.loss) not in (1, len(self.columns)):
+                raise ValueError(f"{row.method}: one loss a column, or one for all")
+
+    @property
+    def of_speeds(self) -> bool:
+        """Whether it compares sizes and speeds, and no errors."""
+        return self.columns[0].measure != "nme"
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The runs that the table needs, each once."""
+        return list(dict.fromkeys(cell for row in self.rows for cell in row.cells))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One of the paper's claims and its test; ``paper/claims.yaml`` says what the keys mean."""
+
+    claim: str
+    place: str
+    data: str
+    lower: list[list[str]] = field(default_factory=list)
+    diverges: list[str] = field(default_factory=list)
+    faster: list[str] = field(default_factory=list)
+    factor: float = 1.0
+    margin: float = 0.0
+    measure: Literal["nme", "large_errors"] = "nme"
+    subset: str = "full"
+    gains_on: str | None = None
+
+    def __post_init__(self) -> None:
+        kinds = (self.lower, self.diverges, self.faster)
+        pairs = [*self.lower, *([self.faster] if self.faster else [])]
+        if sum(map(bool, kinds)) != 1 or any(len(pair) != 2 for pair in pairs):
+            raise ValueError(
+                f"{self.claim}: pairs of runs under lower, or runs under diverges, or a pair of "
+                "networks under faster"
+            )
+
+    def testable(self, optimiser: str) -> bool:
+        """Whether a recipe with the optimiser (of recipe.Recipe) can show it.
+
+        AdamW divides each gradient by its usual size, so under it none explodes.
+        """
+        return not self.diverges or optimiser == "sgd"
+
+    @property
+    def pairs(self) -> list[tuple[Cell, Cell]]:
+        """The runs compared, that with the lower error first."""
+        return [(Cell.of(first), Cell.of(second)) for first, second in self.lower]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The runs that the claim needs, each once."""
+        named = [*self.diverges, *(name for pair in self.lower for name in pair)]
+        return [Cell.of(name) for name in dict.fromkeys(named)]
+
+
+def claims() -> list[Claim]:
+    """The paper's claims, in the order of the paper."""
+    return _load(CLAIMS, list[Claim])
+
+
+def tables() -> dict[int, Table]:
+    """The paper's tables by number; the file holds table1 to table7 in this order."""
+    return dict(enumerate(_load(TABLES, dict[str, Table]).values(), start=1))
+
+
+def _load(path: Path, kind: Any) -> Any:
+    try:
+        return build(kind, yaml_files.read(path))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `git checkout {path}` brings it back") from None
+    except (yaml_files.BadYaml, Refused) as error:
+        raise UserError(f"{path}: {' '.join(str(error).split())}") from error

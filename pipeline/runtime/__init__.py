@@ -1,0 +1,1 @@
+"""How a stage runs: command line, locks, progress, provenance, the machine."""

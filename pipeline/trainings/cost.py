@@ -1,0 +1,20 @@
+"""How long trainings take, projected from rates that were measured once."""
+
+from pipeline.config.params import STAGES, Params
+
+# Samples a second that one quiet Zen 4 thread trains, by network.
+SAMPLES_A_SECOND = {"cnn6": 330, "cnn7": 26, "resnet50": 6.5}
+# Looking at some 200 validation faces for each of a learning curve's 20 points takes as long as
+# training on a third as many.
+VALIDATION_SAMPLES = 20 * 200 / 3
+
+
+def training_seconds(params: Params, dataset: str, network: str) -> float:
+    """One training of ``network`` (cnn6, cnn7, resnet50) with the recipe's budget: one thread."""
+    budget = getattr(params.recipes[params.recipe], network).samples
+    return (budget[dataset] + VALIDATION_SAMPLES) / SAMPLES_A_SECOND[network]
+
+
+def run_seconds(params: Params, dataset: str, network: str) -> float:
+    """All stages of one run of ``network`` (cnn6, cnn6_7, resnet50): one thread."""
+    return sum(training_seconds(params, dataset, part) for part in STAGES[network])

@@ -1,0 +1,114 @@
+"""The run store: checkpoints and finished trainings, outside all declared outputs.
+
+A training's folder is named by a hash of everything that its result depends on, so a training that
+was killed goes on, one that was made before is not made again, and a checkpoint of other
+parameters is never taken up. Both engines delete declared outputs as they please; nobody deletes
+this store but its user. A finished training whose files aren't as it left them is made again.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.data import files
+from pipeline.runtime.cli import log
+from pipeline.runtime.file_lock import locked
+
+CHECKPOINTS = ("checkpoint.pt", "checkpoint.before.pt")
+INPUTS = "inputs.json"  # what a key stands for
+HASHES = "result.json"  # of the result's files, as the training left them
+LOCK = "lock"
+
+
+class Entry:
+    """One training's folder in the store."""
+
+    def __init__(self, store: Path, inputs: dict[str, Any]) -> None:
+        """``inputs`` is everything the result depends on, as plain data."""
+        text = json.dumps(inputs, sort_keys=True)
+        self.key = hashlib.sha256(text.encode()).hexdigest()[:24]
+        self.folder = store / self.key
+        self.result = self.folder / "result"
+        self.inputs = inputs
+
+    @contextmanager
+    def locked(self) -> Iterator["Entry"]:
+        """Keeps every other process out of the folder; waits for the one that is in it."""
+        with locked(self.folder / LOCK, "the same training is running"):
+            files.write_json(self.folder / INPUTS, self.inputs)
+            yield self
+
+    def save(self, checkpoint: dict[str, Any]) -> bool:
+        """Keeps a checkpoint and the one before it. A full disk is said, and survived."""
+        newest, before = (self.folder / name for name in CHECKPOINTS)
+        try:
+            with files.whole_file(self.folder / "checkpoint.new.pt") as partial:
+                torch.save(checkpoint, partial)
+            if newest.exists():
+                os.replace(newest, before)
+            os.replace(self.folder / "checkpoint.new.pt", newest)
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # torch says RuntimeError for a full disk
+            log.warning("no checkpoint could be written (%s): training goes on without", error)
+            return False
+        return True
+
+    def checkpoints(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """The checkpoints that can be read, the newest first, with their files."""
+        for name in CHECKPOINTS:
+            path = self.folder / name
+            if path.exists():
+                try:
+                    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+                except Exception as error:  # whatever a torn file makes torch raise
+                    reason = " ".join(str(error).split())
+                    log.warning("%s is torn (%s): taking the one before", path, reason)
+                    continue
+                yield path, checkpoint
+
+    def finished(self) -> bool:
+        """Whether the training has ended, and its files are as it left them; if not, says so."""
+        if not self.result.exists():
+            return False
+        path = self.folder / HASHES
+        try:
+            written = dict(json.loads(path.read_text(encoding="utf-8")))
+            there = {file.name: files.file_hash(file) for file in self.result.iterdir()}
+        except (OSError, TypeError, ValueError) as error:
+            log.warning("%s can't be checked (%s): it is made again", self.result, error)
+            return False
+        changed = sorted(
+            name for name in {*written, *there} if written.get(name) != there.get(name)
+        )
+        for name in changed:
+            what = "isn't as the training left it" if name in there else "is missing"
+            log.warning("%s %s: it is made again", self.result / name, what)
+        return not changed
+
+    def finish(self, result: Path) -> None:
+        """Takes the folder ``result`` as the finished training; its checkpoints go."""
+        shutil.rmtree(self.result, ignore_errors=True)  # of before, if it isn't as it was
+        hashes = {file.name: files.file_hash(file) for file in result.iterdir()}
+        files.write_json(self.folder / HASHES, hashes)
+        os.replace(result, self.result)
+        self.discard()
+
+    def discard(self) -> None:
+        """Deletes the checkpoints."""
+        for name in CHECKPOINTS:
+            (self.folder / name).unlink(missing_ok=True)
+
+    def deliver(self, target: Path) -> None:
+        """Copies the finished training's files to the declared outputs."""
+        for source in sorted(self.result.iterdir()):
+            with files.whole_file(target / source.name) as partial:
+                shutil.copyfile(source, partial)

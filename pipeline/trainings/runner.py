@@ -1,0 +1,265 @@
+"""Trainings from their newest checkpoint, or their start, to finished entries of the run store."""
+
+import copy
+import dataclasses
+import platform
+import resource
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from pipeline.config import paths
+from pipeline.data import files
+from pipeline.runtime.cli import log
+from pipeline.runtime.errors import UserError
+from pipeline.runtime.host import describe_commit, keep_freed_memory, processor
+from pipeline.runtime.progress import Progress
+from pipeline.trainings import ensemble_setup, run_store, single_setup
+from pipeline.trainings.spec import Job
+from wingloss import protocol
+from wingloss.models import inference, model_file
+from wingloss.training import loop
+from wingloss.training.loop import Trained, Training
+
+LOCK = Path("requirements.lock")  # the versions of all packages
+CHECKPOINT_SECONDS = 20.0
+PATIENCE = 2.0  # seconds that a training has to its next checkpoint once it is told to stop
+
+
+def make(jobs: Sequence[Job], entries: Sequence[run_store.Entry], about: dict[str, Any]) -> None:
+    """One training, or several side by side; ``about`` goes into their manifests.
+
+    The checkpoint of several is one, in an entry that the store has for them.
+    """
+    keep_freed_memory()
+    commit = describe_commit()
+    one, on = jobs[0], inference.device()  # `one` for what is the same for all
+    inference.be_deterministic(on)
+    alone_here = len(jobs) == 1 and on.type == "cpu"
+    begun = single_setup.begin(one) if alone_here else ensemble_setup.begin(jobs, on)
+    trained, members, *_ = begun
+    title = one.network if len(jobs) == 1 else f"{len(jobs)} × {one.network}"
+    repeats = members[0].repeats
+    with ExitStack() as stack:
+        shared = entries[0]
+        if len(jobs) > 1:
+            keys = {"members": [entry.key for entry in entries]}
+            shared = stack.enter_context(run_store.Entry(paths.RUN_STORE, keys).locked())
+        before = resume(trained, shared, one)
+        log.info(
+            "%s: %d faces (%d after balancing), %d steps of %d, %s on %s",
+            title,
+            (repeats > 0).sum(),
+            repeats.sum(),
+            one.steps,
+            one.recipe.batch,
+            one.recipe.precision,
+            _hardware() if on.type == "cuda" else f"{torch.get_num_threads()} threads",
+        )
+        seconds = attend(loop.train(*begun), trained, shared, one, before, title)
+        about = about | {"train_seconds": round(seconds / len(jobs), 1), "commit": commit}
+        for index, (job, entry) in enumerate(zip(jobs, entries, strict=True)):
+            finish(entry, job, trained.member(index), about)
+        shared.discard()
+
+
+def resume(trained: Training, entry: run_store.Entry, job: Job) -> float:
+    """Takes up the newest checkpoint that fits, if any does; the seconds that went before it."""
+    beginning = None
+    for path, checkpoint in entry.checkpoints():
+        beginning = beginning or copy.deepcopy(trained.checkpoint())
+        try:
+            trained.restore(checkpoint["state"])
+            seconds = float(checkpoint["seconds"])
+            _check(trained, beginning, job)
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            trained.restore(beginning)
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            log.warning("%s isn't of this training (%s): going on without it", path, reason)
+            continue
+        log.info("going on from the checkpoint at step %d of %d", trained.step, job.steps)
+        return seconds
+    return 0.0
+
+
+def _check(trained: Training, beginning: dict, job: Job) -> None:
+    """What restoring a checkpoint doesn't look at by itself.
+
+    Raises:
+        ValueError: it isn't one of this training.
+    """
+    trained.report()
+    if not 0 <= trained.step <= job.steps:
+        raise ValueError(f"step {trained.step} of {job.steps}")
+    for parameter, kept in trained.optimiser.state.items():
+        for name, value in kept.items():
+            if value.ndim and value.shape != parameter.shape:
+                raise ValueError(f"{name} is {[*value.shape]}, not {[*parameter.shape]}")
+    settings = [
+        [
+            {name: value for name, value in group.items() if name not in ("lr", "capturable")}
+            for group in optimiser["param_groups"]
+        ]
+        for optimiser in (trained.optimiser.state_dict(), beginning["optimiser"])
+    ]
+    if settings[0] != settings[1]:
+        raise ValueError("the optimiser has other settings")
+
+
+def attend(
+    steps: Iterator[Any],
+    trained: Training,
+    entry: run_store.Entry,
+    job: Job,
+    before: float,
+    title: str,
+) -> float:
+    """Has ``trained`` take its steps; the seconds it took in all, ``before`` of them earlier.
+
+    Writes checkpoints, shows progress, and on SIGTERM or SIGINT ends the process.
+    """
+    batch = job.recipe.batch
+    began = now = saved = time.monotonic()
+    progress = Progress(title, job.steps * batch, "samples", trained.step * batch)
+    with _Stopping() as stopping, progress:
+        for _ in steps:
+            now = time.monotonic()
+            if stopping.asked or now - saved > CHECKPOINT_SECONDS:
+                kept = entry.save({"state": trained.checkpoint(), "seconds": before + now - began})
+                saved = now
+            if stopping.asked:
+                break
+            progress.tell(trained.step * batch, _described(*trained.report()))
+        else:
+            return round(before + now - began, 1)
+    log.warning(  # once the bar is gone
+        "stopped at step %d; the next run goes on from %s",
+        trained.step,
+        "there" if kept else "the last checkpoint that could be written",
+    )
+    raise SystemExit(128 + stopping.asked)
+
+
+def _described(loss: float, nme: float | None) -> str:
+    """The last loss, and the last validation NME (percent), in words."""
+    return f"loss {loss:.2f}, validation NME {'not yet known' if nme is None else f'{nme:.2f} %'}"
+
+
+def finish(entry: run_store.Entry, job: Job, state: Trained, about: dict[str, Any]) -> None:
+    """Puts a training that has ended into the store; ``about`` goes into its manifest."""
+    if state.diverged:
+        log.warning(
+            "%s DIVERGED at step %d, learning rate %.2g: the outputs say so, and the graph goes on",
+            job.title,
+            state.step,
+            state.curve[-1].learning_rate,
+        )
+    result = entry.folder / "result.new"
+    shutil.rmtree(result, ignore_errors=True)
+    with files.whole_file(result / "model.safetensors") as partial:
+        count = protocol.load(job.dataset).n_landmarks
+        model_file.save(partial, state.network, job.network, count)
+    curve = pd.DataFrame([dataclasses.asdict(point) for point in state.curve])
+    files.write_table(result / "curve.csv", curve)
+    files.write_json(
+        result / "manifest.json",
+        _manifest(job, state) | {"key": entry.key, "inputs": entry.inputs} | about,
+    )
+    entry.finish(result)
+    log.info("%s: validation NME %.2f %%", job.title, state.curve[-1].val_nme)
+
+
+def _manifest(job: Job, state: Trained) -> dict[str, Any]:
+    """What was trained, and where."""
+    return {
+        "status": "diverged" if state.diverged else "trained",
+        "network": job.network,
+        "dataset": job.dataset,
+        "recipe": job.recipe_name,
+        "steps": state.step,
+        "last_loss": state.curve[-1].loss,
+        "last_learning_rate": state.curve[-1].learning_rate,
+        "samples_seen": state.step * job.recipe.batch,
+        "precision": job.recipe.precision,
+        "threads": torch.get_num_threads(),
+        "hardware": _hardware(),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "lock": files.file_hash(LOCK),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _hardware() -> str:
+    """What trains here: the GPU, or else the processor."""
+    cuda = inference.device().type == "cuda"
+    return torch.cuda.get_device_name() if cuda else processor()
+
+
+class _Stopping:
+    """Notes SIGTERM, SIGINT and SIGHUP: the training stops after its step with a checkpoint.
+
+    Where that takes longer than ``PATIENCE``, by a large validation part or many trainings side by
+    side, the process ends with the checkpoint before. Once the training is over, the signals are
+    again what they were: other work may come after. SIGHUP, which comes when a terminal is closed,
+    stays ignored where it is: `nohup` has it so.
+    """
+
+    def __enter__(self) -> "_Stopping":
+        self.asked = 0
+        own = {
+            signal.SIGTERM: self._note,
+            signal.SIGINT: self._note,
+            signal.SIGALRM: self._give_up,
+        }
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            own[signal.SIGHUP] = self._note
+        self.before = {number: signal.signal(number, handler) for number, handler in own.items()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.asked = number
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+
+    def _give_up(self, number: int, frame: object) -> None:
+        log.warning("stopped amid a step; the next run goes on from the last checkpoint")
+        raise SystemExit(128 + self.asked)
+
+
+@contextmanager
+def made(job: Job) -> Iterator[run_store.Entry]:
+    """The finished training in the run store, trained first where it isn't there yet."""
+    inputs = job.inputs()
+    with run_store.Entry(paths.RUN_STORE, inputs).locked() as entry:
+        together = run_store.Entry(paths.RUN_STORE, together_inputs(job, inputs))
+        if entry.finished():
+            log.info("this training was made before: taking it from the run store")
+        elif together.finished():
+            log.info("commands.train_ensemble made this training: taking it from the run store")
+            entry = together
+        else:
+            make([job], [entry], {})
+        if job.code() != inputs["code"]:
+            raise UserError("the code was changed while the training ran; run again")
+        yield entry
+
+
+def together_inputs(job: Job, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The job's ``inputs``, as the key of its training by ``commands.train_ensemble``.
+
+    Its bits differ, because a vectorised model adds in another order; in which depends on how many
+    they are.
+    """
+    return inputs | {"made": "together", "code": job.code(side_by_side=True)}

@@ -1,0 +1,36 @@
+"""What the benchmarks count, against counts by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import curves
+from benchmarks.training import training_flops
+from wingloss.models.networks import build
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "widths"),
+    [("cnn6", 64, (32, 64, 128, 256, 512)), ("cnn7", 128, (64, 128, 256, 512, 512, 512))],
+)
+def test_training_flops_by_hand(network: str, size: int, widths: tuple[int, ...]) -> None:
+    """Of one sample: forward, by the weights and, but for the first layer, by the inputs."""
+    forward, channels = [], 3
+    for width in widths:
+        forward.append(2 * 9 * channels * width * size * size)
+        channels, size = width, size // 2
+    forward += [2 * 2048 * 1024, 2 * 1024 * 136]
+    assert training_flops(build(network, 68, seed=0), network) == (
+        2 * forward[0] + 3 * sum(forward[1:])
+    )
+
+
+def test_curves_are_drawn_by_name_with_their_last_error(tmp_path: Path) -> None:
+    for name, last in (("a", 6.125), ("b", 5.5)):
+        text = f"samples,learning_rate,loss,val_nme\n8,0.1,3,24\n16,0.1,2,{last}\n"
+        (tmp_path / f"{name}.csv").write_text(text)
+    named = {"paper": f"{tmp_path}/a.csv", "fast": f"{tmp_path}/b.csv"}
+    curves.draw("inter-pupil", tmp_path / "drawn.svg", named)
+    drawn = (tmp_path / "drawn.svg").read_text()
+    for label in ("paper (6.12 %)", "fast (5.50 %)", "inter-pupil"):
+        assert label in drawn

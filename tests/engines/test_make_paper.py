@@ -1,0 +1,40 @@
+"""`make paper`: the parameters ask for all that the paper's tables and claims have, and no more."""
+
+import re
+import shutil
+
+import pytest
+from project import ROOT, Project
+
+from pipeline.config import paths
+from pipeline.config.params import load
+from pipeline.config.paths import Cell
+from pipeline.results import paper_spec
+from workflow import paper as make_paper
+
+
+def test_the_parameters_then_ask_for_every_cell(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "paper", tmp_path / "paper")
+    before = load()
+    make_paper.main()
+    after, text = load(), (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    asked = {run.cell for run in paths.scored(after, "synthetic")}
+    cells = {c for one in (*paper_spec.tables().values(), *paper_spec.claims()) for c in one.cells}
+    cells -= {Cell("cnn6", "none", "wing_10_tiny")}  # shows nothing under the recipe fast
+    cells |= {Cell("mean_shape", "none", "none")}  # Figure 6 alone has it
+    assert cells == asked and after.seeds == [0, 1, 2]
+    # all else stands as it stood, comments too
+    assert vars(before) | {"seeds": 0, "runs": 0} == vars(after) | {"seeds": 0, "runs": 0}
+    ours = re.sub(r"(?ms)^(seeds|runs):.*?(?=^\w)", "", text)
+    theirs = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert ours == re.sub(r"(?ms)^(seeds|runs):.*?(?=^\w)", "", theirs)
+    make_paper.main()  # once more changes nothing
+    assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == text
+
+
+def test_bad_parameters_are_one_line(project: Project) -> None:
+    project.replace("params.yaml", "seeds:", "sedes:")
+    said = project.run("workflow.paper", status=1)
+    assert said.startswith("error: params.yaml: sedes: no such key") and said.count("\n") == 1

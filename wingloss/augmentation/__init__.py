@@ -1,0 +1,1 @@
+"""Random perturbations of training faces, on a processor and on a GPU."""

@@ -1,0 +1,1 @@
+"""Errors, their significance, baselines, and near-duplicate pictures."""

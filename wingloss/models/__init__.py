@@ -1,0 +1,1 @@
+"""Networks, their files, inference, and the correction between two stages."""
