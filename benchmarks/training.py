@@ -173,7 +173,7 @@ def plain_steps(setting: Setting, workers: int, device: str = "cpu") -> Steps:
         waited = time.perf_counter() - began
         optimiser.zero_grad()
         objective = setting.objective
-        landmark_loss(network(inputs), target, objective.loss, objective.wing).backward()
+        landmark_loss(network(inputs), target, objective.loss).backward()
         optimiser.step()
         yield waited
 
@@ -289,7 +289,7 @@ def make_setting(network: str, device: torch.device, name: str = "fast") -> Sett
         dataclasses.replace(recipe, batch=BATCH, precision=precision),
         Objective(
             "wing",
-            getattr(params.loss["wing"], network),
+            params.loss["wing"].on(network),
             getattr(params.augmentation, network),
             seed=0,
         ),

@@ -48,7 +48,7 @@ def run(dataset: str, stage: int) -> None:
                 stack.enter_context(entries[key].locked())
             missing = [key for key in keys if not entries[key].finished()]
             log.info("%d of %d trainings are to be made", len(missing), len(keys))
-            missing.sort(key=lambda key: (jobs[key].objective.loss, key))
+            missing.sort(key=lambda key: (jobs[key].objective.loss_kind, key))
             _make([(jobs[key], entries[key]) for key in missing])
 
 
@@ -68,7 +68,7 @@ def _check_prepared(cells: list[paths.Run], stage: int) -> None:
 
 def alike(job: Job) -> tuple[str, float, int]:
     """What trainings side by side have in common: the network, the rates, their crops' size."""
-    factor = job.recipe.learning_rate_factor.get(job.objective.loss, 1.0)
+    factor = job.recipe.learning_rate_factor.get(job.objective.loss_kind, 1.0)
     return job.network, factor, job.crop_size()
 
 

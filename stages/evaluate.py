@@ -31,12 +31,12 @@ def _about(cell: Run) -> dict[str, Any]:
     stages = range(1, len(paths.STAGES[cell.network]) + 1)
     made = [files.read_json(cell.path(paths.MANIFEST, stage=stage)) for stage in stages]
     last = made[-1]
-    wing = last["inputs"]["objective"]["wing"] or {"w": None, "epsilon": None}
+    parameters = last["inputs"]["objective"]["loss"]
     return {
         "recipe": last["recipe"],
         "weights": last["inputs"]["recipe"]["weights"],
         "precision": last["precision"],
-        **wing,
+        "loss_parameters": " ".join(f"{name}={value:g}" for name, value in parameters.items()),
         "status": "diverged" if any(m["status"] == "diverged" for m in made) else "trained",
         "train_seconds": round(sum(m["train_seconds"] for m in made), 1),
         "trained_together": max(m.get("trained_together", 1) for m in made),

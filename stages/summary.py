@@ -18,8 +18,8 @@ from wingloss.evaluation import metrics
 from wingloss.protocol import Protocol
 
 COLUMNS = [
-    "dataset", "data_stamp", "recipe", "weights", "precision", "network", "balance", "loss", "w",
-    "epsilon", "seed", "status", "split", "subset", "n_faces", "nme_inter_pupil",
+    "dataset", "data_stamp", "recipe", "weights", "precision", "network", "balance", "loss",
+    "loss_parameters", "seed", "status", "split", "subset", "n_faces", "nme_inter_pupil",
     "nme_inter_ocular", "nme_box", "nme_diag", "auc", "failure_rate", "auc_normaliser",
     "auc_threshold", "train_seconds", "samples_seen", "commit",
 ]  # fmt: skip

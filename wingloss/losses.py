@@ -1,59 +1,84 @@
 """The losses that the paper compares: L2, L1, smooth L1 (Eq. 3-4) and Wing (Eq. 5).
 
+A loss is a class: its fields are its parameters, its call is its formula. ``LOSSES`` lists them by
+the name that ``params.yaml`` calls their ``kind``.
+
 All errors are in pixels of the network's own input crop. Targets scaled to [0, 1] would lie wholly
 inside Wing's logarithm and turn it into a scaled L1, so they are refused.
+
+Parameters are checked by stages and engines that do without torch, whose import takes seconds, so
+nothing here imports it before a loss is computed.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn.functional import smooth_l1_loss
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
-from wingloss.kinds import LossKind
-from wingloss.recipe import WingShape
-
-
-def l2(x: Tensor) -> Tensor:
-    """Half the square, element by element (Section 4.1)."""
-    return 0.5 * x.square()
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def l1(x: Tensor) -> Tensor:
-    """The absolute value, element by element (Section 4.1)."""
-    return x.abs()
+class Loss(Protocol):
+    """A loss, element by element, of errors of any shape."""
+
+    def __call__(self, error: Tensor) -> Tensor: ...
 
 
-def smooth_l1(x: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class L2:
+    """Half the square (Section 4.1)."""
+
+    def __call__(self, error: Tensor) -> Tensor:
+        return 0.5 * error.square()
+
+
+@dataclass(frozen=True)
+class L1:
+    """The absolute value (Section 4.1)."""
+
+    def __call__(self, error: Tensor) -> Tensor:
+        return error.abs()
+
+
+@dataclass(frozen=True)
+class SmoothL1:
     """Eq. 4: quadratic within one pixel of zero, L1 less a half beyond."""
-    return smooth_l1_loss(x, torch.zeros_like(x), reduction="none")
+
+    def __call__(self, error: Tensor) -> Tensor:
+        from torch.nn.functional import smooth_l1_loss
+
+        return smooth_l1_loss(error, error.new_zeros(error.shape), reduction="none")
 
 
-def wing(x: Tensor, w: float | Tensor, epsilon: float | Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Wing:
     """Eq. 5: ``w ln(1 + |x| / epsilon)`` within w pixels of zero, ``|x| - C`` beyond.
 
-    ``C = w - w ln(1 + w / epsilon)`` joins the two pieces. ``w`` and ``epsilon`` are numbers, or
-    tensors that broadcast to ``x``.
+    ``C = w - w ln(1 + w / epsilon)`` joins the two pieces.
     """
-    w, epsilon = (torch.as_tensor(p, dtype=x.dtype, device=x.device) for p in (w, epsilon))
-    size = x.abs()
-    constant = w - w * torch.log1p(w / epsilon)
-    return torch.where(size < w, w * torch.log1p(size / epsilon), size - constant)
+
+    w: float = field(metadata={"minimum_exclusive": 0, "maximum": 10_000})
+    epsilon: float = field(metadata={"minimum_exclusive": 0, "maximum": 10_000})
+
+    def __call__(self, error: Tensor) -> Tensor:
+        w, epsilon = _like(error, self.w), _like(error, self.epsilon)
+        size = error.abs()
+        constant = w - w * (w / epsilon).log1p()
+        return (w * (size / epsilon).log1p()).where(size < w, size - constant)
 
 
-# A training's key holds what its own entry refers to: another loss retrains nothing.
-LOSSES: dict[LossKind, Callable[..., Tensor]] = {
-    "l2": l2,
-    "l1": l1,
-    "smooth_l1": smooth_l1,
-    "wing": wing,
+# The key of a training in the run store follows from its own entry: another loss retrains nothing.
+LOSSES: dict[str, type[Loss]] = {
+    "l2": L2,
+    "l1": L1,
+    "smooth_l1": SmoothL1,
+    "wing": Wing,
 }
 
 
-def landmark_loss(
-    predicted: Tensor, target: Tensor, kind: LossKind, shape: WingShape | None = None
-) -> Tensor:
-    """Eq. 3, averaged over the batch: the sum over all 2L coordinates of one of the losses.
+def landmark_loss(predicted: Tensor, target: Tensor, loss: Loss) -> Tensor:
+    """Eq. 3, averaged over the batch: the sum of ``loss`` over all 2L coordinates.
 
     ``predicted`` and ``target`` are ``(N, 2L)`` in pixels of the input crop. The sum over the
     coordinates matters: the published learning rates belong to it.
@@ -62,10 +87,7 @@ def landmark_loss(
         ValueError: the targets all lie within [0, 1], so they are not pixels.
     """
     check_pixels(target)
-    if kind == "wing" and shape is None:
-        raise ValueError("Wing loss needs its w and epsilon")
-    parameters = (shape.w, shape.epsilon) if shape else ()
-    return LOSSES[kind](predicted - target, *parameters).sum(dim=1).mean()
+    return loss(predicted - target).sum(dim=1).mean()
 
 
 def check_pixels(target: Tensor) -> None:
@@ -74,3 +96,8 @@ def check_pixels(target: Tensor) -> None:
         raise ValueError(
             "targets all lie within [0, 1]: the losses are defined in pixels of the input crop"
         )
+
+
+def _like(error: Tensor, parameter: float | Tensor) -> Tensor:
+    """A loss's parameter as a tensor. Trainings side by side have theirs in one that broadcasts."""
+    return error.new_tensor(parameter) if isinstance(parameter, int | float) else parameter

@@ -6,18 +6,10 @@ Without torch, whose import takes seconds that most stages, and both engines, ca
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wingloss.kinds import LossKind
+from wingloss.losses import LOSSES
 
 Precision = Literal["bfloat16", "float32"]
 Weights = Literal["none", "imagenet"]
-
-
-@dataclass(frozen=True)
-class WingShape:
-    """Wing's two parameters for one network, in pixels of that network's input crop."""
-
-    w: float = field(metadata={"minimum_exclusive": 0, "maximum": 10_000})
-    epsilon: float = field(metadata={"minimum_exclusive": 0, "maximum": 10_000})
 
 
 @dataclass(frozen=True)
@@ -40,8 +32,8 @@ class Recipe:
     final_learning_rate: float = field(metadata={"minimum_exclusive": 0, "maximum": 100})
     decay: Literal["log_linear", "cosine"]  # from the learning rate to the final one
     warmup: float = field(metadata={"minimum": 0, "maximum": 1})  # share of the steps, linear
-    # for losses that need another rate
-    learning_rate_factor: dict[LossKind, float] = field(metadata={"minimum_exclusive": 0})
+    # for losses that need another rate, by their kind
+    learning_rate_factor: dict[str, float] = field(metadata={"minimum_exclusive": 0})
     momentum: float = field(metadata={"minimum": 0, "maximum": 0.999})  # AdamW: its first beta
     weight_decay: float = field(metadata={"minimum": 0, "maximum": 100})
     batch: int = field(metadata={"minimum": 1, "maximum": 4096})
@@ -56,6 +48,10 @@ class Recipe:
     weights: Weights = "none"
 
     def __post_init__(self) -> None:
+        for kind in self.learning_rate_factor:
+            if kind not in LOSSES:
+                kinds = ", ".join(LOSSES)
+                raise ValueError(f"learning_rate_factor: '{kind}' is no loss; there are {kinds}")
         if self.final_learning_rate > self.learning_rate:
             raise ValueError(
                 f"final_learning_rate: {self.final_learning_rate} is more than learning_rate, "

@@ -53,5 +53,5 @@ def _check_parameters(given: dict[str, Any], params: Params) -> None:
             key = f"recipes.{params.recipe}.{part}.samples.{dataset}"
             raise UserError(f"{PARAMS}: {key}: this key is missing")
     loss = params.loss[given["loss"]]
-    if loss.kind == "wing" and getattr(loss, last) is None:
+    if not loss.fits(last):
         raise UserError(f"{PARAMS}: loss.{given['loss']}: wing needs w and epsilon under {last}")

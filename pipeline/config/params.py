@@ -1,19 +1,19 @@
 """``params.yaml`` as one typed model: science only, checked before anything runs."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import product
 from pathlib import Path
 from typing import Literal, get_args
 
 from pipeline.config.validation import Refused, build, meant, shown
 from pipeline.runtime.errors import UserError
-from wingloss import protocol, yaml_files
+from wingloss import losses, protocol, yaml_files
 from wingloss.augmentation.perturbation import Augmentation
 from wingloss.evaluation.baselines import RegressionTrees
-from wingloss.kinds import LossKind
+from wingloss.losses import LOSSES, Wing
 from wingloss.pose.balancing import Balance
-from wingloss.recipe import Recipe, WingShape
+from wingloss.recipe import Recipe
 from wingloss.synthetic.population import FaceDistribution
 
 PARAMS = Path("params.yaml")
@@ -70,10 +70,18 @@ class Loss:
     One with parameters for CNN-6 alone is for CNN-6 alone.
     """
 
-    kind: LossKind
-    cnn6: WingShape | None = None
-    cnn7: WingShape | None = None
-    resnet50: WingShape | None = None
+    kind: Literal["l2", "l1", "smooth_l1", "wing"]
+    cnn6: Wing | None = None
+    cnn7: Wing | None = None
+    resnet50: Wing | None = None
+
+    def fits(self, network: str) -> bool:
+        """Whether it has what it needs for a network."""
+        return not fields(LOSSES[self.kind]) or getattr(self, network) is not None  # type: ignore[arg-type]
+
+    def on(self, network: str) -> losses.Loss:
+        """The loss with its parameters for a network that it fits."""
+        return getattr(self, network) if fields(LOSSES[self.kind]) else LOSSES[self.kind]()  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         others = self.cnn7 or self.resnet50
@@ -198,7 +206,7 @@ class Params:
             network = NETWORKS[key]
             last = STAGES[network][-1]
             for name in grid.loss if grid.balance else ():
-                if self.loss[name].kind == "wing" and getattr(self.loss[name], last) is None:
+                if not self.loss[name].fits(last):
                     raise ValueError(
                         f"loss.{name}: wing needs w and epsilon under {last} for {network}'s runs"
                     )

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 # parameters and paths for themselves.
 PLUMBING = {
     *("commands", "pipeline", "stages", "wingloss"),
-    *("wingloss.datasets", "wingloss.kinds", "wingloss.yaml_files"),
+    *("wingloss.datasets", "wingloss.yaml_files"),
     *("wingloss.augmentation", "wingloss.drawing", "wingloss.evaluation"),
     *("wingloss.models", "wingloss.pose", "wingloss.training"),
     *("pipeline.config", "pipeline.config.arguments", "pipeline.config.params"),

@@ -70,8 +70,8 @@ class Job:
             network=network,
             dataset=cell.dataset,
             objective=loop.Objective(
-                loss=loss.kind,
-                wing=getattr(loss, network),
+                loss_kind=loss.kind,
+                loss=loss.on(network),
                 augmentation=getattr(params.augmentation, network),
                 seed=cell.seed,
             ),
@@ -163,7 +163,7 @@ class Job:
             "network": self.network,
             "objective": dataclasses.asdict(self.objective),
             "recipe": recipe,
-            "learning_rate_factor": factors.get(self.objective.loss, 1.0),
+            "learning_rate_factor": factors.get(self.objective.loss_kind, 1.0),
             "steps": self.steps,
             "context": dataclasses.asdict(self.context),
             "points": {
@@ -189,7 +189,7 @@ class Job:
             if side_by_side or gpu
             else "pipeline.trainings.single_setup",
             {
-                "wingloss.losses": Entry("LOSSES", self.objective.loss),
+                "wingloss.losses": Entry("LOSSES", self.objective.loss_kind),
                 "wingloss.models.networks": Entry("ARCHITECTURES", self.network),
                 "pipeline.trainings.pretrained": Entry("PUBLISHED", self.recipe.weights),
             },

@@ -15,7 +15,7 @@ import pytest
 from dvc.repo import Repo
 from project import ROOT, Project
 
-import stages
+import pipeline
 from pipeline.runtime import engines
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.file_lock import locked
@@ -57,11 +57,11 @@ def test_a_copied_or_moved_project_is_set_up_anew(folder: Path, how, monkeypatch
     assert setup.unfinished() == f".venv was made in {folder}/here: making it anew in {there}"
     # what its programs say until then
     told = f"{there}/.venv was made in {folder}/here; run 'make setup' in {there} once"
-    assert stages.misplaced(there / ".venv") == told
+    assert pipeline.misplaced(there / ".venv") == told
     setup.STAMP.write_text("\n".join(setup.stamp()))
-    assert stages.misplaced(there / ".venv") is None
+    assert pipeline.misplaced(there / ".venv") is None
     setup.STAMP.unlink()  # somebody else's environment
-    assert stages.misplaced(there / ".venv") is None
+    assert pipeline.misplaced(there / ".venv") is None
 
 
 @pytest.mark.parametrize("missing", [".venv/bin/python", ".venv/.complete", ".venv"])

@@ -13,26 +13,30 @@ from pipeline.runtime.code_hash import Entry, code_hash
 from pipeline.trainings.spec import Job
 
 CAUCHY = """
-def cauchy(x: Tensor) -> Tensor:
-    \"\"\"Half the logarithm of one more than the square.\"\"\"
-    return 0.5 * torch.log1p(x.square())
+@dataclass(frozen=True)
+class Cauchy:
+    \"\"\"Half the logarithm of one more than the square of the error over the scale.\"\"\"
+
+    scale: float = field(metadata={"minimum_exclusive": 0, "maximum": 10_000})
+
+    def __call__(self, error: Tensor) -> Tensor:
+        return 0.5 * (error / _like(error, self.scale)).square().log1p()
 
 
-# A training's key"""
+# The key of a training"""
 TRAINED = "results/synthetic/models/cnn6/none/{}/seed0/stage1/model.safetensors"
 
 
 def add_a_loss(project: Project) -> None:
     """As docs/architecture.md says it, step by step."""
-    project.replace("wingloss/losses.py", "\n# A training's key", CAUCHY)
+    project.replace("wingloss/losses.py", "\n# The key of a training", CAUCHY)
     project.replace(
-        "wingloss/losses.py", '    "l2": l2,\n', '    "cauchy": cauchy,\n    "l2": l2,\n'
+        "wingloss/losses.py", '    "l2": L2,\n', '    "cauchy": Cauchy,\n    "l2": L2,\n'
     )
-    project.replace("wingloss/kinds.py", "Literal[", 'Literal["cauchy", ')
     project.run("commands.schema")
     params = project.params()
     project.set(
-        loss=params["loss"] | {"cauchy": {"kind": "cauchy"}},
+        loss=params["loss"] | {"cauchy": {"kind": "cauchy", "cnn6": {"scale": 3}}},
         **{"runs.cnn6.loss": [*params["runs"]["cnn6"]["loss"], "cauchy"]},
     )
 
@@ -43,7 +47,7 @@ def keys_of(project: Project, loss: str) -> set[str]:
     return {
         entry.name
         for entry in entries
-        if json.loads((entry / "inputs.json").read_text())["objective"]["loss"] == loss
+        if json.loads((entry / "inputs.json").read_text())["objective"]["loss_kind"] == loss
     }
 
 
@@ -60,7 +64,7 @@ def test_a_new_loss_costs_its_own_runs_alone(finished: Project) -> None:
     assert said.count("taking it from the run store") == 4  # L2, Wing, and both stages of CNN-6/7
 
     before = finished.trainings()
-    finished.replace("wingloss/losses.py", "0.5 * torch.log1p(", "0.7 * torch.log1p(")
+    finished.replace("wingloss/losses.py", "0.5 * (error / ", "0.7 * (error / ")
     finished.snakemake(*every)
     assert before.items() < finished.trainings().items()
     assert set(finished.trainings()) - set(before) == keys_of(finished, "cauchy") - new
@@ -167,7 +171,7 @@ def test_what_another_module_takes_by_attribute_counts(sources: Path) -> None:
 
 CHANGES = {
     # file, old, new: the losses, or networks, whose trainings alone are made again
-    "a loss's formula": ("wingloss/losses.py", "0.5 * x.square()", "x.square()", {"l2"}),
+    "a loss's formula": ("wingloss/losses.py", "0.5 * error.square()", "error.square()", {"l2"}),
     "a network's width": (
         "wingloss/models/networks.py",
         "(3, 4, 6, 3)",
@@ -182,7 +186,6 @@ CHANGES = {
         set(),
     ),
     "a reader": ("wingloss/protocol.py", '"csv", "coco"', '"csv", "coco", "own"', set()),
-    "a kind": ("wingloss/kinds.py", "Literal[", 'Literal["own", ', set()),
     "a comment": ("wingloss/training/loop.py", "import math\n", "import math  # for pi\n", set()),
 }
 
@@ -193,7 +196,7 @@ def test_a_change_concerns_its_own_trainings(
 ) -> None:
     """Made alone, and side by side as on a GPU."""
     file, old, new, touched = CHANGES[change]
-    for name in ("stages", "wingloss"):
+    for name in ("pipeline", "stages", "wingloss"):
         for source in (ROOT / name).rglob("*.py"):
             target = tmp_path / source.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -212,7 +215,7 @@ def test_a_change_concerns_its_own_trainings(
     assert text.count(old) == 1
     (tmp_path / file).write_text(text.replace(old, new), encoding="utf-8")
     after = hashes()
-    own = [bool(touched & {job.objective.loss, job.network}) for job in jobs]
+    own = [bool(touched & {job.objective.loss_kind, job.network}) for job in jobs]
     for place in (0, 1):
         changed = [was[place] != now[place] for was, now in zip(before, after, strict=True)]
         assert changed == own and any(changed) == bool(touched)

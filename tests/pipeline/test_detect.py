@@ -270,7 +270,7 @@ def test_a_file_that_is_no_picture_is_named(tmp_path: Path, content: bytes, faul
 def test_a_torn_note_of_a_camera_is_not_said(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.new("RGB", (20, 20)).save(path, exif=b"Exif\0\0II*\0" + bytes([8, 0, 0, 0, 9]))
-    code = f"from stages import pictures as p; p.read(p.Path({str(path)!r}))"
+    code = f"from pipeline.data import images as p; p.read(p.Path({str(path)!r}))"
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert made.stderr == ""
 

@@ -13,9 +13,10 @@ from tiny_training import LANDMARKS, OBJECTIVE, RECIPE, SGD, whole_crops
 from torch import Tensor
 
 from wingloss.augmentation.perturbation import Faces
+from wingloss.losses import Wing
 from wingloss.models import inference
 from wingloss.models.networks import build
-from wingloss.recipe import Recipe, WingShape
+from wingloss.recipe import Recipe
 from wingloss.training.loop import (
     Alone,
     Member,
@@ -60,7 +61,7 @@ def members(faces: Faces, count: int, on: torch.device, name: str = "cnn6") -> l
     validate = validation(name, faces, np.full(6, 30.0), "float32", on)
     return [
         Member(
-            replace(OBJECTIVE, seed=seed, wing=WingShape(10 - seed, 2)),
+            replace(OBJECTIVE, seed=seed, loss=Wing(10 - seed, 2)),
             faces,
             np.ones(6, np.int64),
             validate,

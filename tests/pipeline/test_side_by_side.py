@@ -13,7 +13,7 @@ from wingloss.augmentation import on_device
 from wingloss.augmentation.perturbation import Augmentation, Faces, draw, perturb
 from wingloss.augmentation.samples import Samples
 from wingloss.geometry import to_unit
-from wingloss.losses import WingShape, landmark_loss
+from wingloss.losses import L1, L2, SmoothL1, Wing, landmark_loss
 from wingloss.models import inference
 from wingloss.models.networks import ARCHITECTURES, Plain, Residual, build, to_shape_vectors
 from wingloss.recipe import Recipe
@@ -61,9 +61,9 @@ def members(faces: Faces) -> list[Member]:
     corrected = replace(faces, to_unit=to_unit(np.tile([22, 25, 40, 0.2], (6, 1))))
     return [
         Member(OBJECTIVE, faces, BALANCED, judged(5)),
-        Member(replace(OBJECTIVE, wing=WingShape(4, 0.5)), faces, BALANCED, judged(6)),
+        Member(replace(OBJECTIVE, loss=Wing(4, 0.5)), faces, BALANCED, judged(6)),
         Member(
-            replace(OBJECTIVE, loss="smooth_l1", wing=None, seed=5),
+            replace(OBJECTIVE, loss_kind="smooth_l1", loss=SmoothL1(), seed=5),
             corrected,
             np.ones(6, np.int64),
             judged(7),
@@ -130,7 +130,7 @@ def by_itself(member: Member, shared: Setting) -> tuple[nn.Sequential, list[floa
             group["lr"] = loop.learning_rate(recipe, objective.loss, step, shared.steps)
         optimiser.zero_grad()
         predicted = inference.forward(network, inputs, recipe.precision)
-        loss = landmark_loss(predicted, to_shape_vectors(points), objective.loss, objective.wing)
+        loss = landmark_loss(predicted, to_shape_vectors(points), objective.loss)
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
@@ -257,17 +257,11 @@ def test_weights_are_decayed_and_biases_are_not(members: list[Member]) -> None:
 
 def test_losses_are_the_members_own() -> None:
     predicted, target = torch.randn(2, 6, 5, 8) * 9
-    kinds = ["l2", "l1", "wing", "wing", "smooth_l1", "wing"]
-    shapes = [WingShape(3 + i, 0.5 * i + 0.5) for i in range(6)]
-    own = [shape if kind == "wing" else None for kind, shape in zip(kinds, shapes, strict=True)]
-    objectives = [
-        replace(OBJECTIVE, loss=kind, wing=shape) for kind, shape in zip(kinds, own, strict=True)
-    ]
-    found = MemberLosses(objectives, CPU)(predicted, target)
-    for index, (kind, shape) in enumerate(zip(kinds, own, strict=True)):
-        torch.testing.assert_close(
-            found[index], landmark_loss(predicted[index], target[index], kind, shape)
-        )
+    own = [L2(), L1(), Wing(5, 1.5), Wing(6, 2), SmoothL1(), Wing(8, 3)]
+    found = MemberLosses([replace(OBJECTIVE, loss=loss) for loss in own], CPU)(predicted, target)
+    for index, loss in enumerate(own):
+        expected = landmark_loss(predicted[index], target[index], loss)
+        torch.testing.assert_close(found[index], expected)
 
 
 FULL = Augmentation(rotation=30, flip=0.5, box_shift=0.05, blur=0.5, blur_sigma=1)

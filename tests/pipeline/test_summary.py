@@ -17,8 +17,8 @@ from pipeline.results import paper_spec
 from stages import summary, table
 
 COLUMNS = (
-    "dataset", "data_stamp", "recipe", "weights", "precision", "network", "balance", "loss", "w",
-    "epsilon", "seed", "status", "split", "subset", "n_faces", "nme_inter_pupil",
+    "dataset", "data_stamp", "recipe", "weights", "precision", "network", "balance", "loss",
+    "loss_parameters", "seed", "status", "split", "subset", "n_faces", "nme_inter_pupil",
     "nme_inter_ocular", "nme_box", "nme_diag", "auc", "failure_rate", "auc_normaliser",
     "auc_threshold", "train_seconds", "samples_seen", "commit",
 )  # fmt: skip
@@ -27,8 +27,7 @@ ABOUT = {
     "recipe": "fast",
     "weights": "none",
     "precision": "float32",
-    "w": 10.0,
-    "epsilon": 2.0,
+    "loss_parameters": "w=10 epsilon=2",
     "status": "trained",
     "train_seconds": 12.5,
     "samples_seen": 400,

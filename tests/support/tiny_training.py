@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from wingloss.augmentation.perturbation import Augmentation, Faces
+from wingloss.losses import Wing
 from wingloss.models.networks import build
-from wingloss.recipe import Recipe, Strength, WingShape
+from wingloss.recipe import Recipe, Strength
 from wingloss.training.loop import (
     Alone,
     Course,
@@ -42,8 +43,8 @@ RECIPE = Recipe(
 )
 SGD = replace(RECIPE, optimiser="sgd", learning_rate=3e-5, weight_decay=5e-4)
 OBJECTIVE = Objective(
-    loss="wing",
-    wing=WingShape(10, 2),
+    loss_kind="wing",
+    loss=Wing(10, 2),
     augmentation=Augmentation(rotation=30, flip=0.5, box_shift=0.05, blur=0.5, blur_sigma=1),
     seed=0,
 )

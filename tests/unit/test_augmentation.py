@@ -116,7 +116,7 @@ def test_rotation_is_about_the_middle_of_the_box(faces: Faces):
 def test_the_moved_box_is_cut_from_the_turned_picture(faces: Faces):
     points = augmented(faces, replace(FULL, flip=0))[1]
     drawn = draw(replace(FULL, flip=0), 20, np.random.default_rng(0))
-    for k, (angle, (low, high)) in enumerate(zip(drawn.angle, drawn.corners, strict=True)):
+    for k, (angle, (low, high)) in enumerate(zip(drawn.rotation, drawn.corners, strict=True)):
         cos, sin = np.cos(angle), np.sin(angle)
         turned = (UNIT[k % 2] - 0.5) @ np.array([[cos, sin], [-sin, cos]]) + 0.5
         np.testing.assert_allclose(points[k], (turned - low) / (high - low) * SIZE - 0.5)
@@ -150,7 +150,7 @@ def test_the_generator_decides_everything(faces: Faces):
 
 def test_draws_fill_their_bounds():
     drawn = draw(FULL, 2000, np.random.default_rng(0))
-    degrees, shifts = np.rad2deg(drawn.angle), drawn.corners - [[0, 0], [1, 1]]
+    degrees, shifts = np.rad2deg(drawn.rotation), drawn.corners - [[0, 0], [1, 1]]
     for values, bound in ((degrees, 30), (shifts, 0.05)):
         assert -bound <= values.min() < -0.99 * bound
         assert 0.99 * bound < values.max() <= bound

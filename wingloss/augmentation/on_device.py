@@ -16,7 +16,7 @@ from torch.nn.functional import conv1d, grid_sample, pad
 from wingloss.augmentation.perturbation import Draw, Faces
 from wingloss.models.inference import scaled
 
-COLUMNS = 7  # of a packed draw: angle, x and y of both corners, flipped, blurred
+COLUMNS = 7  # of a packed draw: rotation, x and y of both corners, flipped, blurred
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class DeviceFaces:
 
 def pack(drawn: Draw) -> NDArray[np.float32]:
     """Draws as one table ``(B, COLUMNS)``, so that a copy to the device moves them all."""
-    columns = [drawn.angle, *drawn.corners.reshape(-1, 4).T, drawn.flipped, drawn.blurred]
+    columns = [drawn.rotation, *drawn.corners.reshape(-1, 4).T, drawn.flipped, drawn.blurred]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
@@ -63,11 +63,11 @@ def perturb(
     ``chosen`` ``(B,)`` are indices of ``faces`` and ``frame`` ``(B,)`` of their frames; ``drawn``
     ``(B, COLUMNS)`` are their packed draws. No value comes back to the host on the way.
     """
-    angle, low, high = drawn[:, 0], drawn[:, 1:3], drawn[:, 3:5]
+    rotation, low, high = drawn[:, 0], drawn[:, 1:3], drawn[:, 3:5]
     flipped, blurred = drawn[:, 5] > 0, drawn[:, 6] > 0
-    transform = _compose(_perturbation(angle, low, high), faces.to_unit[frame, chosen])
+    transform = _compose(_perturbation(rotation, low, high), faces.to_unit[frame, chosen])
     # from the unit square to pixels, whose columns run the other way where the face is flipped
-    side = torch.full_like(angle, size)
+    side = torch.full_like(rotation, size)
     scale = torch.stack([torch.where(flipped, -side, side), side], 1)
     shift = torch.stack([side * flipped, torch.zeros_like(side)], 1) - 0.5
     transform = _compose(_scaling(scale, shift), transform)
@@ -79,10 +79,10 @@ def perturb(
     return torch.where(blurred[:, None, None, None], _blur(pictures, blur_sigma), pictures), points
 
 
-def _perturbation(angle: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Maps ``(B, 2, 3)`` from the unit square to that of the turned and jittered box."""
-    cos, sin = angle.cos(), angle.sin()
-    turn = torch.stack(
+def _perturbation(rotation: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Maps ``(B, 2, 3)`` from the unit square to that of the rotated and jittered box."""
+    cos, sin = rotation.cos(), rotation.sin()
+    rotated = torch.stack(
         [
             torch.stack([cos, -sin, 0.5 - 0.5 * cos + 0.5 * sin], -1),
             torch.stack([sin, cos, 0.5 - 0.5 * sin - 0.5 * cos], -1),
@@ -90,7 +90,7 @@ def _perturbation(angle: Tensor, low: Tensor, high: Tensor) -> Tensor:
         -2,
     )
     scale = 1 / (high - low)
-    return _compose(_scaling(scale, -low * scale), turn)
+    return _compose(_scaling(scale, -low * scale), rotated)
 
 
 def _scaling(scale: Tensor, shift: Tensor) -> Tensor:

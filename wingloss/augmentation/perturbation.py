@@ -1,6 +1,6 @@
 """Section 7.1's augmentation, and the one warp that takes a face to a network's input.
 
-Each face comes as a *context crop*: a square picture that holds its frame with room to turn. A
+Each face comes as a *context crop*: a square picture that holds its frame with room to rotate. A
 draw of the augmentation is an affine map from that crop to the input, so every picture is
 interpolated once.
 """
@@ -49,7 +49,7 @@ class Faces:
 class Draw:
     """One draw a face of the augmentation: all that is random about it."""
 
-    angle: Array  # (N,) radians
+    rotation: Array  # (N,) radians
     corners: Array  # (N, 2, 2) upper left and lower right corner, in the unit square
     flipped: NDArray[np.bool_]  # (N,)
     blurred: NDArray[np.bool_]  # (N,)
@@ -67,10 +67,10 @@ def draw(
     rotation and of its probability of blur. Boxes err, and faces are flipped, as much as ever.
     """
     strength = np.broadcast_to(strength, count)
-    turn, shift = augmentation.rotation, augmentation.box_shift
+    rotation, shift = augmentation.rotation, augmentation.box_shift
     still = np.array([[0.0, 0.0], [1.0, 1.0]])
     return Draw(
-        angle=np.deg2rad(strength * rng.uniform(-turn, turn, count)),
+        rotation=np.deg2rad(strength * rng.uniform(-rotation, rotation, count)),
         corners=still + rng.uniform(-shift, shift, (count, 2, 2)),
         flipped=rng.random(count) < augmentation.flip,
         blurred=rng.random(count) < strength * augmentation.blur,
@@ -150,10 +150,10 @@ def shrinkage(faces: Faces, size: int) -> int:
 
 
 def _perturbation(drawn: Draw) -> Array:
-    """Maps ``(N, 2, 3)`` from the unit square to that of the turned and jittered box."""
-    cos, sin = np.cos(drawn.angle), np.sin(drawn.angle)
+    """Maps ``(N, 2, 3)`` from the unit square to that of the rotated and jittered box."""
+    cos, sin = np.cos(drawn.rotation), np.sin(drawn.rotation)
     zero = np.zeros_like(cos)
-    turn = np.stack(
+    rotated = np.stack(
         [
             np.stack([cos, -sin, 0.5 - 0.5 * cos + 0.5 * sin], -1),
             np.stack([sin, cos, 0.5 - 0.5 * sin - 0.5 * cos], -1),
@@ -169,7 +169,7 @@ def _perturbation(drawn: Draw) -> Array:
         ],
         -2,
     )
-    return compose(crop, turn)
+    return compose(crop, rotated)
 
 
 def _warp(crops: Images, chosen: NDArray[np.intp], transform: Array, size: int) -> Images:

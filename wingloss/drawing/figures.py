@@ -36,7 +36,7 @@ def wing_settings() -> Figure:
     figure, axes = _figure("error x (pixels of the input crop)", "wing(x)")
     x = torch.linspace(-15, 15, 1201, dtype=torch.float64)
     for (w, epsilon), (colour, dashes) in zip(SETTINGS, LINES, strict=True):
-        y = losses.wing(x, w, epsilon)
+        y = losses.Wing(w, epsilon)(x)
         axes.plot(x, y, dashes, color=colour, label=f"$w$ = {w}, $\\epsilon$ = {epsilon}")
     axes.set(xlim=(-15, 15), ylim=(0, None))
     axes.legend(ncols=2, loc="upper center", fontsize=8)
@@ -51,7 +51,11 @@ def simple_losses() -> Figure:
 
     figure, axes = _figure("error x (pixels of the input crop)", "loss(x)")
     x = torch.linspace(-3, 3, 601, dtype=torch.float64)
-    curves = {"L1": losses.l1, "L2": losses.l2, "smooth L1": losses.smooth_l1}
+    curves: dict[str, losses.Loss] = {
+        "L1": losses.L1(),
+        "L2": losses.L2(),
+        "smooth L1": losses.SmoothL1(),
+    }
     for (name, loss), (colour, dashes) in zip(curves.items(), LINES, strict=False):
         axes.plot(x, loss(x), dashes, color=colour, label=name)
     axes.set(xlim=(-3, 3), ylim=(0, 4.5))

@@ -8,7 +8,7 @@ k depend on the seed and on k alone.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -21,11 +21,10 @@ from wingloss.augmentation.perturbation import Augmentation, Faces, plain
 from wingloss.augmentation.samples import Samples
 from wingloss.evaluation.metrics import nme
 from wingloss.geometry import Array, apply, compose, unit_to_pixels
-from wingloss.kinds import LossKind
-from wingloss.losses import LOSSES
+from wingloss.losses import Loss
 from wingloss.models.inference import forward, predict_inputs
 from wingloss.models.networks import ARCHITECTURES, to_shape_vectors
-from wingloss.recipe import Precision, Recipe, WingShape
+from wingloss.recipe import Precision, Recipe
 
 CURVE_POINTS = 20  # how often a training looks at its validation faces
 DIVERGED = 100.0  # times the first step's loss: a training that gets there has failed
@@ -37,8 +36,8 @@ Validate = Callable[[nn.Sequential], float]  # a network's validation NME in per
 class Objective:
     """What one training minimises, on how it perturbs its faces, and where chance comes from."""
 
-    loss: LossKind
-    wing: WingShape | None
+    loss_kind: str  # the loss's name in ``LOSSES``
+    loss: Loss
     augmentation: Augmentation
     seed: int
 
@@ -248,7 +247,7 @@ def train(
     while training.step < steps and not training.is_over:
         first = training.step
         count = min(stepper.block, every - first % every, steps - first)
-        loss = members[0].objective.loss
+        loss = members[0].objective.loss_kind
         rates = [learning_rate(recipe, loss, step, steps) for step in range(first, first + count)]
         training.model.train()
         losses = stepper.take(first, rates)
@@ -288,18 +287,23 @@ class MemberLosses:
     """
 
     def __init__(self, objectives: Sequence[Objective], on: torch.device) -> None:
-        self.kinds = [objective.loss for objective in objectives]
-        shapes = [(o.wing.w, o.wing.epsilon) if o.wing else (1.0, 1.0) for o in objectives]
-        self.w, self.epsilon = torch.tensor(shapes, device=on).T[:, :, None, None]  # (M, 1, 1)
+        self.losses: list[tuple[Loss, int]] = []  # each of so many members, one after another
+        for kind, alike in groupby((objective.loss for objective in objectives), type):
+            members = list(alike)
+            parameters = {  # (members, 1, 1) each
+                own.name: torch.tensor(
+                    [float(getattr(loss, own.name)) for loss in members], device=on
+                )[:, None, None]
+                for own in fields(kind)  # type: ignore[arg-type]
+            }
+            self.losses.append((kind(**parameters), len(members)))
 
     def __call__(self, predicted: Tensor, target: Tensor) -> Tensor:
         """The losses ``(M,)`` of shape vectors ``(M, B, 2L)`` in pixels of the input crop."""
         error, parts, start = predicted - target, [], 0
-        for kind, alike in groupby(self.kinds):
-            own = slice(start, start + len(list(alike)))
-            shape = (self.w[own], self.epsilon[own]) if kind == "wing" else ()
-            parts.append(LOSSES[kind](error[own], *shape))
-            start = own.stop
+        for loss, count in self.losses:
+            parts.append(loss(error[start : start + count]))
+            start += count
         return torch.cat(parts).sum(dim=2).mean(dim=1)
 
 
@@ -317,7 +321,7 @@ def total_steps(recipe: Recipe, dataset: str) -> int:
     return max(1, recipe.samples[dataset] // recipe.batch)
 
 
-def learning_rate(recipe: Recipe, loss: LossKind, step: int, steps: int) -> float:
+def learning_rate(recipe: Recipe, loss_kind: str, step: int, steps: int) -> float:
     """The learning rate of step ``step`` (from 0) of ``steps``.
 
     The paper gives first and last rates; that the logarithm falls on a line between them is
@@ -331,7 +335,7 @@ def learning_rate(recipe: Recipe, loss: LossKind, step: int, steps: int) -> floa
         rate = last + (first - last) * 0.5 * (1 + math.cos(math.pi * done))
     if recipe.warmup > 0:
         rate *= min(1.0, (step + 1) / (recipe.warmup * steps))
-    return rate * recipe.learning_rate_factor.get(loss, 1.0)
+    return rate * recipe.learning_rate_factor.get(loss_kind, 1.0)
 
 
 def make_first_guess(network: nn.Sequential, member: Member, setting: Setting) -> None:
