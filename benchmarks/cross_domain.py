@@ -18,7 +18,8 @@ from benchmarks import trials
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.runtime import cli
-from pipeline.trainings.spec import Job
+from pipeline.trainings import training_data
+from pipeline.trainings.spec import TrainingSpec
 from wingloss.augmentation.perturbation import Faces
 
 RENDERED, REAL = "synthetic", "300w"
@@ -33,18 +34,18 @@ def main() -> None:
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(HEADER)
     for seed in map(int, sys.argv[1:]):
-        jobs = {
-            name: Job.of(load(), paths.Run(name, "cnn6", "none", "wing", seed), stage=1)
+        specs = {
+            name: TrainingSpec.of(load(), paths.Run(name, "cnn6", "none", "wing", seed), stage=1)
             for name in (RENDERED, REAL)
         }
-        faces = {name: job.faces("train")[0] for name, job in jobs.items()}
-        tests = (validation(jobs[REAL], "val"), validation(jobs[RENDERED], "test"))
+        faces = {name: training_data.faces(spec, "train")[0] for name, spec in specs.items()}
+        tests = (validation(specs[REAL], "val"), validation(specs[RENDERED], "test"))
 
         rendered: dict[str, Tensor] | None = None
         for name, part, begin in plan(faces, seed):
             once = np.ones(len(part), np.int64)
             weights = rendered if begin else None
-            network = trials.train(jobs[name], part, once, SAMPLES, weights)
+            network = trials.train(specs[name], part, once, SAMPLES, weights)
             errors = [f"{test(network):.2f}" for test in tests]
             start = "rendered faces" if begin else "nothing"
             rows.writerow((seed, start, name, len(part), *errors))
@@ -66,10 +67,10 @@ def plan(faces: dict[str, Faces], seed: int) -> Iterator[tuple[str, Faces, bool]
         yield REAL, some, True
 
 
-def validation(job: Job, split: str) -> Callable[[nn.Sequential], float]:
-    """The NME in percent of a network on one split of the job's data set."""
-    faces, normaliser = job.faces(split)
-    return lambda network: trials.nme(network, job, faces, normaliser)
+def validation(spec: TrainingSpec, split: str) -> Callable[[nn.Sequential], float]:
+    """The NME in percent of a network on one split of the spec's data set."""
+    faces, normaliser = training_data.faces(spec, split)
+    return lambda network: trials.nme(network, spec, faces, normaliser)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from benchmarks import trials
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.runtime import cli
-from pipeline.trainings.spec import Job
+from pipeline.trainings import training_data
+from pipeline.trainings.spec import TrainingSpec
 from stages import balance, pose, prepare
 
 DATASET = "300w"
@@ -70,19 +71,19 @@ def main() -> None:
 def measure(variant: Variant) -> tuple[int | str, ...]:
     """The variant's row, but for its name."""
     with prepared(variant):
-        job = Job.of(load(), paths.Run(DATASET, "cnn6", "pdb", "wing", seed=0), stage=1)
-        repeats = job.repetitions()
-        everything, everyones_lengths = job.faces("train")
-        validating, lengths = job.faces("val")
+        spec = TrainingSpec.of(load(), paths.Run(DATASET, "cnn6", "pdb", "wing", seed=0), stage=1)
+        repeats = training_data.repetitions(spec)
+        everything, everyones_lengths = training_data.faces(spec, "train")
+        validating, lengths = training_data.faces(spec, "val")
         order = np.random.default_rng(0).permutation(len(everything))
         chosen = order[: round(variant.share * len(everything))]
         faces = trials.part(everything, chosen)
-        network = trials.train(job, faces, repeats[chosen], SAMPLES)
+        network = trials.train(spec, faces, repeats[chosen], SAMPLES)
         few = chosen[: len(validating)]
         errors = (
-            trials.nme(network, job, validating, lengths),
-            trials.nme(network, job, validating, lengths, mirrored=True),
-            trials.nme(network, job, trials.part(everything, few), everyones_lengths[few]),
+            trials.nme(network, spec, validating, lengths),
+            trials.nme(network, spec, validating, lengths, mirrored=True),
+            trials.nme(network, spec, trials.part(everything, few), everyones_lengths[few]),
         )
         return len(faces), *(f"{error:.2f}" for error in errors)
 

@@ -20,7 +20,8 @@ from benchmarks import trials
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.runtime import cli
-from pipeline.trainings.spec import Job
+from pipeline.trainings import training_data
+from pipeline.trainings.spec import TrainingSpec
 from wingloss.recipe import Strength
 
 DATASET = "300w"
@@ -53,18 +54,18 @@ def main() -> None:
 
 def measure(changes: dict[str, Any], seed: int) -> tuple[str, ...]:
     """The errors of `fast` with ``changes``, and how long the training took."""
-    job = Job.of(load(), paths.Run(DATASET, "cnn6", "pdb", "wing", seed), stage=1)
-    job = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, **changes))
-    faces, everyones_lengths = job.faces("train")
-    validating, lengths = job.faces("val")
+    spec = TrainingSpec.of(load(), paths.Run(DATASET, "cnn6", "pdb", "wing", seed), stage=1)
+    spec = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, **changes))
+    faces, everyones_lengths = training_data.faces(spec, "train")
+    validating, lengths = training_data.faces(spec, "val")
     began = time.monotonic()
-    network = trials.train(job, faces, job.repetitions(), SAMPLES)
+    network = trials.train(spec, faces, training_data.repetitions(spec), SAMPLES)
     seconds = time.monotonic() - began
     few = np.random.default_rng(0).permutation(len(faces))[: len(validating)]
     errors = (
-        trials.nme(network, job, validating, lengths),
-        trials.nme(network, job, validating, lengths, mirrored=True),
-        trials.nme(network, job, trials.part(faces, few), everyones_lengths[few]),
+        trials.nme(network, spec, validating, lengths),
+        trials.nme(network, spec, validating, lengths, mirrored=True),
+        trials.nme(network, spec, trials.part(faces, few), everyones_lengths[few]),
     )
     return *(f"{error:.3f}" for error in errors), f"{seconds:.0f}"
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.runtime.host import keep_freed_memory
-from pipeline.trainings.spec import Job
+from pipeline.trainings import single_setup
+from pipeline.trainings.spec import TrainingSpec
 from wingloss import protocol
 from wingloss.augmentation.perturbation import Faces
 from wingloss.evaluation import metrics
@@ -26,40 +27,40 @@ def part(faces: Faces, chosen: np.ndarray) -> Faces:
 
 
 def train(
-    job: Job,
+    spec: TrainingSpec,
     faces: Faces,
     repeats: np.ndarray,
     samples: int,
     begin: dict[str, Tensor] | None = None,
 ) -> nn.Sequential:
-    """The job's network once it has seen ``samples`` samples of ``faces``.
+    """The spec's network once it has seen ``samples`` samples of ``faces``.
 
     It begins with the weights ``begin``, or untrained.
     """
     keep_freed_memory()
-    members = [Member(job.objective, faces, repeats, lambda _: 0.0)]
-    setting = dataclasses.replace(job.setting(), steps=samples // job.recipe.batch)
-    network = job.untrained(members[0], setting)
+    members = [Member(spec.objective, faces, repeats, lambda _: 0.0)]
+    setting = dataclasses.replace(single_setup.setting(spec), steps=samples // spec.recipe.batch)
+    network = single_setup.untrained(spec, members[0], setting)
     if begin:
         network.load_state_dict(begin)
-    trained = Training(Alone(network, job.recipe.precision), 1, job.recipe)
+    trained = Training(Alone(network, spec.recipe.precision), 1, spec.recipe)
     for _ in train_steps(trained, members, setting, OnProcessor(trained, members, setting)):
         pass
     return network
 
 
 def nme(
-    network: nn.Sequential, job: Job, faces: Faces, lengths: Array, mirrored: bool = False
+    network: nn.Sequential, spec: TrainingSpec, faces: Faces, lengths: Array, mirrored: bool = False
 ) -> float:
     """The mean error in percent; ``lengths`` ``(N,)`` normalise, in pixels of the crops.
 
     With ``mirrored`` that of the mean of each picture's and its mirror image's landmarks.
     """
-    rules = protocol.load(job.dataset)
+    rules = protocol.load(spec.dataset)
 
     def predict(crops: np.ndarray) -> Array:
         seen = dataclasses.replace(faces, crops=crops)
-        return inference.predict(network, job.network, seen, job.recipe.precision, CPU)
+        return inference.predict(network, spec.network, seen, spec.recipe.precision, CPU)
 
     found = predict(faces.crops)
     if mirrored:

@@ -13,9 +13,9 @@ from pipeline.data import files
 from pipeline.runtime import cli, engines
 from pipeline.runtime.cli import log
 from pipeline.runtime.errors import UserError
-from pipeline.trainings import run_store
-from pipeline.trainings.runner import together_inputs
-from pipeline.trainings.spec import Job
+from pipeline.trainings import cache_key, run_store
+from pipeline.trainings.cache_key import ensemble_inputs
+from pipeline.trainings.spec import TrainingSpec
 
 
 def run(delete: str = "") -> None:
@@ -69,7 +69,7 @@ def _unused_entries(params: Params, unasked: set[Path]) -> Iterator[Path]:
             used |= keys
             folds = params.correction.training_crops == "out_of_fold" and stage == 1
             if folds or not keys:
-                alike.append(_described(Job.of(params, one, stage)))
+                alike.append(_described(TrainingSpec.of(params, one, stage)))
     for folder in sorted(paths.RUN_STORE.glob("*")):
         if folder.name in used or not any(file.name != run_store.LOCK for file in folder.glob("*")):
             continue
@@ -85,18 +85,18 @@ def _keys(params: Params, run: Run, stage: int) -> set[str]:
 
     None where what it is trained on isn't there, so that nobody can say.
     """
-    job = Job.of(params, run, stage)
+    spec = TrainingSpec.of(params, run, stage)
     try:
-        inputs = job.inputs()
+        inputs = cache_key.inputs(spec)
     except UserError:
         return set()
-    both = (inputs, together_inputs(job, inputs))
+    both = (inputs, ensemble_inputs(spec, inputs))
     return {run_store.Entry(paths.RUN_STORE, one).key for one in both}
 
 
-def _described(job: Job) -> dict[str, Any]:
+def _described(spec: TrainingSpec) -> dict[str, Any]:
     """What a training's key says of it, but for its data and its code."""
-    return {"network": job.network, "objective": dataclasses.asdict(job.objective)}
+    return {"network": spec.network, "objective": dataclasses.asdict(spec.objective)}
 
 
 def _part_of(inputs: dict[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from pipeline.config.params import load
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from pipeline.runtime.errors import UserError
-from pipeline.trainings import run_store, runner
-from pipeline.trainings.runner import together_inputs
-from pipeline.trainings.spec import Job
+from pipeline.trainings import cache_key, run_store, runner, training_data
+from pipeline.trainings.cache_key import ensemble_inputs
+from pipeline.trainings.spec import TrainingSpec
 from wingloss.models.networks import ARCHITECTURES, Plain
 
 
@@ -26,30 +26,32 @@ def run(dataset: str, stage: int) -> None:
     params = load()
     if dataset not in params.datasets:
         raise UserError(f"'{dataset}' is not among the datasets in params.yaml")
-    jobs: dict[str, Job] = {}  # those that nobody has made alone, by the key they have together
+    specs: dict[
+        str, TrainingSpec
+    ] = {}  # those that nobody has made alone, by the key they have together
     entries: dict[str, run_store.Entry] = {}
     cells = paths.runs(params, dataset)
     _check_prepared(cells, stage)
     for cell in cells:
         if stage > len(paths.STAGES[cell.network]):
             continue
-        job = Job.of(params, cell, stage)
-        if not isinstance(ARCHITECTURES[job.network], Plain):  # it keeps a GPU busy by itself
+        spec = TrainingSpec.of(params, cell, stage)
+        if not isinstance(ARCHITECTURES[spec.network], Plain):  # it keeps a GPU busy by itself
             continue
-        inputs = job.inputs()
-        entry = run_store.Entry(paths.RUN_STORE, together_inputs(job, inputs))
+        inputs = cache_key.inputs(spec)
+        entry = run_store.Entry(paths.RUN_STORE, ensemble_inputs(spec, inputs))
         if not run_store.Entry(paths.RUN_STORE, inputs).finished():
-            jobs[entry.key], entries[entry.key] = job, entry
-    groups = {key: alike(job) for key, job in jobs.items()}
+            specs[entry.key], entries[entry.key] = spec, entry
+    groups = {key: alike(spec) for key, spec in specs.items()}
     for group in sorted(set(groups.values())):
-        keys = sorted(key for key in jobs if groups[key] == group)
+        keys = sorted(key for key in specs if groups[key] == group)
         with ExitStack() as stack:  # by key, so that two such processes can't wait for each other
             for key in keys:
                 stack.enter_context(entries[key].locked())
             missing = [key for key in keys if not entries[key].finished()]
             log.info("%d of %d trainings are to be made", len(missing), len(keys))
-            missing.sort(key=lambda key: (jobs[key].objective.loss_kind, key))
-            _make([(jobs[key], entries[key]) for key in missing])
+            missing.sort(key=lambda key: (specs[key].objective.loss_kind, key))
+            _make([(specs[key], entries[key]) for key in missing])
 
 
 def _check_prepared(cells: list[paths.Run], stage: int) -> None:
@@ -66,19 +68,19 @@ def _check_prepared(cells: list[paths.Run], stage: int) -> None:
             )
 
 
-def alike(job: Job) -> tuple[str, float, int]:
+def alike(spec: TrainingSpec) -> tuple[str, float, int]:
     """What trainings side by side have in common: the network, the rates, their crops' size."""
-    factor = job.recipe.learning_rate_factor.get(job.objective.loss_kind, 1.0)
-    return job.network, factor, job.crop_size()
+    factor = spec.recipe.learning_rate_factor.get(spec.objective.loss_kind, 1.0)
+    return spec.network, factor, training_data.crop_size(spec)
 
 
-def _make(trainings: list[tuple[Job, run_store.Entry]]) -> None:
+def _make(trainings: list[tuple[TrainingSpec, run_store.Entry]]) -> None:
     """Makes trainings side by side, half of them after the other where memory asks for it."""
     if not trainings:
         return
     try:
-        jobs, entries = zip(*trainings, strict=True)
-        runner.make(jobs, entries, {"trained_together": len(jobs)})
+        specs, entries = zip(*trainings, strict=True)
+        runner.make(specs, entries, {"trained_together": len(specs)})
         return
     except torch.OutOfMemoryError:
         if len(trainings) == 1:

@@ -18,7 +18,7 @@ from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from pipeline.runtime.errors import UserError
 from pipeline.trainings.runner import made
-from pipeline.trainings.spec import Job
+from pipeline.trainings.spec import TrainingSpec
 from wingloss import protocol
 from wingloss.geometry import Array
 from wingloss.models.correction import corrected_frames, displaced, folds, frame_errors
@@ -80,7 +80,7 @@ def _out_of_fold(
         UserError: there are fewer photographs than folds.
     """
     torch.set_num_threads(cli.threads())
-    job, count = Job.of(params, cell, stage=1), params.correction.folds
+    spec, count = TrainingSpec.of(params, cell, stage=1), params.correction.folds
     photographs = rows.photograph.to_numpy(str)
     if (there := len(set(photographs))) < count:
         raise UserError(f"correction.folds: {there} photographs make no {count} folds")
@@ -90,7 +90,7 @@ def _out_of_fold(
     for number in range(count):
         own = fold == number
         log.info("fold %d of %d: %d faces are left out", number + 1, count, own.sum())
-        with made(dataclasses.replace(job, without=frozenset(photographs[own]))) as entry:
+        with made(dataclasses.replace(spec, without=frozenset(photographs[own]))) as entry:
             model = entry.result / Path(paths.MODEL).name
             points[own] = _predict(model, cell.dataset, "train", rows, params, rules)[own]
             keys[own] = entry.key

@@ -7,14 +7,14 @@ from pipeline.config.params import load
 from pipeline.config.paths import Run
 from pipeline.runtime import cli
 from pipeline.trainings import runner
-from pipeline.trainings.spec import Job
+from pipeline.trainings.spec import TrainingSpec
 
 
 def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: int) -> None:
     """Writes stage STAGE of the run: model.safetensors, curve.csv and manifest.json."""
     torch.set_num_threads(cli.threads())
     cell = Run(dataset, network, balance, loss, seed)
-    with runner.made(Job.of(load(), cell, stage)) as entry:
+    with runner.made(TrainingSpec.of(load(), cell, stage)) as entry:
         entry.deliver(cell.path(paths.TRAINED, stage=stage))
 
 

@@ -22,7 +22,11 @@ PLUMBING = {
     *("pipeline.runtime", "pipeline.runtime.cli", "pipeline.runtime.code_hash"),
     *("pipeline.runtime.engines", "pipeline.runtime.errors", "pipeline.runtime.file_lock"),
     *("pipeline.runtime.host", "pipeline.runtime.processes", "pipeline.runtime.progress"),
-    *("pipeline.runtime.provenance", "pipeline.trainings.run_store"),
+    *(
+        "pipeline.runtime.provenance",
+        "pipeline.trainings.run_store",
+        "pipeline.trainings.cache_key",
+    ),
 }
 
 

@@ -4,30 +4,35 @@ from collections.abc import Sequence
 
 import torch
 
+from pipeline.trainings import single_setup, training_data
 from pipeline.trainings.single_setup import Begun
-from pipeline.trainings.spec import Job
+from pipeline.trainings.spec import TrainingSpec
 from wingloss.training.loop import Alone, Model, Stepper, Training
 from wingloss.training.on_gpu import OnGPU
 from wingloss.training.on_processor import OnProcessor
 from wingloss.training.stacked import Stacked
 
 
-def begin(jobs: Sequence[Job], on: torch.device) -> Begun:
-    """The jobs before their first step, on ``on``.
+def begin(specs: Sequence[TrainingSpec], on: torch.device) -> Begun:
+    """The trainings before their first step, on ``on``.
 
-    The jobs differ in what ``training.Member`` holds and nothing else.
+    The trainings differ in what ``training.Member`` holds and nothing else.
     """
-    one = jobs[0]
-    seen = {job.frames: (job.faces("train")[0], *job.faces("val")) for job in jobs}
-    members = [job.member(*seen[job.frames], on) for job in jobs]
-    setting = one.setting()
+    one = specs[0]
+    seen = {
+        spec.frames: (training_data.faces(spec, "train")[0], *training_data.faces(spec, "val"))
+        for spec in specs
+    }
+    members = [single_setup.member(spec, *seen[spec.frames], on) for spec in specs]
+    setting = single_setup.setting(one)
     networks = [
-        job.untrained(member, setting).to(on) for job, member in zip(jobs, members, strict=True)
+        single_setup.untrained(spec, member, setting).to(on)
+        for spec, member in zip(specs, members, strict=True)
     ]
     precision = one.recipe.precision
     # libraries' own kernels are best at one network
-    model: Model = Stacked(networks, precision) if len(jobs) > 1 else Alone(networks[0], precision)
-    training = Training(model, len(jobs), one.recipe)
+    model: Model = Stacked(networks, precision) if len(specs) > 1 else Alone(networks[0], precision)
+    training = Training(model, len(specs), one.recipe)
     stepper: Stepper = (
         OnGPU(training, members, setting, on)
         if on.type == "cuda"

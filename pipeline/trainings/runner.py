@@ -21,8 +21,8 @@ from pipeline.runtime.cli import log
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.host import describe_commit, keep_freed_memory, processor
 from pipeline.runtime.progress import Progress
-from pipeline.trainings import ensemble_setup, run_store, single_setup
-from pipeline.trainings.spec import Job
+from pipeline.trainings import cache_key, ensemble_setup, run_store, single_setup
+from pipeline.trainings.spec import TrainingSpec
 from wingloss import protocol
 from wingloss.models import inference, model_file
 from wingloss.training import loop
@@ -33,23 +33,25 @@ CHECKPOINT_SECONDS = 20.0
 PATIENCE = 2.0  # seconds that a training has to its next checkpoint once it is told to stop
 
 
-def make(jobs: Sequence[Job], entries: Sequence[run_store.Entry], about: dict[str, Any]) -> None:
+def make(
+    specs: Sequence[TrainingSpec], entries: Sequence[run_store.Entry], about: dict[str, Any]
+) -> None:
     """One training, or several side by side; ``about`` goes into their manifests.
 
     The checkpoint of several is one, in an entry that the store has for them.
     """
     keep_freed_memory()
     commit = describe_commit()
-    one, on = jobs[0], inference.device()  # `one` for what is the same for all
+    one, on = specs[0], inference.device()  # `one` for what is the same for all
     inference.be_deterministic(on)
-    alone_here = len(jobs) == 1 and on.type == "cpu"
-    begun = single_setup.begin(one) if alone_here else ensemble_setup.begin(jobs, on)
+    alone_here = len(specs) == 1 and on.type == "cpu"
+    begun = single_setup.begin(one) if alone_here else ensemble_setup.begin(specs, on)
     trained, members, *_ = begun
-    title = one.network if len(jobs) == 1 else f"{len(jobs)} × {one.network}"
+    title = one.network if len(specs) == 1 else f"{len(specs)} × {one.network}"
     repeats = members[0].repeats
     with ExitStack() as stack:
         shared = entries[0]
-        if len(jobs) > 1:
+        if len(specs) > 1:
             keys = {"members": [entry.key for entry in entries]}
             shared = stack.enter_context(run_store.Entry(paths.RUN_STORE, keys).locked())
         before = resume(trained, shared, one)
@@ -64,13 +66,13 @@ def make(jobs: Sequence[Job], entries: Sequence[run_store.Entry], about: dict[st
             _hardware() if on.type == "cuda" else f"{torch.get_num_threads()} threads",
         )
         seconds = attend(loop.train(*begun), trained, shared, one, before, title)
-        about = about | {"train_seconds": round(seconds / len(jobs), 1), "commit": commit}
-        for index, (job, entry) in enumerate(zip(jobs, entries, strict=True)):
-            finish(entry, job, trained.member(index), about)
+        about = about | {"train_seconds": round(seconds / len(specs), 1), "commit": commit}
+        for index, (spec, entry) in enumerate(zip(specs, entries, strict=True)):
+            finish(entry, spec, trained.member(index), about)
         shared.discard()
 
 
-def resume(trained: Training, entry: run_store.Entry, job: Job) -> float:
+def resume(trained: Training, entry: run_store.Entry, spec: TrainingSpec) -> float:
     """Takes up the newest checkpoint that fits, if any does; the seconds that went before it."""
     beginning = None
     for path, checkpoint in entry.checkpoints():
@@ -78,26 +80,26 @@ def resume(trained: Training, entry: run_store.Entry, job: Job) -> float:
         try:
             trained.restore(checkpoint["state"])
             seconds = float(checkpoint["seconds"])
-            _check(trained, beginning, job)
+            _check(trained, beginning, spec)
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             trained.restore(beginning)
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             log.warning("%s isn't of this training (%s): going on without it", path, reason)
             continue
-        log.info("going on from the checkpoint at step %d of %d", trained.step, job.steps)
+        log.info("going on from the checkpoint at step %d of %d", trained.step, spec.steps)
         return seconds
     return 0.0
 
 
-def _check(trained: Training, beginning: dict, job: Job) -> None:
+def _check(trained: Training, beginning: dict, spec: TrainingSpec) -> None:
     """What restoring a checkpoint doesn't look at by itself.
 
     Raises:
         ValueError: it isn't one of this training.
     """
     trained.report()
-    if not 0 <= trained.step <= job.steps:
-        raise ValueError(f"step {trained.step} of {job.steps}")
+    if not 0 <= trained.step <= spec.steps:
+        raise ValueError(f"step {trained.step} of {spec.steps}")
     for parameter, kept in trained.optimiser.state.items():
         for name, value in kept.items():
             if value.ndim and value.shape != parameter.shape:
@@ -117,7 +119,7 @@ def attend(
     steps: Iterator[Any],
     trained: Training,
     entry: run_store.Entry,
-    job: Job,
+    spec: TrainingSpec,
     before: float,
     title: str,
 ) -> float:
@@ -125,9 +127,9 @@ def attend(
 
     Writes checkpoints, shows progress, and on SIGTERM or SIGINT ends the process.
     """
-    batch = job.recipe.batch
+    batch = spec.recipe.batch
     began = now = saved = time.monotonic()
-    progress = Progress(title, job.steps * batch, "samples", trained.step * batch)
+    progress = Progress(title, spec.steps * batch, "samples", trained.step * batch)
     with _Stopping() as stopping, progress:
         for _ in steps:
             now = time.monotonic()
@@ -152,42 +154,44 @@ def _described(loss: float, nme: float | None) -> str:
     return f"loss {loss:.2f}, validation NME {'not yet known' if nme is None else f'{nme:.2f} %'}"
 
 
-def finish(entry: run_store.Entry, job: Job, state: Trained, about: dict[str, Any]) -> None:
+def finish(
+    entry: run_store.Entry, spec: TrainingSpec, state: Trained, about: dict[str, Any]
+) -> None:
     """Puts a training that has ended into the store; ``about`` goes into its manifest."""
     if state.diverged:
         log.warning(
             "%s DIVERGED at step %d, learning rate %.2g: the outputs say so, and the graph goes on",
-            job.title,
+            spec.title,
             state.step,
             state.curve[-1].learning_rate,
         )
     result = entry.folder / "result.new"
     shutil.rmtree(result, ignore_errors=True)
     with files.whole_file(result / "model.safetensors") as partial:
-        count = protocol.load(job.dataset).n_landmarks
-        model_file.save(partial, state.network, job.network, count)
+        count = protocol.load(spec.dataset).n_landmarks
+        model_file.save(partial, state.network, spec.network, count)
     curve = pd.DataFrame([dataclasses.asdict(point) for point in state.curve])
     files.write_table(result / "curve.csv", curve)
     files.write_json(
         result / "manifest.json",
-        _manifest(job, state) | {"key": entry.key, "inputs": entry.inputs} | about,
+        _manifest(spec, state) | {"key": entry.key, "inputs": entry.inputs} | about,
     )
     entry.finish(result)
-    log.info("%s: validation NME %.2f %%", job.title, state.curve[-1].val_nme)
+    log.info("%s: validation NME %.2f %%", spec.title, state.curve[-1].val_nme)
 
 
-def _manifest(job: Job, state: Trained) -> dict[str, Any]:
+def _manifest(spec: TrainingSpec, state: Trained) -> dict[str, Any]:
     """What was trained, and where."""
     return {
         "status": "diverged" if state.diverged else "trained",
-        "network": job.network,
-        "dataset": job.dataset,
-        "recipe": job.recipe_name,
+        "network": spec.network,
+        "dataset": spec.dataset,
+        "recipe": spec.recipe_name,
         "steps": state.step,
         "last_loss": state.curve[-1].loss,
         "last_learning_rate": state.curve[-1].learning_rate,
-        "samples_seen": state.step * job.recipe.batch,
-        "precision": job.recipe.precision,
+        "samples_seen": state.step * spec.recipe.batch,
+        "precision": spec.recipe.precision,
         "threads": torch.get_num_threads(),
         "hardware": _hardware(),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
@@ -239,27 +243,18 @@ class _Stopping:
 
 
 @contextmanager
-def made(job: Job) -> Iterator[run_store.Entry]:
+def made(spec: TrainingSpec) -> Iterator[run_store.Entry]:
     """The finished training in the run store, trained first where it isn't there yet."""
-    inputs = job.inputs()
+    inputs = cache_key.inputs(spec)
     with run_store.Entry(paths.RUN_STORE, inputs).locked() as entry:
-        together = run_store.Entry(paths.RUN_STORE, together_inputs(job, inputs))
+        together = run_store.Entry(paths.RUN_STORE, cache_key.ensemble_inputs(spec, inputs))
         if entry.finished():
             log.info("this training was made before: taking it from the run store")
         elif together.finished():
             log.info("commands.train_ensemble made this training: taking it from the run store")
             entry = together
         else:
-            make([job], [entry], {})
-        if job.code() != inputs["code"]:
+            make([spec], [entry], {})
+        if cache_key.code(spec) != inputs["code"]:
             raise UserError("the code was changed while the training ran; run again")
         yield entry
-
-
-def together_inputs(job: Job, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The job's ``inputs``, as the key of its training by ``commands.train_ensemble``.
-
-    Its bits differ, because a vectorised model adds in another order; in which depends on how many
-    they are.
-    """
-    return inputs | {"made": "together", "code": job.code(side_by_side=True)}

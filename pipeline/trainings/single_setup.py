@@ -1,17 +1,52 @@
 """What one training on a processor begins with."""
 
 import torch
+from torch import nn
 
-from pipeline.trainings.spec import Job
+from pipeline.trainings import pretrained, training_data
+from pipeline.trainings.spec import TrainingSpec
+from wingloss import protocol
+from wingloss.augmentation.perturbation import Faces
+from wingloss.geometry import Array
+from wingloss.models import networks
+from wingloss.training import loop
 from wingloss.training.loop import Alone, Member, Setting, Stepper, Training
 from wingloss.training.on_processor import OnProcessor
 
 Begun = tuple[Training, list[Member], Setting, Stepper]
 
 
-def begin(job: Job) -> Begun:
-    """The job before its first step, on a processor."""
+def begin(spec: TrainingSpec) -> Begun:
+    """The training before its first step, on a processor."""
     on = torch.device("cpu")
-    member, setting = job.member(job.faces("train")[0], *job.faces("val"), on), job.setting()
-    training = Training(Alone(job.untrained(member, setting), job.recipe.precision), 1, job.recipe)
-    return training, [member], setting, OnProcessor(training, [member], setting)
+    fitting, validating = (training_data.faces(spec, split) for split in ("train", "val"))
+    own, shared = member(spec, fitting[0], *validating, on), setting(spec)
+    model = Alone(untrained(spec, own, shared), spec.recipe.precision)
+    training = Training(model, 1, spec.recipe)
+    return training, [own], shared, OnProcessor(training, [own], shared)
+
+
+def setting(spec: TrainingSpec) -> Setting:
+    """What it has in common with the trainings that may stand beside it."""
+    flip_permutation = protocol.load(spec.dataset).flip_permutation
+    return Setting(spec.network, spec.recipe, spec.steps, flip_permutation)
+
+
+def member(
+    spec: TrainingSpec, fitting: Faces, validating: Faces, lengths: Array, on: torch.device
+) -> Member:
+    """What it has for itself: of its training faces, and its validation faces with their
+    normalisers (see ``faces``), which are looked at on ``on``."""
+    precision = spec.recipe.precision
+    validate = loop.validation(spec.network, validating, lengths, precision, on)
+    return Member(spec.objective, fitting, training_data.repetitions(spec), validate)
+
+
+def untrained(spec: TrainingSpec, member: Member, setting: Setting) -> nn.Sequential:
+    """The network before its first step."""
+    n_landmarks = len(setting.flip_permutation)
+    network = networks.build(spec.network, n_landmarks, spec.objective.seed)
+    if spec.recipe.weights != "none":
+        networks.take_over(network, pretrained.read(spec.recipe.weights))
+    loop.make_first_guess(network, member, setting)
+    return network

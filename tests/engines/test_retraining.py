@@ -10,7 +10,8 @@ from pipeline.config.params import load
 from pipeline.config.paths import Run, runs
 from pipeline.runtime import code_hash as code_hash_module
 from pipeline.runtime.code_hash import Entry, code_hash
-from pipeline.trainings.spec import Job
+from pipeline.trainings import cache_key
+from pipeline.trainings.spec import TrainingSpec
 
 CAUCHY = """
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ def test_parameters_of_what_is_not_asked_for_train_nothing(
 
     def keys() -> list[dict]:
         params = load()
-        return [Job.of(params, run, 1).inputs() for run in runs(params, "synthetic")]
+        return [
+            cache_key.inputs(TrainingSpec.of(params, run, 1)) for run in runs(params, "synthetic")
+        ]
 
     before = keys()
     finished.set(**ELSEWHERE)
@@ -204,10 +207,10 @@ def test_a_change_concerns_its_own_trainings(
     monkeypatch.chdir(ROOT)
     params = load()
     cells = [*runs(params, "synthetic"), Run("synthetic", "resnet50", "pdb", "l1", 0)]
-    jobs = [Job.of(params, cell, 1) for cell in cells]
+    specs = [TrainingSpec.of(params, cell, 1) for cell in cells]
 
     def hashes() -> list[tuple[str, str]]:
-        return [(job.code(), job.code(side_by_side=True)) for job in jobs]
+        return [(cache_key.code(spec), cache_key.code(spec, side_by_side=True)) for spec in specs]
 
     monkeypatch.setattr(code_hash_module, "ROOT", tmp_path)
     before = hashes()
@@ -215,7 +218,7 @@ def test_a_change_concerns_its_own_trainings(
     assert text.count(old) == 1
     (tmp_path / file).write_text(text.replace(old, new), encoding="utf-8")
     after = hashes()
-    own = [bool(touched & {job.objective.loss_kind, job.network}) for job in jobs]
+    own = [bool(touched & {spec.objective.loss_kind, spec.network}) for spec in specs]
     for place in (0, 1):
         changed = [was[place] != now[place] for was, now in zip(before, after, strict=True)]
         assert changed == own and any(changed) == bool(touched)

@@ -15,8 +15,9 @@ from project import L2, TRAIN_WING, WING, Project, wait_for
 from commands import train_ensemble
 from pipeline.config.params import load
 from pipeline.config.paths import Run
-from pipeline.trainings import ensemble_setup, runner
-from pipeline.trainings.spec import Job
+from pipeline.trainings import ensemble_setup, runner, training_data
+from pipeline.trainings.spec import TrainingSpec
+from wingloss.losses import L2
 
 
 def forget(project: Project) -> None:
@@ -41,7 +42,7 @@ def test_trainings_made_together_are_taken_from_the_store(finished: Project) -> 
     assert finished.trainings() == made
     manifest = json.loads(finished.read(WING.replace("model.safetensors", "manifest.json")))
     assert (manifest["status"], manifest["trained_together"]) == ("trained", 3)
-    assert manifest["steps"] == 120 and manifest["inputs"]["objective"]["loss"] == "wing"
+    assert manifest["steps"] == 120 and manifest["inputs"]["objective"]["loss_kind"] == "wing"
     assert manifest["key"] in made and manifest["inputs"]["made"] == "together"
     said = finished.run("commands.train_ensemble", "--dataset", "synthetic", "--stage", "1")
     assert "0 of 3 trainings are to be made" in said and finished.trainings() == made
@@ -53,32 +54,34 @@ def test_trainings_made_together_are_taken_from_the_store(finished: Project) -> 
 
 
 @pytest.fixture
-def cnn7(finished: Project, monkeypatch: pytest.MonkeyPatch) -> Job:
+def cnn7(finished: Project, monkeypatch: pytest.MonkeyPatch) -> TrainingSpec:
     """The project's stage two."""
     monkeypatch.chdir(finished.root)
-    return Job.of(load(), Run("synthetic", "cnn6_7", "pdb", "wing", 0), 2)
+    return TrainingSpec.of(load(), Run("synthetic", "cnn6_7", "pdb", "wing", 0), 2)
 
 
-def test_each_member_sees_its_own_frames(cnn7: Job) -> None:
+def test_each_member_sees_its_own_frames(cnn7: TrainingSpec) -> None:
     frames = pd.read_csv(cnn7.frames, dtype={"face": str})
     moved = cnn7.frames.with_name("moved.csv")
     frames.assign(x=frames.x + 9, angle=frames.angle + 0.3).to_csv(moved, index=False)
-    jobs = [cnn7, dataclasses.replace(cnn7, frames=moved), cnn7]
-    trained, members, *_ = ensemble_setup.begin(jobs, torch.device("cpu"))
-    for job, member in zip(jobs, members, strict=True):
-        assert np.array_equal(member.faces.to_unit, job.faces("train")[0].to_unit)
+    specs = [cnn7, dataclasses.replace(cnn7, frames=moved), cnn7]
+    trained, members, *_ = ensemble_setup.begin(specs, torch.device("cpu"))
+    for spec, member in zip(specs, members, strict=True):
+        assert np.array_equal(member.faces.to_unit, training_data.faces(spec, "train")[0].to_unit)
     first, other, again = (member.validate(trained.model.network(0)) for member in members)
     assert first == again != other
 
 
-def test_what_stands_side_by_side_has_the_same_network_and_rates(cnn7: Job) -> None:
-    l2 = dataclasses.replace(cnn7, objective=dataclasses.replace(cnn7.objective, loss="l2"))
+def test_what_stands_side_by_side_has_the_same_network_and_rates(cnn7: TrainingSpec) -> None:
+    l2 = dataclasses.replace(
+        cnn7, objective=dataclasses.replace(cnn7.objective, loss_kind="l2", loss=L2())
+    )
     assert train_ensemble.alike(l2) == train_ensemble.alike(cnn7)
     slower = dataclasses.replace(cnn7.recipe, learning_rate_factor={"l2": 0.1})
     assert train_ensemble.alike(dataclasses.replace(l2, recipe=slower)) != train_ensemble.alike(
         cnn7
     )
-    cnn6 = Job.of(load(), Run("synthetic", "cnn6", "none", "wing", 0), 1)
+    cnn6 = TrainingSpec.of(load(), Run("synthetic", "cnn6", "none", "wing", 0), 1)
     assert train_ensemble.alike(cnn6) != train_ensemble.alike(cnn7)
 
 
@@ -115,10 +118,10 @@ def test_broken_off_trainings_go_on_together(finished: Project) -> None:
 def test_what_is_too_much_for_memory_is_made_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def make(jobs: tuple[str], entries: tuple[int], about: dict) -> None:
-        if len(jobs) > 2:
+    def make(specs: tuple[str], entries: tuple[int], about: dict) -> None:
+        if len(specs) > 2:
             raise torch.OutOfMemoryError
-        made.append((jobs, entries, about["trained_together"]))
+        made.append((specs, entries, about["trained_together"]))
 
     monkeypatch.setattr(runner, "make", make)
     train_ensemble._make(list(zip("abcde", range(5), strict=True)))
@@ -126,7 +129,7 @@ def test_what_is_too_much_for_memory_is_made_in_halves(monkeypatch: pytest.Monke
 
 
 def test_a_training_too_large_by_itself_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(jobs: tuple[str], entries: tuple[int], about: dict) -> None:
+    def make(specs: tuple[str], entries: tuple[int], about: dict) -> None:
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(runner, "make", make)

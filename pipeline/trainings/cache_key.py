@@ -1,0 +1,101 @@
+"""The key of a training in the run store: all that its result depends on, as plain data."""
+
+import dataclasses
+import hashlib
+import platform
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.config import paths
+from pipeline.data import files
+from pipeline.runtime.code_hash import Entry, code_hash
+from pipeline.trainings import training_data
+from pipeline.trainings.spec import TrainingSpec
+from wingloss import protocol
+from wingloss.models import inference
+
+
+def inputs(spec: TrainingSpec) -> dict[str, Any]:
+    """All that the result depends on, as plain data: the run store's key.
+
+    Test faces have no part in a training, so they have none in its key.
+    """
+    rules = protocol.load(spec.dataset)
+    data = {"repeats": _digest(training_data.repetitions(spec).tobytes())}
+    for split in ("train", "val"):
+        samples = training_data.version(paths.SAMPLES.format(dataset=spec.dataset))
+        data[f"{split} samples"] = _samples_digest(*samples, split)
+        data[f"{split} frames"] = _digest(
+            training_data.seen_frames(spec, training_data.samples(spec, split)).tobytes()
+        )
+        crops = training_data.version(paths.CROPS.format(dataset=spec.dataset, split=split))
+        data[f"{split} crops"] = _file_digest(*crops)
+    recipe = dataclasses.asdict(spec.recipe)
+    del recipe["samples"]  # the steps say what counts
+    factors = recipe.pop("learning_rate_factor")
+    return {
+        "network": spec.network,
+        "objective": dataclasses.asdict(spec.objective),
+        "recipe": recipe,
+        "learning_rate_factor": factors.get(spec.objective.loss_kind, 1.0),
+        "steps": spec.steps,
+        "context": dataclasses.asdict(spec.context),
+        "points": {
+            "flip_permutation": rules.flip_permutation.tolist(),
+            "headline": [rules.headline, rules.pupils, rules.outer_eye_corners],
+            "normalising_box": rules.normalising_box,
+        },
+        "data": data,
+        "code": code(spec),
+        "machine": [inference.device().type, torch.__version__, platform.machine()],
+    }
+
+
+def code(spec: TrainingSpec, side_by_side: bool = False) -> str:
+    """A hash of the code that the training depends on; on a GPU, where it is one of several
+    side by side if only by itself, more of it has a part.
+
+    Other losses, networks and published weights have none. What a protocol says of the faces
+    stands in ``inputs``, so how it is read has none either.
+    """
+    gpu = inference.device().type == "cuda"
+    return code_hash(
+        "pipeline.trainings.ensemble_setup"
+        if side_by_side or gpu
+        else "pipeline.trainings.single_setup",
+        {
+            "wingloss.losses": Entry("LOSSES", spec.objective.loss_kind),
+            "wingloss.models.networks": Entry("ARCHITECTURES", spec.network),
+            "pipeline.trainings.pretrained": Entry("PUBLISHED", spec.recipe.weights),
+        },
+        known={"wingloss.protocol"},
+    )
+
+
+def ensemble_inputs(spec: TrainingSpec, alone: dict[str, Any]) -> dict[str, Any]:
+    """What ``alone``, a training's inputs, become where ``commands.train_ensemble`` makes it.
+
+    Its bits differ, because a vectorised model adds in another order; in which depends on how many
+    they are.
+    """
+    return alone | {"made": "together", "code": code(spec, side_by_side=True)}
+
+
+@lru_cache(maxsize=4)
+def _samples_digest(path: Path, changed: int, split: str) -> str:
+    rows = training_data.split_rows(path, changed, split).drop(
+        columns=["photograph", "subsets", "image"]
+    )
+    return _digest(rows.to_csv(index=False))
+
+
+@lru_cache(maxsize=4)
+def _file_digest(path: Path, changed: int) -> str:
+    return files.file_hash(path)
+
+
+def _digest(content: str | bytes) -> str:
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
