@@ -17,7 +17,6 @@ from pipeline.config.params import load
 from pipeline.config.paths import Run
 from pipeline.trainings import ensemble_setup, runner, training_data
 from pipeline.trainings.spec import TrainingSpec
-from wingloss.losses import L2
 
 
 def forget(project: Project) -> None:
@@ -73,9 +72,8 @@ def test_each_member_sees_its_own_frames(cnn7: TrainingSpec) -> None:
 
 
 def test_what_stands_side_by_side_has_the_same_network_and_rates(cnn7: TrainingSpec) -> None:
-    l2 = dataclasses.replace(
-        cnn7, objective=dataclasses.replace(cnn7.objective, loss_kind="l2", loss=L2())
-    )
+    own = dataclasses.replace(cnn7.objective, loss_kind="l2", loss=losses.L2())
+    l2 = dataclasses.replace(cnn7, objective=own)
     assert train_ensemble.alike(l2) == train_ensemble.alike(cnn7)
     slower = dataclasses.replace(cnn7.recipe, learning_rate_factor={"l2": 0.1})
     assert train_ensemble.alike(dataclasses.replace(l2, recipe=slower)) != train_ensemble.alike(
