@@ -17,6 +17,7 @@ from pipeline.config.params import load
 from pipeline.config.paths import Run
 from pipeline.trainings import ensemble_setup, runner, training_data
 from pipeline.trainings.spec import TrainingSpec
+from wingloss import losses
 
 
 def forget(project: Project) -> None:
