@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from wingloss.datasets import matlab
 from wingloss.datasets.face_record import BadSample, Found, Record, corners, stem
 from wingloss.protocol import Protocol
 
@@ -25,6 +24,8 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
     Raises:
         BadSample: the file can't be read as what it should be.
     """
+    from wingloss.datasets import matlab  # which needs SciPy
+
     path = root / protocol.parts[0].path
     n_landmarks = protocol.n_landmarks
     order, data, boxes, masks, names = matlab.variables(

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from wingloss.datasets import csv_table, matlab
+from wingloss.datasets import csv_table
 from wingloss.datasets.face_record import (
     OTHER_PICTURES,
     PICTURES,
@@ -303,6 +303,8 @@ def _official_boxes(root: Path, protocol: Protocol) -> _Boxes:
         path = root / _official(part)
         if not path.exists():
             continue
+        from wingloss.datasets import matlab  # which needs SciPy
+
         try:
             (entries,) = matlab.variables(path, ("bounding_boxes",))
         except BadSample as error:

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from wingloss.datasets import aflw, coco, cofw, csv_faces, ibug, plausible, wflw
+from wingloss.datasets import aflw, coco, csv_faces, ibug, plausible, wflw
 from wingloss.datasets.face_record import (
     PICTURES,
     BadSample,
@@ -20,15 +20,28 @@ from wingloss.datasets.face_record import (
 from wingloss.datasets.names import printable
 from wingloss.protocol import CORNERS, Protocol
 
+
+def _read_cofw(root: Path, protocol: Protocol) -> Iterator[Found]:
+    from wingloss.datasets import cofw  # which needs h5py
+
+    return cofw.read(root, protocol)
+
+
+def _extract_cofw(root: Path, protocol: Protocol) -> Iterator[Path | BadSample]:
+    from wingloss.datasets import cofw
+
+    return cofw.extract(root, protocol)
+
+
 READERS: dict[str, Callable[[Path, Protocol], Iterator[Found]]] = {
     "ibug": ibug.read,
     "aflw": aflw.read,
-    "cofw": cofw.read,
+    "cofw": _read_cofw,
     "wflw": wflw.read,
     "csv": csv_faces.read,
     "coco": coco.read,
 }
-EXTRACTORS = {"cofw": cofw.extract}  # of formats whose annotations hold the pictures
+EXTRACTORS = {"cofw": _extract_cofw}  # of formats whose annotations hold the pictures
 BOXES = {
     "ibug": CORNERS,
     "csv": CORNERS,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import orthogonal_procrustes
 
 from wingloss.geometry import Array
 
@@ -126,6 +125,8 @@ def _pca(shapes: Array, components: int) -> "PCA":
 
 def _similar(shapes: Array, reference: Array) -> Array:
     """Shapes ``(N, L, 2)`` by similarity or mirrored similarity to ``reference``: ``(N, 2L)``."""
+    from scipy.linalg import orthogonal_procrustes
+
     aligned = []
     for shape in shapes - shapes.mean(axis=1, keepdims=True):
         turn, scale = orthogonal_procrustes(shape, reference)
