@@ -23,7 +23,7 @@ include: "workflow/rules/paper.smk"
 
 
 refuse_overrides(config)
-validate(config, "workflow/schemas/params.schema.json")
+validate(config, "workflow/schemas/params.schema.json", set_default=False)
 
 
 onstart:

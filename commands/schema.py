@@ -3,19 +3,16 @@
 from pathlib import Path
 
 from pipeline.config.params import Params
-from pipeline.config.validation import schema
 from pipeline.data.files import write_json
 from pipeline.runtime import cli
+from wingloss.validation import schema
 
 SCHEMA = Path("workflow/schemas/params.schema.json")
 
 
 def run() -> None:
     """Writes workflow/schemas/params.schema.json from the model in pipeline/config/params.py."""
-    write_json(
-        SCHEMA,
-        {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema(Params),
-    )
+    write_json(SCHEMA, schema(Params))
 
 
 if __name__ == "__main__":

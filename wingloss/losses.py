@@ -12,8 +12,10 @@ nothing here imports it before a loss is computed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+from pydantic import Field
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,8 +60,8 @@ class Wing:
     ``C = w - w ln(1 + w / epsilon)`` joins the two pieces.
     """
 
-    w: float = field(metadata={"minimum_exclusive": 0, "maximum": 10_000})
-    epsilon: float = field(metadata={"minimum_exclusive": 0, "maximum": 10_000})
+    w: Annotated[float, Field(gt=0, le=10_000)]
+    epsilon: Annotated[float, Field(gt=0, le=10_000)]
 
     def __call__(self, error: Tensor) -> Tensor:
         w, epsilon = _like(error, self.w), _like(error, self.epsilon)

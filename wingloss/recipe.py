@@ -3,8 +3,10 @@
 Without torch, whose import takes seconds that most stages, and both engines, can do without.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from wingloss.losses import LOSSES
 
@@ -19,8 +21,8 @@ class Strength:
     Linear between them. What remains at the end is what new faces have too: boxes that err.
     """
 
-    first: float = field(metadata={"minimum": 0, "maximum": 1})
-    last: float = field(metadata={"minimum": 0, "maximum": 1})
+    first: Annotated[float, Field(ge=0, le=1)]
+    last: Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -28,21 +30,21 @@ class Recipe:
     """How a network is trained; the losses, the networks and the data are not its business."""
 
     optimiser: Literal["sgd", "adamw"]
-    learning_rate: float = field(metadata={"minimum_exclusive": 0, "maximum": 100})
-    final_learning_rate: float = field(metadata={"minimum_exclusive": 0, "maximum": 100})
+    learning_rate: Annotated[float, Field(gt=0, le=100)]
+    final_learning_rate: Annotated[float, Field(gt=0, le=100)]
     decay: Literal["log_linear", "cosine"]  # from the learning rate to the final one
-    warmup: float = field(metadata={"minimum": 0, "maximum": 1})  # share of the steps, linear
+    warmup: Annotated[float, Field(ge=0, le=1)]  # share of the steps, linear
     # for losses that need another rate, by their kind
-    learning_rate_factor: dict[str, float] = field(metadata={"minimum_exclusive": 0})
-    momentum: float = field(metadata={"minimum": 0, "maximum": 0.999})  # AdamW: its first beta
-    weight_decay: float = field(metadata={"minimum": 0, "maximum": 100})
-    batch: int = field(metadata={"minimum": 1, "maximum": 4096})
+    learning_rate_factor: dict[str, Annotated[float, Field(gt=0)]]
+    momentum: Annotated[float, Field(ge=0, le=0.999)]  # AdamW: its first beta
+    weight_decay: Annotated[float, Field(ge=0, le=100)]
+    batch: Annotated[int, Field(ge=1, le=4096)]
     # what the untrained network answers, about: its zero bias, or its training faces' mean shape
     first_guess: Literal["zero", "mean_shape"]
     # bfloat16 where the machine multiplies in it, or float32 everywhere
     precision: Precision
     # the budget: augmented faces seen, by data set
-    samples: dict[str, int] = field(metadata={"minimum": 1, "maximum": 10**10})
+    samples: dict[str, Annotated[int, Field(ge=1, le=10**10)]]
     strength: Strength  # of the augmentation's rotation and blur
     # what ResNet-50 begins with, but for its last layer: none, or published ones
     weights: Weights = "none"

@@ -1,4 +1,4 @@
-"""YAML files that people write, read in bounded time and memory.
+"""YAML files that people write, as plain data such as JSON has, in bounded time and memory.
 
 PyYAML by itself takes the last of two entries with one key and says nothing, and a few hundred
 bytes of aliases can stand for gigabytes.
@@ -118,7 +118,30 @@ class _Loader(yaml.SafeLoader):
                         problem_mark=key.start_mark,
                     )
                 keys.add(key.value)
+                if key.tag not in _NAMES:
+                    raise _Refused(
+                        f"YAML wants quotes round {key.value[:60]}, for a name is text",
+                        key.start_mark,
+                    )
         return node
+
+
+def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
+    if re.search("[\ud800-\udfff]", node.value):
+        raise _Refused("it has half of a character", node.start_mark)
+    return loader.construct_yaml_str(node)
+
+
+def _date(loader: _Loader, node: yaml.ScalarNode) -> None:
+    raise _Refused(
+        f"{node.value[:60]} is a date; put it in quotes if it is text",
+        node.start_mark,
+    )
+
+
+def _unknown(loader: _Loader, node: yaml.Node) -> None:
+    """Refuses what JSON hasn't."""
+    loader.construct_undefined(node)
 
 
 def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
@@ -143,5 +166,11 @@ def _refuse_old(node: yaml.ScalarNode) -> None:
         )
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
-_Loader.add_constructor("tag:yaml.org,2002:float", _number)
+_TAG = "tag:yaml.org,2002:"
+_NAMES = (f"{_TAG}str", f"{_TAG}merge")
+_Loader.add_constructor(f"{_TAG}str", _text)
+_Loader.add_constructor(f"{_TAG}int", _whole_number)
+_Loader.add_constructor(f"{_TAG}float", _number)
+_Loader.add_constructor(f"{_TAG}timestamp", _date)
+for _kind in ("binary", "omap", "pairs", "set"):
+    _Loader.add_constructor(f"{_TAG}{_kind}", _unknown)

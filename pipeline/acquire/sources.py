@@ -6,10 +6,13 @@ The files say where bytes come from, not what they are, so neither engine takes 
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from pipeline.config.validation import Refused, build
+from pydantic import Field
+
 from pipeline.runtime.errors import UserError
 from wingloss import yaml_files
+from wingloss.validation import Refused, build
 
 FOLDER = Path(__file__).with_name("catalogue")
 
@@ -21,7 +24,7 @@ class Archive:
     file: str
     into: str  # the folder of the raw data set that it is unpacked into
     urls: list[str] = field(default_factory=list)  # of the file, or of ``{piece}`` of it
-    pieces: int = field(default=1, metadata={"minimum": 1})  # file.001, file.002, ... if several
+    pieces: Annotated[int, Field(ge=1)] = 1  # file.001, file.002, ... if several
     bytes: int | None = None
     sha256: str | None = None  # where it is unknown, the first download's is recorded
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from pipeline.config import paths
 from pipeline.config.params import METHODS, PARAMS, Params, load
-from pipeline.config.validation import meant
 from pipeline.runtime.errors import UserError
 from wingloss import protocol
+from wingloss.validation import meant
 
 
 def check(given: dict[str, Any]) -> None:

@@ -1,12 +1,13 @@
 """``params.yaml`` as one typed model: science only, checked before anything runs."""
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pipeline.config.validation import Refused, build, meant, shown
+from pydantic import Field
+
 from pipeline.runtime.errors import UserError
 from wingloss import losses, protocol, yaml_files
 from wingloss.augmentation.perturbation import Augmentation
@@ -15,6 +16,7 @@ from wingloss.losses import LOSSES, Wing
 from wingloss.pose.balancing import Balance
 from wingloss.recipe import Recipe
 from wingloss.synthetic.population import FaceDistribution
+from wingloss.validation import Refused, build, meant, shown
 
 PARAMS = Path("params.yaml")
 LONGEST_NAME = 60  # characters: names become parts of paths
@@ -96,15 +98,15 @@ class Box:
     """Where a face's input square comes from: the box given with the data, or its landmarks'."""
 
     source: Literal["given", "landmarks"]
-    scale: float = field(metadata={"minimum_exclusive": 0, "maximum": 20})
+    scale: Annotated[float, Field(gt=0, le=20)]
 
 
 @dataclass(frozen=True)
 class Validation:
     """The part of the training photographs that is set aside for validation."""
 
-    share: float = field(metadata={"minimum_exclusive": 0, "maximum": 0.5})
-    seed: int = field(metadata={"minimum": 0, "maximum": 2**32 - 1})
+    share: Annotated[float, Field(gt=0, le=0.5)]
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Dataset:
     """What a data set's preparation leaves open; ``bins`` is the protocol's K where it is null."""
 
     box: Box
-    bins: int | None = field(metadata={"minimum": 1, "maximum": 1000})
+    bins: Annotated[int, Field(ge=1, le=1000)] | None
     validation: Validation
 
 
@@ -120,9 +122,9 @@ class Dataset:
 class Rendered:
     """How many faces are rendered, from which seed, from which population."""
 
-    train: int = field(metadata={"minimum": 20, "maximum": 1_000_000})
-    test: int = field(metadata={"minimum": 1, "maximum": 1_000_000})
-    seed: int = field(metadata={"minimum": 0, "maximum": 2**32 - 1})
+    train: Annotated[int, Field(ge=20, le=1_000_000)]
+    test: Annotated[int, Field(ge=1, le=1_000_000)]
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     faces: FaceDistribution
 
 
@@ -130,8 +132,8 @@ class Rendered:
 class Context:
     """The context crops that all networks draw their inputs from."""
 
-    scale: float = field(metadata={"minimum": 1, "maximum": 10})
-    size: int = field(metadata={"minimum": 32, "maximum": 1024})
+    scale: Annotated[float, Field(ge=1, le=10)]
+    size: Annotated[int, Field(ge=32, le=1024)]
 
 
 @dataclass(frozen=True)
@@ -141,9 +143,9 @@ class Correction:
     ``folds`` are those of ``out_of_fold``.
     """
 
-    margin: float = field(metadata={"minimum_exclusive": 0, "maximum": 10})
+    margin: Annotated[float, Field(gt=0, le=10)]
     training_crops: Literal["in_sample", "matched_jitter", "out_of_fold"]
-    folds: int = field(metadata={"minimum": 2, "maximum": 100})
+    folds: Annotated[int, Field(ge=2, le=100)]
 
 
 @dataclass(frozen=True)
@@ -176,12 +178,12 @@ class Params:
     """All of ``params.yaml``."""
 
     datasets: list[str]
-    seeds: list[int] = field(metadata={"minimum": 0, "maximum": 2**32 - 1})
+    seeds: list[Annotated[int, Field(ge=0, le=2**32 - 1)]]
     recipe: str
     runs: Runs
     baselines: list[Method]
-    tables: list[int] = field(metadata={"minimum": 1, "maximum": 7})
-    figures: list[int] = field(metadata={"minimum": 1, "maximum": 6})
+    tables: list[Annotated[int, Field(ge=1, le=7)]]
+    figures: list[Annotated[int, Field(ge=1, le=6)]]
     stage_one: StageOne
     loss: dict[str, Loss]
     dataset: dict[str, Dataset]

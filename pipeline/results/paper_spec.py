@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from pipeline.config import paths
 from pipeline.config.paths import Cell
-from pipeline.config.validation import Refused, build
 from pipeline.runtime.errors import UserError
 from wingloss import yaml_files
+from wingloss.validation import Refused, build
 
 TABLES = Path("paper/tables.yaml")
 CLAIMS = Path("paper/claims.yaml")

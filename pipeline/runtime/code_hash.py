@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[2]
 # parameters and paths for themselves.
 PLUMBING = {
     *("commands", "pipeline", "stages", "wingloss"),
-    *("wingloss.datasets", "wingloss.yaml_files"),
+    *("wingloss.datasets", "wingloss.validation", "wingloss.yaml_files"),
     *("wingloss.augmentation", "wingloss.drawing", "wingloss.evaluation"),
     *("wingloss.models", "wingloss.pose", "wingloss.training"),
     *("pipeline.config", "pipeline.config.arguments", "pipeline.config.params"),
-    *("pipeline.config.paths", "pipeline.config.validation"),
+    "pipeline.config.paths",
     *("pipeline.acquire", "pipeline.data", "pipeline.results", "pipeline.trainings"),
     *("pipeline.runtime", "pipeline.runtime.cli", "pipeline.runtime.code_hash"),
     *("pipeline.runtime.engines", "pipeline.runtime.errors", "pipeline.runtime.file_lock"),

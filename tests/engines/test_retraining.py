@@ -18,7 +18,7 @@ CAUCHY = """
 class Cauchy:
     \"\"\"Half the logarithm of one more than the square of the error over the scale.\"\"\"
 
-    scale: float = field(metadata={"minimum_exclusive": 0, "maximum": 10_000})
+    scale: Annotated[float, Field(gt=0, le=10_000)]
 
     def __call__(self, error: Tensor) -> Tensor:
         return 0.5 * (error / _like(error, self.scale)).square().log1p()

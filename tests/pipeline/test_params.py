@@ -1,9 +1,7 @@
 """params.yaml: what it may say, and the one line that says what is wrong with it."""
 
 import copy
-import dataclasses
 import json
-import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from project import ROOT, Project
 
-from pipeline.config import validation
 from pipeline.config.params import Params, load
 from pipeline.runtime.errors import UserError
 from stages import balance, pose
+from wingloss import validation
 
 SCHEMA = ROOT / "workflow/schemas/params.schema.json"
 COMMITTED = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -50,6 +48,12 @@ def without(dotted: str) -> dict[str, Any]:
 SHAPE = {
     "unknown key": (with_value("threads", 4), "threads: no such key"),
     "misspelt key": (with_value("correction", {"margn": 1.2}), "did you mean 'margin'?"),
+    "misspelt key of what may be null": (
+        with_value("raw.synthetic.faces", {"yaw_scal": 14}),
+        "raw.synthetic.faces.yaw_scal: no such key; did you mean 'yaw_scale'? allowed: image_size",
+    ),
+    "number that ends nowhere": (with_value("context.scale", float("inf")), "inf should be a num"),
+    "number for a truth": (with_value("datasets", [True]), "datasets[0]: True should be text"),
     "missing key": (without("context.size"), "context.size: this key is missing"),
     "misspelt value": (with_value("recipes.fast.cnn6.decay", "cosin"), "log_linear, cosine"),
     "text for a number": (
@@ -70,12 +74,14 @@ SHAPE = {
     ),
     "negative factor": (
         with_value("recipes.paper.cnn6.learning_rate_factor", {"l2": -1}),
-        "recipes.paper.cnn6.learning_rate_factor.l2: -1.0 is out of range; it must be more than 0",
+        "recipes.paper.cnn6.learning_rate_factor.l2: -1 is out of range; it must be more than 0",
     ),
     "negative seed": (with_value("seeds", [-1]), "seeds[0]: -1 is out of range"),
     "nothing at all": (None, "should be a table"),
 }
 MEANING = {
+    "number that is none": (with_value("context.scale", float("nan")), "nan should be a number"),
+    "whole number with a point": (with_value("context.size", 64.0), "64.0 should be a whole"),
     "undefined loss": (
         with_value("runs.cnn6.loss", ["wing", "winged"]),
         "runs.cnn6.loss: 'winged' is not defined; did you mean 'wing'? there are ",
@@ -141,10 +147,11 @@ MEANING = {
 }
 
 
-def test_the_schema_is_the_models(tmp_path: Path) -> None:
-    ours = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | validation.schema(Params)
+def test_the_schema_is_the_models() -> None:
     written = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    assert written == ours, "run `python -m commands.schema` and commit what it writes"
+    assert written == validation.schema(Params), (
+        "run `python -m commands.schema` and commit what it writes"
+    )
 
 
 def test_model_and_schema_take_the_committed_parameters() -> None:
@@ -210,30 +217,6 @@ def test_what_the_schema_refuses_the_model_refuses_too(dotted: str, value: Any) 
         assert not fits or across_fields or whole
     else:
         assert fits
-
-
-def test_every_field_of_the_model_stands_in_the_schema() -> None:
-    seen = []
-
-    def walk(kind: Any, schema: dict[str, Any]) -> None:
-        if dataclasses.is_dataclass(kind):
-            hints = typing.get_type_hints(kind)
-            assert schema["properties"].keys() == hints.keys()
-            seen.append(kind)
-            for name, hint in hints.items():
-                walk(hint, schema["properties"][name])
-            return
-        options = schema.get("anyOf", [schema])
-        for argument in typing.get_args(kind):
-            inner = [s.get("additionalProperties") or s.get("items") or s for s in options]
-            if dataclasses.is_dataclass(argument):
-                walk(argument, next(s for s in inner if "properties" in s))
-            elif typing.get_args(argument) and typing.get_origin(argument) is not typing.Literal:
-                walk(argument, inner[0])
-
-    walk(Params, json.loads(SCHEMA.read_text(encoding="utf-8")))
-    names = {kind.__name__ for kind in seen}
-    assert names >= {"Recipe", "Augmentation", "Wing", "FaceDistribution", "Validation"}
 
 
 def test_not_yaml_is_said_with_its_line(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class Mine:
             path.unlink()
 
     def rules(self, reader: str) -> protocol.Protocol:
-        parts = (protocol.Part("train", PATHS[reader], "train", None, None, False),)
+        parts = (protocol.Part("train", "train", PATHS[reader]),)
         return readers.dataclasses.replace(protocol.load("mine"), reader=reader, parts=parts)
 
     def pts(self, name: str, line: int, text: str) -> None:

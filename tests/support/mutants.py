@@ -40,7 +40,7 @@ OWN = {"ibug": "train", "csv": "train.csv", "coco": "train.json"}
 def rules_of(tree: str) -> Protocol:
     """The tree's protocol."""
     if tree in OWN:
-        part = Part("train", OWN[tree], "train", None, None, False)
+        part = Part("train", "train", OWN[tree])
         rules = protocol.load("synthetic")
         return dataclasses.replace(rules, reader=tree, parts=(part,))  # type: ignore[arg-type]
     rules = protocol.load(tree)

@@ -126,20 +126,39 @@ def test_an_unknown_data_set_is_refused_and_the_known_ones_named():
         ("[1, 15]", "[1, 68]", r"flip_pairs\[1\]: there is no landmark 68; they are 0 to 67"),
         ("[1, 15]", "[1]", r"flip_pairs\[1\]: \[1\] should be two landmarks"),
         ("[1, 15]", "[1, 1]", r"flip_pairs\[1\]: \[1, 1\] should be two landmarks"),
-        ("[1, 15]", "nose", r"flip_pairs\[1\]: 'nose' should be a list of landmarks"),
-        ("[[36], [45]]", "[36, 45]", r"outer_eye_corners\[0\]: 36 should be a list of landmarks"),
-        ("[[36], [45]]", "[[36]]", r"outer_eye_corners: .* should be two lists of landmarks"),
+        ("[1, 15]", "nose", r"flip_pairs\[1\]: 'nose' should be a list$"),
+        ("[[36], [45]]", "[36, 45]", r"outer_eye_corners\[0\]: 36 should be a list$"),
+        ("[[36], [45]]", "[[36]]", r"outer_eye_corners\[1\]: this entry is missing"),
+        (
+            "[[36], [45]]",
+            "[[], [45]]",
+            r"outer_eye_corners\[0\]: \[\] should have at least 1 entries",
+        ),
+        (
+            "[[36], [45]]",
+            "[[36], [45], [1]]",
+            r"outer_eye_corners: .* should have at most 2 entries",
+        ),
+        (
+            "name: afw, split",
+            "name: afw, splt",
+            r"parts\[0\]\.splt: no such key; did you mean 'split'",
+        ),
         ("[[36], [45]]", "[[36], [44]]", r"outer_eye_corners: flip_pairs don't turn the left ones"),
         ("common: 554", "very common: 554", r"subsets\.very common: a subset's name is a word"),
         ("outer_eye", "outr_eye", r"outr_eye_corners: no such key"),
         ("landmarks: 68", "landmarks: many", r"landmarks: 'many' should be a whole number"),
         ("landmarks: 68\n", "", r"landmarks: this key is missing"),
-        ("reader: ibug", "reader: pts", r"reader: 'pts' is not one of ibug, aflw, cofw, wflw"),
-        ("threshold: 0.08", "threshold: 8", r"threshold: 8 should be a number between 0 and 1"),
+        ("reader: ibug", "reader: pts", r"reader: 'pts' is not allowed; choose from ibug, aflw"),
+        (
+            "threshold: 0.08",
+            "threshold: 8",
+            r"threshold: 8 is out of range; it must be less than 1",
+        ),
         (
             "headline: inter_pupil",
             "headline: pupil",
-            r"headline: 'pupil' is not one of inter_pupil",
+            r"headline: 'pupil' is not allowed; did you mean 'inter_pupil'\? choose",
         ),
         ("  source: of", "  columns: []\n  source: of", r"boxes\.columns: the format of ibug"),
         ("common: 554", "full: 554", r"subsets\.full: a subset's name is a word, and not 'full'"),
@@ -151,9 +170,13 @@ def test_an_unknown_data_set_is_refused_and_the_known_ones_named():
             "faces_share_photographs: 'no'",
             r"parts\[0\]\.faces_share_photographs: 'no' should be true or false",
         ),
-        ("name: afw", "name: ../afw", r"parts\[0\]\.path: '\.\./afw' leads out of the data"),
+        ("name: afw", "name: ../afw", r"parts\[0\]: path: '\.\./afw' leads out of the data"),
         ("name: afw", "name: ibug", r"parts: every part needs a name of its own"),
-        ("split: train, count: 337", "split: val", r"parts\[0\]\.split: 'val' is not one of train"),
+        (
+            "split: train, count: 337",
+            "split: val",
+            r"parts\[0\]\.split: 'val' is not allowed; choose",
+        ),
         ("count: 337", "count: all", r"parts\[0\]\.count: 'all' should be a whole number"),
         ("landmarks: 68", "landmarks: [68", r"line 5: this is not YAML"),
     ],
@@ -171,16 +194,22 @@ def test_a_bad_protocol_is_one_line_that_names_file_and_key(
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("last", ["right", "down"])
+@pytest.mark.parametrize(
+    "last, message",
+    [
+        ("right", r"boxes\.columns: .* should be four of left"),
+        ("down", r"boxes\.columns\[3\]: 'down' is not allowed; choose from left"),
+    ],
+)
 def test_the_order_of_a_boxs_numbers_is_checked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str, message: str
 ):
     good = protocol.path("wflw").read_text(encoding="utf-8")
     monkeypatch.setattr(protocol, "FOLDER", tmp_path)
     protocol.load.cache_clear()
     broken = good.replace("[left, top, right, bottom]", f"[left, top, right, {last}]")
     (tmp_path / "broken.yaml").write_text(broken, encoding="utf-8")
-    with pytest.raises(protocol.BadProtocol, match=r"boxes\.columns: .* should be four of left"):
+    with pytest.raises(protocol.BadProtocol, match=message):
         protocol.load("broken")
 
 

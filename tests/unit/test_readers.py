@@ -370,7 +370,7 @@ PARTS = {
 
 
 def own_rules(reader: str, n_landmarks: int = 68) -> Protocol:
-    parts = tuple(Part(name, path, name, None, None, False) for name, path in PARTS[reader])
+    parts = tuple(Part(name, name, path) for name, path in PARTS[reader])
     rules = protocol.load("synthetic")
     return dataclasses.replace(rules, reader=reader, parts=parts, n_landmarks=n_landmarks)
 

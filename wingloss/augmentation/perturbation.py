@@ -5,11 +5,13 @@ draw of the augmentation is an affine map from that crop to the input, so every 
 interpolated once.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from wingloss.geometry import Array, apply, compose, flip, unit_to_pixels
 
@@ -20,13 +22,13 @@ Images = NDArray[np.uint8]
 class Augmentation:
     """How far a training face is perturbed."""
 
-    rotation: float = field(metadata={"minimum": 0, "maximum": 180})  # degrees, either way
-    flip: float = field(metadata={"minimum": 0, "maximum": 1})  # probability
+    rotation: Annotated[float, Field(ge=0, le=180)]  # degrees, either way
+    flip: Annotated[float, Field(ge=0, le=1)]  # probability
     # each coordinate of the box's two corners moves by at most this share of the box's side
-    box_shift: float = field(metadata={"minimum": 0, "maximum": 0.4})
-    blur: float = field(metadata={"minimum": 0, "maximum": 1})  # probability
+    box_shift: Annotated[float, Field(ge=0, le=0.4)]
+    blur: Annotated[float, Field(ge=0, le=1)]  # probability
     # pixels of the input crop
-    blur_sigma: float = field(metadata={"minimum_exclusive": 0, "maximum": 20})
+    blur_sigma: Annotated[float, Field(gt=0, le=20)]
 
 
 @dataclass(frozen=True)

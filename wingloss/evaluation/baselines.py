@@ -1,9 +1,11 @@
 """What a network has to beat: the mean shape, and the ensemble of regression trees."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 import cv2
 import numpy as np
+from pydantic import Field
 
 from wingloss.augmentation.perturbation import Faces, Images, plain
 from wingloss.geometry import Array, apply, compose, invert, to_unit
@@ -16,17 +18,13 @@ MARGIN = 1.25  # of these pictures to the face's frame, whose side is 160 px in 
 class RegressionTrees:
     """An ensemble of regression trees (Kazemi and Sullivan, CVPR 2014), in that paper's symbols."""
 
-    cascades: int = field(metadata={"minimum": 1, "maximum": 1000})  # T, one after the other
-    trees: int = field(metadata={"minimum": 1, "maximum": 100_000})  # K of each cascade
-    depth: int = field(metadata={"minimum": 1, "maximum": 20})  # F
-    shrinkage: float = field(metadata={"minimum_exclusive": 0, "maximum": 1})  # nu
-    initialisations: int = field(
-        metadata={"minimum": 1, "maximum": 1000}
-    )  # R of each training face
-    pixels: int = field(
-        metadata={"minimum": 2, "maximum": 100_000}
-    )  # P that a cascade's trees choose from
-    splits: int = field(metadata={"minimum": 1, "maximum": 100_000})  # S tried at each node
+    cascades: Annotated[int, Field(ge=1, le=1000)]  # T, one after the other
+    trees: Annotated[int, Field(ge=1, le=100_000)]  # K of each cascade
+    depth: Annotated[int, Field(ge=1, le=20)]  # F
+    shrinkage: Annotated[float, Field(gt=0, le=1)]  # nu
+    initialisations: Annotated[int, Field(ge=1, le=1000)]  # R of each training face
+    pixels: Annotated[int, Field(ge=2, le=100_000)]  # P that a cascade's trees choose from
+    splits: Annotated[int, Field(ge=1, le=100_000)]  # S tried at each node
 
     @property
     def reduced(self) -> str:

@@ -1,16 +1,19 @@
 """The population of faces: how often which pose, box error and difficulty occurs."""
 
-from dataclasses import dataclass, field, fields
+from typing import Annotated
 
 import numpy as np
 from numpy.random import Generator
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from wingloss.geometry import Array
+from wingloss.validation import STRICT
 
 LARGE_POSE = 45  # degrees of yaw; beyond, a face is in the subset large_pose
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class FaceDistribution:
     """The population of faces; angles in degrees. Raises ValueError naming a field out of range.
 
@@ -20,23 +23,17 @@ class FaceDistribution:
     four fields are the shares of faces that belong to the subsets of these names.
     """
 
-    image_size: int = field(metadata={"minimum": 32, "maximum": 1024})  # px, the picture's side
-    yaw_scale: float = field(metadata={"minimum": 0, "maximum": 45})
-    yaw_tail: float = field(metadata={"minimum": 0, "maximum": 1})
-    pitch_std: float = field(metadata={"minimum": 0, "maximum": 30})
-    roll_std: float = field(metadata={"minimum": 0, "maximum": 90})
-    box_shift: float = field(metadata={"minimum": 0, "maximum": 0.2})  # std, share of the side
-    box_scale: float = field(metadata={"minimum": 0, "maximum": 0.5})  # std of the side's log
-    occlusion: float = field(metadata={"minimum": 0, "maximum": 1})  # glasses, hands, hair, masks
-    expression: float = field(metadata={"minimum": 0, "maximum": 1})  # beyond a mild smile
-    illumination: float = field(metadata={"minimum": 0, "maximum": 1})  # light from a side, dark
-    blur: float = field(metadata={"minimum": 0, "maximum": 1})  # motion or defocus, plain to see
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value, low, high = getattr(self, item.name), *item.metadata.values()
-            if not low <= value <= high:
-                raise ValueError(f"{item.name} is {value!r}, but must be from {low} to {high}")
+    image_size: Annotated[int, Field(ge=32, le=1024)]  # px, the picture's side
+    yaw_scale: Annotated[float, Field(ge=0, le=45)]
+    yaw_tail: Annotated[float, Field(ge=0, le=1)]
+    pitch_std: Annotated[float, Field(ge=0, le=30)]
+    roll_std: Annotated[float, Field(ge=0, le=90)]
+    box_shift: Annotated[float, Field(ge=0, le=0.2)]  # std, share of the side
+    box_scale: Annotated[float, Field(ge=0, le=0.5)]  # std of the side's log
+    occlusion: Annotated[float, Field(ge=0, le=1)]  # glasses, hands, hair, masks
+    expression: Annotated[float, Field(ge=0, le=1)]  # beyond a mild smile
+    illumination: Annotated[float, Field(ge=0, le=1)]  # light from a side, dark
+    blur: Annotated[float, Field(ge=0, le=1)]  # motion or defocus, plain to see
 
 
 def draw_pose(distribution: FaceDistribution, rng: Generator) -> tuple[float, float, float]:

@@ -1,0 +1,130 @@
+"""Plain data, as YAML files hold it, to typed dataclasses by pydantic; every refusal is one line.
+
+Data is checked as JSON, where pydantic's strictness takes a table for a dataclass and a list for a
+tuple, but no text and no truth for a number, and no 1.0 for a 1.
+"""
+
+import dataclasses
+import difflib
+import json
+import re
+import reprlib
+import typing
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class Refused(ValueError):
+    """A value that doesn't fit its type; the message is one line for the user."""
+
+
+def build(kind: Any, value: Any) -> Any:
+    """``value``, plain data as ``yaml_files.read`` gives it, as an instance of ``kind``.
+
+    Raises:
+        Refused: names the key and what is allowed there.
+    """
+    try:
+        return _adapter(kind).validate_json(json.dumps(value))
+    except ValidationError as error:
+        # An unknown key goes first: it may be the one that is missing, misspelt.
+        found = sorted(error.errors(), key=lambda one: one["type"] != _UNKNOWN)
+        raise Refused(_line(kind, found[0])) from error
+
+
+def schema(kind: Any) -> dict[str, Any]:
+    """The JSON schema of what ``build`` takes for ``kind``."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return dialect | _adapter(kind).json_schema()
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, in few words: a wrong one can be of any size."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = 60
+    short.maxlevel = 2
+    return short.repr(value)
+
+
+def meant(name: object, known: Iterable[object]) -> str:
+    """A question whether ``name`` is a misspelling of one of ``known``; nothing if of none."""
+    near = difflib.get_close_matches(str(name), [str(one) for one in known], n=1)
+    return f"did you mean '{near[0]}'? " if near else ""
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter:
+    """The checks of a type; STRICT holds for the dataclasses inside it too."""
+    own = dataclasses.is_dataclass(kind)  # pydantic takes the configuration of such from them alone
+    return TypeAdapter(with_config(STRICT)(kind)) if own else TypeAdapter(kind, config=STRICT)
+
+
+_UNKNOWN = "unexpected_keyword_argument"
+_KINDS = {
+    **dict.fromkeys(("dataclass_type", "dict_type"), "a table of names and values"),
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
+    **dict.fromkeys(("int_type", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "finite_number"), "a number"),
+    "string_type": "text",
+    "bool_type": "true or false",
+}
+_BOUNDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+_LENGTHS = {"min_length": "at least", "max_length": "at most"}
+
+
+def _line(kind: Any, fault: Any) -> str:
+    """One of pydantic's findings in the words of who wrote the file."""
+    what, value, context = fault["type"], fault["input"], fault.get("ctx", {})
+    place = tuple(step for step in fault["loc"] if step != "[key]")
+    where = _path(place)
+    if what == _UNKNOWN:
+        names = _keys(kind, place[:-1])
+        return f"{where}: no such key; {meant(place[-1], names)}allowed: {', '.join(names)}"
+    if what == "missing":
+        return f"{where}: this {'key' if isinstance(place[-1], str) else 'entry'} is missing"
+    if what == "value_error":  # a dataclass's own check, across its fields
+        return f"{where}: {context['error']}" if where else str(context["error"])
+    said = f"{where}: {shown(value)}" if where else shown(value)
+    if what == "literal_error":
+        names = re.findall("'(.*?)'", context["expected"])
+        return f"{said} is not allowed; {meant(value, names)}choose from {', '.join(names)}"
+    for word, bound in context.items():
+        if word in _BOUNDS:
+            return f"{said} is out of range; it must be {_BOUNDS[word]} {bound:.12g}"
+        if word in _LENGTHS:
+            return f"{said} should have {_LENGTHS[word]} {bound} entries"
+    hint = ""
+    if what == "float_type" and isinstance(value, str):
+        hint = " (YAML wants a point in numbers such as 1.0e-3)"
+    if what == "string_type" and not isinstance(value, list | dict):
+        hint = " (YAML wants quotes round text such as '007', 'no' and 'null')"
+    return f"{said} should be {_KINDS[what]}{hint}"
+
+
+def _path(place: Iterable[str | int]) -> str:
+    """A place in a file, as ``loss.wing.w`` or ``seeds[0]``."""
+    path = ""
+    for step in place:
+        if isinstance(step, str):
+            name = step if step.isprintable() and len(step) <= 60 else shown(step)
+            path += f".{name}" if path else name
+        else:
+            path += f"[{step}]"
+    return path
+
+
+def _keys(kind: Any, place: Sequence[str | int]) -> list[str]:
+    """The keys of the table that stands at ``place`` in a ``kind``."""
+    for step in place:
+        if dataclasses.is_dataclass(kind):
+            kind = typing.get_type_hints(kind)[str(step)]
+        else:  # a table or a list; of what it holds
+            kind = [one for one in typing.get_args(kind) if one is not ...][-1]
+        if type(None) in typing.get_args(kind):
+            (kind,) = set(typing.get_args(kind)) - {type(None)}
+    return [one.name for one in dataclasses.fields(kind)]
