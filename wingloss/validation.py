@@ -80,10 +80,18 @@ _LENGTHS = {"min_length": "at least", "max_length": "at most"}
 def _line(kind: Any, fault: Any) -> str:
     """One of pydantic's findings in the words of who wrote the file."""
     what, value, context = fault["type"], fault["input"], fault.get("ctx", {})
-    place = tuple(step for step in fault["loc"] if step != "[key]")
+    place, _ = _walk(kind, [step for step in fault["loc"] if step != "[key]"])
     where = _path(place)
+    if what.startswith("union_tag"):  # the key that chooses between dataclasses
+        where = f"{where}.{context['discriminator'].strip(chr(39))}"
+        if what == "union_tag_not_found":
+            return f"{where}: this key is missing"
+        names = re.findall("'(.*?)'", context["expected_tags"])
+        tag, choices = context["tag"], ", ".join(names)
+        return f"{where}: {shown(tag)} is not allowed; {meant(tag, names)}choose from {choices}"
     if what == _UNKNOWN:
-        names = _keys(kind, place[:-1])
+        above = _walk(kind, fault["loc"][:-1])[1]
+        names = [one.name for one in dataclasses.fields(above)]
         return f"{where}: no such key; {meant(place[-1], names)}allowed: {', '.join(names)}"
     if what == "missing":
         return f"{where}: this {'key' if isinstance(place[-1], str) else 'entry'} is missing"
@@ -118,13 +126,48 @@ def _path(place: Iterable[str | int]) -> str:
     return path
 
 
-def _keys(kind: Any, place: Sequence[str | int]) -> list[str]:
-    """The keys of the table that stands at ``place`` in a ``kind``."""
-    for step in place:
+def _walk(kind: Any, steps: Sequence[str | int]) -> tuple[list[str | int], Any]:
+    """The place in the file that pydantic's ``steps`` lead to, and the type that stands there.
+
+    Where one of several dataclasses is chosen by a key, pydantic's steps name the choice too.
+    """
+    place: list[str | int] = []
+    for step in steps:
+        kind = _without_none(kind)
         if dataclasses.is_dataclass(kind):
-            kind = typing.get_type_hints(kind)[str(step)]
-        else:  # a table or a list; of what it holds
-            kind = [one for one in typing.get_args(kind) if one is not ...][-1]
-        if type(None) in typing.get_args(kind):
-            (kind,) = set(typing.get_args(kind)) - {type(None)}
-    return [one.name for one in dataclasses.fields(kind)]
+            kind = typing.get_type_hints(kind, include_extras=True).get(str(step))
+        elif choices := _choices(kind):
+            kind = choices[step]
+            continue
+        elif kind is not None:  # a table or a list; of what it holds
+            held = [one for one in typing.get_args(kind) if one is not ...]
+            kind = held[-1] if held else None
+        place.append(step)
+    return place, _without_none(kind)
+
+
+def _choices(kind: Any) -> dict[Any, Any]:
+    """The dataclasses of a union by their values of the key that tells them apart."""
+    key = next((getattr(one, "discriminator", None) for one in _notes(kind)), None)
+    if key is None:
+        return {}
+    members = typing.get_args(kind)[0]
+    every = typing.get_args(members) or (members,)
+    return {typing.get_args(typing.get_type_hints(one)[key])[0]: one for one in every}
+
+
+def _notes(kind: Any) -> tuple[Any, ...]:
+    """What ``Annotated`` says of a type."""
+    return getattr(kind, "__metadata__", ())
+
+
+def _without_none(kind: Any) -> Any:
+    """A type without bounds and without None beside it."""
+    while True:
+        options = set(typing.get_args(kind)) - {type(None)}
+        if _notes(kind) and not any(getattr(one, "discriminator", None) for one in _notes(kind)):
+            kind = typing.get_args(kind)[0]
+        elif type(None) in typing.get_args(kind) and len(options) == 1:
+            (kind,) = options
+        else:
+            return kind

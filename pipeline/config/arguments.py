@@ -54,4 +54,4 @@ def _check_parameters(given: dict[str, Any], params: Params) -> None:
             raise UserError(f"{PARAMS}: {key}: this key is missing")
     loss = params.loss[given["loss"]]
     if not loss.fits(last):
-        raise UserError(f"{PARAMS}: loss.{given['loss']}: wing needs w and epsilon under {last}")
+        raise UserError(f"{PARAMS}: loss.{given['loss']}.{last}: this key is missing")

@@ -1,10 +1,12 @@
 """``params.yaml`` as one typed model: science only, checked before anything runs."""
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, make_dataclass
+from functools import reduce
 from itertools import product
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -12,7 +14,7 @@ from pipeline.runtime.errors import UserError
 from wingloss import losses, protocol, yaml_files
 from wingloss.augmentation.perturbation import Augmentation
 from wingloss.evaluation.baselines import RegressionTrees
-from wingloss.losses import LOSSES, Wing
+from wingloss.losses import LOSSES
 from wingloss.pose.balancing import Balance
 from wingloss.recipe import Recipe
 from wingloss.synthetic.population import FaceDistribution
@@ -67,30 +69,50 @@ class StageOne:
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss by name; Wing has its parameters for each network, in that network's input pixels.
+    """A loss by name: its kind, and its parameters for each network in that network's input pixels.
 
     One with parameters for CNN-6 alone is for CNN-6 alone.
     """
 
-    kind: Literal["l2", "l1", "smooth_l1", "wing"]
-    cnn6: Wing | None = None
-    cnn7: Wing | None = None
-    resnet50: Wing | None = None
+    kind: str
 
     def fits(self, network: str) -> bool:
         """Whether it has what it needs for a network."""
-        return not fields(LOSSES[self.kind]) or getattr(self, network) is not None  # type: ignore[arg-type]
+        return not self._has_parameters() or getattr(self, network) is not None
 
     def on(self, network: str) -> losses.Loss:
         """The loss with its parameters for a network that it fits."""
-        return getattr(self, network) if fields(LOSSES[self.kind]) else LOSSES[self.kind]()  # type: ignore[arg-type]
+        return getattr(self, network) if self._has_parameters() else LOSSES[self.kind]()
 
-    def __post_init__(self) -> None:
-        others = self.cnn7 or self.resnet50
-        if (self.kind == "wing") != (self.cnn6 is not None) or (others and not self.cnn6):
-            raise ValueError(
-                "wing needs w and epsilon under cnn6 (cnn7, resnet50); other kinds have none"
-            )
+    def for_cnn6_alone(self) -> bool:
+        """Whether it has parameters, and for no other network."""
+        return self._has_parameters() and not (self.fits("cnn7") or self.fits("resnet50"))
+
+    @property
+    def names(self) -> str:
+        """Its parameters' names, to be told."""
+        return ", ".join(own.name for own in fields(LOSSES[self.kind]))  # type: ignore[arg-type]
+
+    def _has_parameters(self) -> bool:
+        return bool(self.names)
+
+
+def _entry(kind: str) -> type:
+    """What ``params.yaml`` holds of a loss of this kind: ``cnn6: {w: 10, epsilon: 2}``, ..."""
+    parameters: Any = LOSSES[kind]
+    networks: list[Any] = [
+        ("cnn6", parameters),
+        ("cnn7", parameters | None, None),
+        ("resnet50", parameters | None, None),
+    ]
+    own = [("kind", Literal[kind]), *(networks if fields(parameters) else [])]
+    return make_dataclass(parameters.__name__ + "Entry", own, bases=(Loss,), frozen=True)
+
+
+if TYPE_CHECKING:
+    AnyLoss = Loss
+else:
+    AnyLoss = Annotated[reduce(or_, map(_entry, LOSSES)), Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)
@@ -185,7 +207,7 @@ class Params:
     tables: list[Annotated[int, Field(ge=1, le=7)]]
     figures: list[Annotated[int, Field(ge=1, le=6)]]
     stage_one: StageOne
-    loss: dict[str, Loss]
+    loss: dict[str, AnyLoss]
     dataset: dict[str, Dataset]
     raw: dict[str, Rendered | None]
     on_bad_sample: Literal["stop", "skip"]
@@ -209,9 +231,8 @@ class Params:
             last = STAGES[network][-1]
             for name in grid.loss if grid.balance else ():
                 if not self.loss[name].fits(last):
-                    raise ValueError(
-                        f"loss.{name}: wing needs w and epsilon under {last} for {network}'s runs"
-                    )
+                    needed = self.loss[name].names
+                    raise ValueError(f"loss.{name}.{last}: {network}'s runs need {needed} there")
         _among("stage_one.loss", [self.stage_one.loss], ["same", *self.loss])
         _check_datasets(self.datasets)
         _among("datasets", self.datasets, self.dataset)
@@ -254,8 +275,7 @@ class Params:
 
     def key(self, network: str, loss: str) -> str:
         """The key of `runs` for a run of ``network`` with ``loss``; a baseline is its own."""
-        shapes = self.loss.get(loss)
-        alone = shapes is not None and shapes.cnn6 is not None and shapes.cnn7 is None
+        alone = loss in self.loss and self.loss[loss].for_cnn6_alone()
         return "table2" if network == "cnn6" and alone else network
 
 

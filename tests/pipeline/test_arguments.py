@@ -28,7 +28,7 @@ CASES = {
     "shape": (
         train,
         {"stage": 1, "network": "resnet50", "loss": "wing_4_1"},
-        "params.yaml: loss.wing_4_1: wing needs w and epsilon under resnet50",
+        "params.yaml: loss.wing_4_1.resnet50: this key is missing",
     ),
     "one stage": (correct, {}, f"--network cnn6: {LAST}did you mean 'cnn6_7'? there are cnn6_7"),
 }
