@@ -210,7 +210,7 @@ def _table(number: int, one: paper_spec.Table, results: Results) -> dict[str, An
     return {
         "name": f"Table {number}",
         "title": one.title,
-        "place": one.place,
+        "place": one.place.removeprefix(f"Table {number}, "),
         "data": "" if one.of_speeds else " and ".join(sorted({c.data for c in one.columns})),
         "head": head,
         "lines": [
