@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pipeline.config.params import load
 from pipeline.config.paths import Cell
 from pipeline.data import files
 from pipeline.results import paper_spec, run_results
-from pipeline.results.paper_spec import Claim
+from pipeline.results.paper_spec import Claim, Published
 from pipeline.results.run_results import Results, Scored
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
@@ -46,7 +47,8 @@ def judge(claims: list[Claim], results: Results) -> list[dict[str, Any]]:
     the smallest, times their number. The claim's p-value is twice the smaller of both, because it
     may go either way; Holm's correction is over all claims that have one.
     """
-    found = [_look(claim, results) for claim in claims]
+    known = paper_spec.published()
+    found = [_look(claim, results, known) for claim in claims]
     tested = [one for one in found if one["p"] is not None]
     adjusted = significance.holm([one["p"] for one in tested])
     for one, p in zip(tested, adjusted, strict=True):
@@ -65,13 +67,16 @@ def judge(claims: list[Claim], results: Results) -> list[dict[str, Any]]:
     return found
 
 
-def _look(claim: Claim, results: Results) -> dict[str, Any]:
+def _look(claim: Claim, results: Results, known: Published) -> dict[str, Any]:
     """What the runs say of one claim; verdicts that need a p-value are still to come."""
     found: dict[str, Any] = {
         "claim": _title(claim, results),
+        "text": claim.claim,
         "place": claim.place,
+        "data": claim.data,
         "verdict": "not run",
         "why": "",
+        "missing": [],
         "against": None,
         "p": None,
         "p_adjusted": None,
@@ -80,9 +85,11 @@ def _look(claim: Claim, results: Results) -> dict[str, Any]:
     }
     if claim.faster:
         return found | _speeds(claim, results.dataset)
-    obstacle = _obstacle(claim, results)
-    if obstacle:
+    if obstacle := _obstacle(claim, results):
         return found | {"why": obstacle}
+    if missing := [cell for cell in claim.cells if cell not in results.cells]:
+        advice = " ".join(run_results.how_to_run(missing, results))
+        return found | {"why": advice, "missing": [str(cell) for cell in missing]}
     runs = [results.cells[cell] for cell in claim.cells]
     if claim.diverges:
         return found | _divergence(runs)
@@ -91,7 +98,9 @@ def _look(claim: Claim, results: Results) -> dict[str, Any]:
         return found | {"verdict": "undecided", "why": f"Diverged: {', '.join(diverged)}."}
     estimates = [_estimate(claim, pair, results) for pair in claim.pairs]
     found["comparisons"] = [
-        {"of": _formula(claim, *pair), "unit": _unit(claim)} | dataclasses.asdict(estimate)
+        {"of": _formula(claim, *pair), "unit": _unit(claim)}
+        | _figures(claim, pair, results, known)
+        | dataclasses.asdict(estimate)
         for pair, estimate in zip(claim.pairs, estimates, strict=True)
     ]
     seeds = len(runs[0].seeds)
@@ -117,7 +126,7 @@ def _title(claim: Claim, results: Results) -> str:
 
 
 def _obstacle(claim: Claim, results: Results) -> str | None:
-    """Why the claim can't be tested on what there is; first what no training would mend."""
+    """Why no run of this recipe on these faces can test the claim; None if some could."""
     for subset in (claim.subset, claim.gains_on or "full"):
         if not results.any.inside(subset).any():
             return f"There are no {subset} faces in {results.faces}."
@@ -128,32 +137,47 @@ def _obstacle(claim: Claim, results: Results) -> str | None:
             "AdamW divides each gradient by its usual size, so none explodes: this needs plain "
             f"gradient descent, `recipe: {' or '.join(able)}` in params.yaml."
         )
-    missing = [cell for cell in claim.cells if cell not in results.cells]
-    return " ".join(run_results.how_to_run(missing, results)) or None
+    return None
 
 
-def _speeds(claim: Claim, dataset: str) -> dict[str, str]:
+def _speeds(claim: Claim, dataset: str) -> dict[str, Any]:
     """No statistics: faster by the factor in every place that was measured, or in none, or both."""
     measured = files.read_json(Path(paths.SPEED.format(dataset=dataset)))
     machine = measured["machine"]
-    first, second = (measured["networks"][network] for network in claim.faster)
+    speeds = [measured["networks"][network] for network in claim.faster]
     threads = machine["threads"]
     places = {
         "cpu_speed_1_thread": "1 CPU thread",
         "cpu_speed": f"{threads} CPU thread{'s' * (threads > 1)}",
         "gpu_speed": machine["gpu"],
     }
-    ratios = {name: first[place] / second[place] for place, name in places.items() if first[place]}
+    places = {measure: name for measure, name in places.items() if speeds[0][measure]}
+    here = {measure: [speed[measure] for speed in speeds] for measure in places}
+    known = paper_spec.published_speeds()
+    ratios = {name: here[measure][0] / here[measure][1] for measure, name in places.items()}
     hold = [ratio >= claim.factor for ratio in ratios.values()]
     said = ", ".join(f"{ratio:.1f} times on {name}" for name, ratio in ratios.items())
     gpu = "" if machine["gpu"] else "; there is no GPU"
     others = f"{machine['cores_of_others']} of {machine['cores']} cores"
+    first, second = claim.faster
     return {
         "verdict": "reproduced" if all(hold) else "undecided" if any(hold) else "contradicted",
         "why": (
             f"{said} ({machine['processor']}){gpu}; at least {claim.factor:g} is asked for;"
             f" meanwhile other work took {others}."
         ),
+        "comparisons": [
+            {
+                "of": f"{claim.factor:g} × {second} − {first}, on {name}",
+                "unit": "faces a second",
+                "paper": _printed(known, [(network, measure) for network in claim.faster]),
+                "here": here[measure],
+                "mean": claim.factor * here[measure][1] - here[measure][0],
+                "low": None,
+                "high": None,
+            }
+            for measure, name in places.items()
+        ],
     }
 
 
@@ -176,6 +200,26 @@ def _estimate(claim: Claim, pair: tuple[Cell, Cell], results: Results) -> Estima
         return significance.compare(ours, claim.factor * theirs + claim.margin)
     table = 100 * significance.gain_contrast(ours, theirs, first.inside(claim.gains_on)[inside])
     return significance.compare(table, np.zeros_like(table))
+
+
+def _figures(
+    claim: Claim, pair: tuple[Cell, Cell], results: Results, known: Published
+) -> dict[str, list[float] | None]:
+    """The pair's two figures in the paper and here; None where there are no such two."""
+    if claim.gains_on:
+        return {"paper": None, "here": None}
+    inside = results.any.inside(claim.subset)
+    runs = [_measured(claim, results.cells[cell], results)[:, inside] for cell in pair]
+    keys = [(cell, claim.data, claim.subset) for cell in pair]
+    return {
+        "paper": _printed(known, keys) if claim.measure == "nme" else None,
+        "here": [float(errors.mean()) for errors in runs],
+    }
+
+
+def _printed(known: Mapping[Any, float], keys: list[Any]) -> list[float] | None:
+    """The published figures, where each of them is."""
+    return [known[key] for key in keys] if all(key in known for key in keys) else None
 
 
 def _measured(claim: Claim, one: Scored, results: Results) -> Array:

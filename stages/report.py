@@ -1,6 +1,7 @@
 """One self-contained page on a data set's results, which opens without a network."""
 
 import base64
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ import cv2
 import jinja2
 import numpy as np
 from markdown_it import MarkdownIt
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.config import paths
 from pipeline.config.params import Params, load
 from pipeline.config.paths import Cell, Run
 from pipeline.data import files
-from pipeline.results import paper_spec, paper_table, run_results
+from pipeline.results import overview, paper_spec, paper_table, run_results
 from pipeline.results.run_results import Results, Scored
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
@@ -23,6 +25,10 @@ from wingloss.geometry import Array, apply, compose, landmark_boxes, square_fram
 
 TEMPLATE = Path("stages/report.html.j2")
 DEVIATIONS = Path("docs/deviations.md")
+ROWS = 16  # runs of the chart that show at once
+TICKS = 4  # intervals of an axis, about: legible on a phone
+POINTS = "points of NME"
+NOTHING = "–"
 SHOWN = 10  # of the best, the median and the worst faces each
 # Whose faces are shown: the first of these that has run, else the first run.
 PREFERRED = [
@@ -52,19 +58,28 @@ def run(dataset: str) -> None:
     )
     environment.filters["note"] = NOTE.renderInline
     shown = next((cell for cell in PREFERRED if cell in results.cells), next(iter(results.cells)))
+    tested = [one for one in claims if one["verdict"] != "not run"]
     page = environment.get_template(TEMPLATE.as_posix()).render(
         dataset=dataset,
-        said=results.said,
+        facts=overview.facts(results),
         normaliser=results.any.normaliser.replace("_", "-"),
+        elsewhere=results.elsewhere(sorted({claim.data for claim in paper_spec.claims()})),
+        against=sum(one["against"] is not None for one in claims),
         counts=files.read_json(Path(paths.VERDICTS.format(dataset=dataset))),
-        runs=[_run(cell, one) for cell, one in results.cells.items()],
+        best=overview.best(results),
+        named=paper_spec.named,
+        errors=_errors(results),
+        effects=_effects(tested),
+        tested=tested,
+        common=_common(tested),
+        not_run=_not_run(claims),
+        advice=_advice(known, results),
         tables=[_table(number, known[number], results) for number in params.tables],
         figures=[_figure(number, results) for number in params.figures],
-        claims=claims,
-        against=[one for one in claims if one["against"]],
         shown=str(shown),
         faces=_faces(params, dataset, shown, results.cells[shown]),
         deviations=PAGE.render(DEVIATIONS.read_text(encoding="utf-8").partition("\n")[2]),
+        runs=[_run(cell, one) for cell, one in results.cells.items()],
         provenance=_provenance(results),
     )
     path = Path(paths.REPORT.format(dataset=dataset))
@@ -73,31 +88,138 @@ def run(dataset: str) -> None:
     log.info("%s: %.1f MB", path, path.stat().st_size / 1e6)
 
 
-def _run(cell: Cell, one: Scored) -> dict[str, Any]:
-    """A line of the table of runs."""
+class _Scale:
+    """A horizontal axis: where values lie on it, in percent of its width, and its ticks."""
+
+    def __init__(self, low: float, high: float) -> None:
+        values = MaxNLocator(nbins=TICKS, steps=[1, 2, 5, 10]).tick_values(low, high)
+        self.low, self.high = float(values[0]), float(values[-1])
+        self.ticks = [(self.at(value), f"{value:.4g}".replace("-", "−")) for value in values]
+
+    def at(self, value: float) -> float:
+        """Where the value lies; beyond an end, at the end."""
+        return round(100 * float(np.clip((value - self.low) / (self.high - self.low), 0, 1)), 2)
+
+
+def _errors(results: Results) -> dict[str, Any]:
+    """The chart of errors, the lowest first; baselines may lie beyond its axis, the networks'."""
+    ranked = overview.ranked(results)
+    means = {cell: one.errors.mean(axis=1) for cell, one in ranked.items() if not one.diverged}
+    own = [means[cell] for cell in means if cell.network in paths.STAGES] or list(means.values())
+    scale = _Scale(np.min(own), np.max(own)) if own else _Scale(0, 1)
+    rows = [
+        {
+            "name": paper_spec.named(cell),
+            "reduced": bool(one.reduced),
+            "error": _error(one),
+            "bar": _bar(scale, means[cell]) if cell in means else None,
+        }
+        for cell, one in ranked.items()
+    ]
+    return {"ticks": scale.ticks, "first": rows[:ROWS], "others": rows[ROWS:]}
+
+
+def _error(one: Scored) -> str:
+    """The mean error over seeds ± its standard deviation, in percent."""
+    if one.diverged:
+        return "diverged"
     means = one.errors.mean(axis=1)
-    spread = f" ± {means.std(ddof=1):.2f}" if len(means) > 1 else ""
+    return f"{means.mean():.2f}" + (f" ± {means.std(ddof=1):.2f}" if len(means) > 1 else "")
+
+
+def _bar(scale: _Scale, means: Array) -> dict[str, Any]:
+    """Where the seeds' errors ``(S,)`` lie, their mean, and a standard deviation on either side."""
+    mean, std = means.mean(), means.std(ddof=1) if len(means) > 1 else 0.0
     return {
-        "name": f"{cell}, {one.reduced}" if one.reduced else str(cell),
-        "seeds": ", ".join(str(seed) for seed in one.seeds),
-        "error": "diverged" if one.diverged else f"{means.mean():.2f}{spread}",
-        "minutes": f"{sum(about['train_seconds'] for about in one.about) / 60:.1f}",
-        "samples": f"{sum(about['samples_seen'] for about in one.about):,}".replace(",", "\u202f"),
-        "hardware": ", ".join(sorted({about["hardware"] for about in one.about})),
-        "precision": ", ".join(sorted({about["precision"] for about in one.about})),
+        "seeds": [scale.at(error) for error in means],
+        "low": scale.at(mean - std),
+        "mean": scale.at(mean),
+        "high": scale.at(mean + std),
+        "beyond": bool(mean > scale.high),
     }
 
 
+def _effects(tested: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The chart of differences in NME: of each claim, the pair that is least in its favour.
+
+    Adds to each claim its number, by which the page refers to it, and that pair.
+    """
+    for number, one in enumerate(tested, start=1):
+        one["number"] = number
+        one["decisive"] = max(one["comparisons"], key=lambda pair: pair["mean"], default=None)
+    drawn = [one for one in tested if one["decisive"] and one["decisive"]["unit"] == POINTS]
+    if not drawn:
+        return None
+    ends = [one["decisive"][end] for one in drawn for end in ("low", "high")]
+    scale = _Scale(min(*ends, 0), max(*ends, 0))
+    rows = [
+        {
+            "number": one["number"],
+            "text": one["text"],
+            "verdict": one["verdict"],
+            "at": [scale.at(one["decisive"][key]) for key in ("low", "mean", "high")],
+        }
+        for one in drawn
+    ]
+    return {"ticks": scale.ticks, "zero": scale.at(0), "rows": rows}
+
+
+def _common(tested: list[dict[str, Any]]) -> dict[str, int]:
+    """What stands in the way of a verdict on several claims alike, with their number."""
+    reasons = Counter(one["why"] for one in tested if one["p"] is None)
+    return {why: number for why, number in reasons.items() if number > 1}
+
+
+def _not_run(claims: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The claims that weren't tested, by the reason; those that lack runs have one in common."""
+    groups: dict[str, list[str]] = {}
+    for one in claims:
+        if one["verdict"] == "not run":
+            why = "Runs are missing that these need:" if one["missing"] else one["why"]
+            groups.setdefault(why, []).append(one["text"])
+    return groups
+
+
+def _advice(known: dict[int, paper_spec.Table], results: Results) -> list[str]:
+    """What to set so that every run of the paper's tables is there."""
+    cells = dict.fromkeys(cell for table in known.values() for cell in table.cells)
+    return run_results.how_to_run([cell for cell in cells if cell not in results.cells], results)
+
+
+def _run(cell: Cell, one: Scored) -> list[str]:
+    """A line of the table of runs: what its trainings took, summed over seeds."""
+    return [
+        str(cell),
+        ", ".join(str(seed) for seed in one.seeds),
+        f"{sum(about['train_seconds'] for about in one.about) / 60:.1f}",
+        f"{sum(about['samples_seen'] for about in one.about):,}".replace(",", "\u202f"),
+        ", ".join(sorted({about["precision"] for about in one.about})),
+        ", ".join(sorted({about["hardware"] for about in one.about})),
+    ]
+
+
 def _table(number: int, one: paper_spec.Table, results: Results) -> dict[str, Any]:
+    """A table without what the page says once: on which faces, and what to set for other runs."""
     cells = files.read_table(Path(paths.TABLE.format(dataset=results.dataset, table=number)))
     head, *lines = paper_table.wide(one, cells, results)
+    absent = [
+        row.method
+        for row in one.rows
+        if row.cells and not any(cell in results.cells for cell in row.cells)
+    ]
     return {
         "name": f"Table {number}",
-        "title": paper_table.title(one, results),
-        "place": one.place,
+        "title": one.title,
+        "place": one.place.removeprefix(f"Table {number}, "),
+        "data": "" if one.of_speeds else " and ".join(sorted({c.data for c in one.columns})),
         "head": head,
-        "lines": lines,
-        "notes": paper_table.notes(one, cells, results),
+        "lines": [
+            [NOTHING if text == paper_table.NOT_RUN else text for text in line]
+            for line in lines
+            if set(line[2:]) != {paper_table.NOT_RUN}
+        ],
+        "absent": absent,
+        "notes": paper_table.notes(one, cells, results) if one.of_speeds else [],
     }
 
 

@@ -3,6 +3,7 @@
 Tables and claims stand in ``paper/*.yaml``.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,21 @@ from wingloss.validation import Refused, build
 TABLES = Path("paper/tables.yaml")
 CLAIMS = Path("paper/claims.yaml")
 
-LOSSES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}  # as the paper says
+# As the paper says
+LOSSES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}
+NETWORKS = {"cnn6": "CNN-6", "cnn7": "CNN-7", "cnn6_7": "CNN-6/7", "resnet50": "ResNet-50"}
+BALANCES = {"none": "", "pdb": "PDB", "pdb_authors": "PDB (the authors' code)"}
+BASELINES = {"ert": "regression trees (ERT)", "mean_shape": "mean shape in the face box"}
+SAMPLES = 120_000 * 8  # that each training sees: iterations x faces, Section 7.1
+
+
+def named(cell: Cell) -> str:
+    """A run as the paper would call it."""
+    if cell.network in BASELINES:
+        return BASELINES[cell.network]
+    parts = [NETWORKS[cell.network], BALANCES[cell.balance]]
+    loss = LOSSES.get(cell.loss, cell.loss)
+    return f"{' + '.join(part for part in parts if part)} ({loss})"
 
 
 @dataclass(frozen=True)
@@ -64,8 +79,10 @@ FIGURES = {
             },
             "CNN-6 + PDB (Wing)": Cell("cnn6", "pdb", "wing"),
             "ResNet-50 + PDB (Wing)": Cell("resnet50", "pdb", "wing"),
-            "regression trees (ERT)": Cell("ert", paths.NEITHER, paths.NEITHER),
-            "mean shape in the face box": Cell("mean_shape", paths.NEITHER, paths.NEITHER),
+            **{
+                name: Cell(method, paths.NEITHER, paths.NEITHER)
+                for method, name in BASELINES.items()
+            },
         },
     ),
 }
@@ -183,6 +200,36 @@ def claims() -> list[Claim]:
 def tables() -> dict[int, Table]:
     """The paper's tables by number; the file holds table1 to table7 in this order."""
     return dict(enumerate(_load(TABLES, dict[str, Table]).values(), start=1))
+
+
+Published = dict[tuple[Cell, str, str], float]  # errors in percent, by run, data set and subset
+
+
+def published() -> Published:
+    """The tables' errors."""
+    return {
+        (cell, column.data, column.subset): figure
+        for row, i, column, figure in _printed()
+        if (cell := row.cell(i)) is not None
+    }
+
+
+def published_speeds() -> dict[tuple[str, str], float]:
+    """The tables' sizes and speeds, by network and measure."""
+    return {
+        (row.network, column.measure): figure
+        for row, _, column, figure in _printed()
+        if row.network is not None and column.measure != "nme"
+    }
+
+
+def _printed() -> Iterator[tuple[Row, int, Column, float]]:
+    """Every published figure with its row and column."""
+    for table in tables().values():
+        for row in table.rows:
+            for i, column in enumerate(table.columns):
+                if (figure := row.published[i]) is not None:
+                    yield row, i, column, figure
 
 
 def _load(path: Path, kind: Any) -> Any:

@@ -5,7 +5,8 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,9 +20,10 @@ import pipeline.runtime.cli
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Cell, Run
-from pipeline.results import paper_spec, predictions_file
+from pipeline.results import overview, paper_spec, predictions_file, run_results
 from pipeline.runtime.errors import UserError
 from stages import claims, figure, report, speed, table
+from wingloss.evaluation import significance
 
 LOSSES = ["l2", "l1", "smooth_l1", "wing"]
 N_FACES = 60
@@ -212,14 +214,12 @@ def test_what_compares_with_weaker_trees_says_so(
         assert named in text
     for text in texts[6:]:
         assert reduced in text
-    assert "reproduced against a reduced baseline</span>" in html
-    assert (
-        "2 of these are against a baseline that was trained at less than the strength of its"
-        in " ".join(html.split())
-    )
-    assert f"ert/none/none, {reduced}" in html  # what ran
+    assert html.count("reproduced<br><small>against a reduced baseline</small>") == 2
+    assert "less than the strength of its paper: 2." in html
+    assert f"regression trees ({reduced})" in html  # what was run
+    assert "regression trees (ERT) <small>reduced</small>" in html  # the chart
     assert f"<td>here, {reduced}</td>" in html  # Table 4
-    assert html.count(f"Here {named}") == 3  # beneath it, Figure 6's caption and its alt text
+    assert html.count(f"Here {named}") == 2  # Figure 6's caption and its alt text
 
 
 def test_subsets_that_the_data_lack_and_other_networks(table1: Project, call: Callable) -> None:
@@ -378,6 +378,10 @@ def test_verdicts(table1: Project, call: Callable) -> None:
     assert comparison["low"] < comparison["mean"] < comparison["high"] < 0
     assert comparison["unit"] == "points of NME"
     assert comparison["mean"] == pytest.approx(-1, abs=1e-3)
+    assert comparison["paper"] == [2.0, 2.41]
+    assert comparison["here"] == pytest.approx([3, 4], abs=1e-3)
+    large = found["All losses have as many large errors, to within 1 % of the faces"]
+    assert large["comparisons"][0]["paper"] is None  # the paper draws them, without figures
     # no better than L1, though better than smooth L1; and far from 5 % better
     assert found["Wing loss makes CNN-6 more accurate than L1 and smooth L1"]["verdict"] == (
         "undecided"
@@ -386,6 +390,7 @@ def test_verdicts(table1: Project, call: Callable) -> None:
     assert worse["verdict"] == "contradicted"
     resnet = found["Wing loss is best with ResNet-50 too"]
     assert resnet["verdict"] == "not run"
+    assert "resnet50/pdb/smooth_l1" in resnet["missing"] and len(resnet["missing"]) == 4
     assert resnet["claim"].endswith("(ResNet-50 began with random weights, the paper's with "
                                     "ImageNet's)")  # fmt: skip
     assert "PDB lowers CNN-6's error for every loss" in found
@@ -443,6 +448,10 @@ def test_speeds_are_claims_too(
     assert one["why"].startswith("4.0 times on 1 CPU thread, 3.0 times on 2 CPU threads")
     assert ("2.0 times on a GPU" in one["why"]) == (gpu is not None)
     assert "meanwhile other work took 0.1 of 2 cores" in one["why"]
+    alone, both, *_ = one["comparisons"]  # what the claim asks for, less what there is
+    assert (alone["paper"], alone["here"], alone["mean"]) == (None, [40, 10], 2.5 * 10 - 40)
+    assert (both["paper"], both["here"], both["mean"]) == ([20, 8], [60, 20], 2.5 * 20 - 60)
+    assert len(one["comparisons"]) == 2 + (gpu is not None)
     ten = found["CNN-6/7 is roughly an order of magnitude faster than ResNet-50"]
     assert ten["verdict"] == "contradicted"
 
@@ -527,20 +536,24 @@ def test_the_figures_are_drawn_whole(finished: Project, call: Callable) -> None:
 class Page(HTMLParser):
     """What a page refers to, its kinds of tags and attributes, and whether its tags are closed."""
 
+    VOID = ("meta", "link", "img", "br", "path", "circle", "line", "image", "hr")
+
     def __init__(self) -> None:
         super().__init__()
         self.references: list[str] = []
+        self.anchors: list[str] = []
         self.kinds: set[str] = set()
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
         self.kinds |= {tag, *(f"{tag} {name}" for name, _ in attrs)}
         self.references += [value for name, value in attrs if name in ("src", "href")]
-        if tag not in ("meta", "link", "img", "br", "path", "circle", "image", "hr"):
+        self.anchors += [value for name, value in attrs if name == "id"]
+        if tag not in self.VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag not in ("path", "circle", "image"):
+        if tag not in self.VOID:
             assert self.open.pop() == tag
 
 
@@ -549,14 +562,151 @@ def test_the_report_needs_nothing_but_itself(finished: Project) -> None:
     page = Page()
     page.feed(html)
     assert not page.open
-    assert page.references and all(one.startswith("data:") for one in page.references)
+    own = {one for one in page.references if one.startswith("#")}
+    assert {"#run", "#found", "#claims", "#tables", "#deviations", "#not-run"} < own
+    assert own <= {f"#{name}" for name in page.anchors}
+    assert len(set(page.anchors)) == len(page.anchors)
+    assert all(one.startswith("data:") for one in set(page.references) - own)
     own = re.sub(r"data:[^\"]*|http-equiv", "", html).replace("http://www.w3.org", "")
     assert "http" not in own
     for words in ("Table 3.", "Figure 4.", "faces</h3>", "SHA-256 of", 'class="verdict', "not run"):
         assert words in html
-    assert html.count("<svg") == 3 * 8  # best, median and worst of eight test faces
+    assert (
+        html.count('<svg viewBox="0 0 100 100"') == 3 * 8
+    )  # best, median and worst of eight test faces
     assert html.count("SHA-256 of synthetic, ") == 4  # samples and crops to train and to validate
     assert "snakemake 9." in html and "dvc 3." in html and "code of this page, by commit" in html
+
+
+@pytest.fixture
+def first_screen(
+    table1: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """The page up to its claims, as text without tags, made of Table 1's runs, with the tables."""
+    monkeypatch.setattr(report, "_Pictures", lambda *_: None)
+
+    def make(tables: Sequence[int] = (1,), **about: object) -> str:
+        table1.set(tables=list(tables), figures=[4])
+        for loss, nme in zip(LOSSES, (4.0, 3.0, 3.1, 2.9), strict=True):
+            for seed in (0, 1, 2):
+                run = Run("synthetic", "cnn6", "none", loss, seed)
+                more = ABOUT | (about if (loss, seed) == ("wing", 1) else {})
+                write_predictions(table1, run, nme + 0.1 * (seed - 1), **more)
+        shown = [(table, {"table": number}) for number in tables]
+        for stage, more in [(claims, {}), *shown, (figure, {"figure": 4}), (report, {})]:
+            status, said = call(table1, stage, dataset="synthetic", **more)
+            assert status == 0, said
+        html = table1.read("results/synthetic/report.html").decode().partition('id="claims"')[0]
+        return text_of(html.partition("<header>")[2])
+
+    return make
+
+
+def text_of(html: str) -> str:
+    return " ".join(unescape(re.sub("<[^>]*>", " ", html)).split())
+
+
+def errors_of(project: Project, loss: str) -> np.ndarray:
+    """A run's errors ``(S, N)`` in percent: its faces are 100 pixels wide."""
+    runs = (Run("synthetic", "cnn6", "none", loss, seed) for seed in (0, 1, 2))
+    data = [np.load(project.root / run.path(paths.PREDICTIONS)) for run in runs]
+    return np.stack(
+        [np.linalg.norm(one["predicted"] - one["true"], axis=2).mean(axis=1) for one in data]
+    )
+
+
+def test_the_first_screen_says_what_was_run(first_screen: Callable) -> None:
+    said = first_screen()
+    for fact in (
+        "faces synthetic, 60 test faces",
+        "errors NME in percent of box",
+        "networks CNN-6 losses L2, L1, smooth L1, Wing balancing none seeds 0, 1, 2",
+        "recipe fast: CNN-6 480 (0.05 %) samples a training, of the paper's 960,000",
+        "runs 12, trained in 24.0 minutes",  # of two each
+        "hardware a processor, float32",
+        "commit unknown",
+    ):
+        assert fact in said
+
+
+def test_the_first_screen_says_what_was_found(table1: Project, first_screen: Callable) -> None:
+    said = first_screen()
+    counts = json.loads(table1.read("results/synthetic/verdicts.json"))
+    tiles = " ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
+    assert f"What was found {tiles} NME (% of box) by run" in said and counts["not_run"] > 0
+    chart = said.partition("by run")[2].partition("Lowest:")[0]
+    runs = re.findall(r"CNN-6 \((.*?)\) (\d\.\d\d ± \d\.\d\d)", chart)
+    assert runs == [
+        ("Wing", "2.90 ± 0.10"), ("L1", "3.00 ± 0.10"),
+        ("smooth L1", "3.10 ± 0.10"), ("L2", "4.00 ± 0.10"),
+    ]  # fmt: skip
+    behind = significance.compare(errors_of(table1, "l1"), errors_of(table1, "wing"))
+    assert behind.mean == pytest.approx(0.1, abs=1e-3) and behind.low < 0.1 < behind.high
+    low, high = (f"{end:+.2f}".replace("-", "−") for end in (behind.low, behind.high))
+    assert f"Lowest: CNN-6 (Wing), 2.90 % ; next CNN-6 (L1), +0.10 ({low} to {high})." in said
+    assert "These are not the paper's faces (synthetic)" in said
+
+
+def test_the_charts_are_drawn_to_scale(table1: Project, first_screen: Callable) -> None:
+    """Each point by the ticks beside it, which are the axis that the reader sees."""
+    first_screen()
+    html = table1.read("results/synthetic/report.html").decode()
+    errors, effects = re.findall(r'<table class="chart.*?</table>', html, re.DOTALL)
+
+    def values(chart: str, shape: str) -> list[float]:
+        ticks = re.findall(r'<text x="([\d.]+)%" y="0.9rem">(.*?)</text>', chart)
+        places = [float(x) for x, _ in ticks]
+        numbers = [float(text.replace("−", "-")) for _, text in ticks]
+        found = [float(x) for x in re.findall(shape, chart)]
+        return np.interp(found, places, numbers).tolist()
+
+    seeds = values(errors, r'class="seed" cx="([\d.]+)%"')
+    expected = [level + step for level in (2.9, 3.0, 3.1, 4.0) for step in (-0.1, 0, 0.1)]
+    assert seeds == pytest.approx(expected, abs=2e-3)
+    drawn = [
+        max(one["comparisons"], key=lambda pair: pair["mean"])
+        for one in json.loads(table1.read("results/synthetic/claims.json"))
+        if one["comparisons"] and one["comparisons"][0]["unit"] == "points of NME"
+    ]
+    ends = (("mean", r'cx="([\d.]+)%"'), ("low", r'spread" x1="([\d.]+)%"'),
+            ("high", r'spread" x1="[\d.]+%" x2="([\d.]+)%"'))  # fmt: skip
+    for key, shape in ends:
+        assert values(effects, shape) == pytest.approx([one[key] for one in drawn], abs=2e-3)
+    assert drawn[0]["mean"] == pytest.approx(-1, abs=1e-3)  # L1 less L2
+
+
+def test_a_claims_line_has_the_papers_figures_and_ours(
+    table1: Project, first_screen: Callable
+) -> None:
+    first_screen()
+    (one, *_) = json.loads(table1.read("results/synthetic/claims.json"))
+    (pair,) = one["comparisons"]
+    html = table1.read("results/synthetic/report.html").decode()
+    line = text_of(html.partition('<tr id="claim-1">')[2].partition("</tr>")[0])
+    interval = f"−1.00 ({pair['low']:+.2f} to {pair['high']:+.2f})".replace("-", "−")
+    figures = f"2.00 against 2.41 aflw 3.00 against 4.00 {interval} points of NME reproduced"
+    assert line.startswith("L1 makes CNN-6 more accurate than L2 ") and line.endswith(figures)
+
+
+def test_what_did_not_run_is_said_once(table1: Project, first_screen: Callable) -> None:
+    first_screen(tables=[3, 6])
+    html = table1.read("results/synthetic/report.html").decode()
+    for key in ("cnn6", "cnn6_7", "resnet50"):
+        assert html.count(f"runs.{key}: {{balance") == 1
+    page = text_of(html)
+    assert "Not run here: CNN-6 + PDB, CNN-6/7, CNN-6/7 + PDB." in page
+    assert "<td>not run</td>" not in html
+
+
+def test_a_run_that_diverged_is_last_and_never_the_best(
+    table1: Project, first_screen: Callable
+) -> None:
+    said = first_screen(status="diverged")
+    assert "CNN-6 (L2) 4.00 ± 0.10 CNN-6 (Wing) diverged" in said
+    assert "Lowest: CNN-6 (L1), 3.00 %" in said
+    table1.set(**{"runs.cnn6.loss": ["wing"]})
+    alone = run_results.read(load(table1.root / "params.yaml"), "synthetic")
+    assert overview.best(alone) is None
 
 
 HOSTILE = """\"'><script>alert(1)</script><img src="http://a.b/x" onerror="alert(2)">
@@ -612,7 +762,8 @@ def test_foreign_words_stay_words(
     assert page.kinds <= plain.kinds | {"code", "p"}
     assert not page.open and html.count("alert(1)") > 30
     assert not any(kind.split()[-1].startswith("on") for kind in page.kinds)
-    assert all(one.startswith(("data:image/", "data:,")) for one in page.references)
+    outside = [one for one in page.references if one.removeprefix("#") not in page.anchors]
+    assert all(one.startswith(("data:image/", "data:,")) for one in outside)
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'"
     assert f'Content-Security-Policy" content="{policy}' in html
     assert "<code>&lt;b&gt;</code>" in html  # what is meant as code is
@@ -636,7 +787,7 @@ def test_only_faces_that_are_nobodys_are_shown(
     monkeypatch.setattr(report, "load", lambda: params)
     assert call(finished, report, dataset="synthetic")[0] == 0
     html = finished.read("results/synthetic/report.html").decode()
-    assert "<image" not in html and html.count("<svg") == 3 * 8
+    assert "<image" not in html and html.count('<svg viewBox="0 0 100 100"') == 3 * 8
 
 
 def test_a_browser_shows_the_report_without_complaint(finished: Project) -> None:

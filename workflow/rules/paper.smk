@@ -47,6 +47,7 @@ rule claims:
         code_files("stages.claims"),
         protocol_file,
         paper_spec.CLAIMS,
+        paper_spec.TABLES,
         paths.SPEED,
         all_predictions,
     output:

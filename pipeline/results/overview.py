@@ -1,0 +1,102 @@
+"""The runs of a data set at a glance: what was run, how far each got, which is best."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.config import paths
+from pipeline.config.paths import Cell
+from pipeline.results import paper_spec
+from pipeline.results.run_results import METHODS, WEIGHTS, Results, Scored
+from wingloss.evaluation import significance
+from wingloss.evaluation.significance import Estimate
+
+
+def facts(results: Results) -> dict[str, str]:
+    """What was run, by the name of each fact."""
+    cells = results.cells
+    own = [cell for cell in cells if cell.network in paths.STAGES]
+    others = [_other(cell, one) for cell, one in cells.items() if cell not in own]
+    every = [about for one in cells.values() for about in one.about]
+    learnt = [about for cell in own for about in cells[cell].about]
+    minutes = sum(about["train_seconds"] for about in every) / 60
+    precisions = _each(about["precision"] for about in learnt)
+    began = f"ResNet-50 began with {WEIGHTS[results.weights]}"
+    said = {
+        "faces": results.faces,
+        "errors": f"NME in percent of {results.any.normaliser.replace('_', '-')}",
+        "networks": _each(paper_spec.NETWORKS[cell.network] for cell in own),
+        "weights": began if any(cell.network == "resnet50" for cell in own) else "",
+        "losses": _losses(own),
+        "balancing": _each(paper_spec.BALANCES[cell.balance] or "none" for cell in own),
+        "compared to": "; ".join(others),
+        "seeds": ", ".join(str(seed) for seed in results.any.seeds),
+        "recipe": _recipe(results, own),
+        "runs": f"{len(every)}, trained in {minutes:.1f} minutes",
+        "hardware": ", ".join(filter(None, [_each(a["hardware"] for a in every), precisions])),
+        "commit": _each(about["commit"] for about in every),
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def _each(names: Iterable[str]) -> str:
+    """Each name once, in the order in which it comes first."""
+    return ", ".join(dict.fromkeys(names))
+
+
+def _losses(own: list[Cell]) -> str:
+    """The losses of Section 4, and how many settings of Wing there are besides."""
+    others = {cell.loss for cell in own} - set(paper_spec.LOSSES)
+    said = _each(paper_spec.LOSSES[cell.loss] for cell in own if cell.loss not in others)
+    more = f"{len(others)} more by name" if others else ""
+    return ", ".join(filter(None, [said, more]))
+
+
+def _other(cell: Cell, one: Scored) -> str:
+    """What the networks are compared to, with how it falls short of its paper's."""
+    return f"{METHODS[cell.network]} ({one.reduced})" if one.reduced else METHODS[cell.network]
+
+
+def _recipe(results: Results, own: list[Cell]) -> str:
+    """The recipe, and each network's budget beside the paper's."""
+    params, budgets = results.params, []
+    for network in dict.fromkeys(part for cell in own for part in paths.STAGES[cell.network]):
+        samples = getattr(params.recipes[params.recipe], network).samples[results.dataset]
+        share = 100 * samples / paper_spec.SAMPLES
+        budgets.append(f"{paper_spec.NETWORKS[network]} {samples:,} ({share:.2g} %)")
+    if not budgets:
+        return ""
+    paper = f"samples a training, of the paper's {paper_spec.SAMPLES:,}"
+    return f"{params.recipe}: {', '.join(budgets)} {paper}"
+
+
+def ranked(results: Results) -> dict[Cell, Scored]:
+    """The runs by their mean error, the lowest first, those of which a seed diverged at the end."""
+    return dict(
+        sorted(
+            results.cells.items(),
+            key=lambda item: float("inf") if item[1].diverged else item[1].errors.mean(),
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Best:
+    """The run with the lowest mean error, and how far the next one lies above it."""
+
+    cell: Cell
+    error: float
+    next: Cell | None
+    behind: Estimate | None  # positive: the next run's error is higher
+
+
+def best(results: Results) -> Best | None:
+    """The best run; None where every one diverged."""
+    whole = [(cell, one.errors) for cell, one in ranked(results).items() if not one.diverged]
+    if not whole:
+        return None
+    (cell, errors), *others = whole
+    if not others:
+        return Best(cell, float(errors.mean()), None, None)
+    following, theirs = others[0]
+    behind = significance.compare(theirs, errors)
+    return Best(cell, float(errors.mean()), following, behind)
