@@ -33,10 +33,10 @@ def check_record() -> None:
     """Stops where DVC can't read its record."""
     try:
         with open("dvc.lock", encoding="utf-8") as file:
-            yaml.load(file, yaml.CSafeLoader)
+            dict(yaml.load(file, yaml.CSafeLoader)["stages"])
     except FileNotFoundError:
         return
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, TypeError, KeyError):
         sys.exit(
             "error: dvc.lock: torn, or with a merge's conflict in it; 'git checkout HEAD dvc.lock' "
             "brings back git's, and then `make sync`"

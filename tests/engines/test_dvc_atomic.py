@@ -1,6 +1,5 @@
 """DVC that is ended while it writes its records: they are whole, and the same command goes on."""
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -79,10 +78,11 @@ def test_the_set_up_protects_the_environments_dvc(
     assert said.stdout.startswith(module) and not said.stderr
 
 
-def test_a_conflict_in_dvcs_record_is_one_line(project: Project) -> None:
-    shutil.copy(ROOT / "dvc.lock", project.root)
-    with (project.root / "dvc.lock").open("a") as file:
-        file.write("<<<<<<< HEAD\n=======\n>>>>>>> other\n")
+@pytest.mark.parametrize("end", ["<<<<<<< HEAD\n=======\n>>>>>>> other\n", None])
+def test_a_conflict_in_dvcs_record_is_one_line(project: Project, end: str | None) -> None:
+    """And a record that another environment's DVC has left empty."""
+    text = (ROOT / "dvc.lock").read_text(encoding="utf-8")
+    (project.root / "dvc.lock").write_text(text + end if end else "", encoding="utf-8")
     said = project.run("workflow.sync", status=1)
     assert said.startswith("error: dvc.lock: torn, or with a merge's conflict in it; 'git checkout")
     assert said.count("\n") == 1

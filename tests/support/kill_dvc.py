@@ -1,7 +1,7 @@
 """`dvc repro`, ended again and again while it writes its records: the same command must go on.
 
-``python tests/support/kill_dvc.py [KILLS] [SEED]`` makes a tiny project and does that with DVC as
-the set-up has it (workflow/dvc_atomic.py) and as it is by itself, which is what this is for.
+``python tests/support/kill_dvc.py [KILLS] [SEED]`` makes a tiny project and does that first
+with DVC as it is by itself, then as the set-up has it (workflow/dvc_atomic.py).
 """
 
 import json
