@@ -23,6 +23,11 @@ LOCK = Path(".venv.lock")
 REQUIREMENTS = Path("requirements.lock")
 PROJECT = Path("pyproject.toml")
 CACHE = Path(".cache")
+# What Python runs when it starts in the environment: in a process of DVC, workflow/dvc_atomic.py.
+PROTECTION = (
+    'import os, sys; "dvc" in map(os.path.basename, sys.orig_argv)'
+    ' and __import__("workflow.dvc_atomic")\n'
+)
 # The user's settings of pip that say where packages come from. Others say where they go to, or
 # which are refused, and would have them go elsewhere or nowhere (`user`, `target`, `prefix` ...).
 SOURCES = (
@@ -43,6 +48,7 @@ def main() -> None:
         if reason := unfinished():
             set_up(reason)
         else:
+            protect_dvc()
             configure_dvc()
 
 
@@ -84,6 +90,7 @@ def set_up(reason: str) -> None:
     print("set-up 3/3: this project", flush=True)
     call(*pip, "--no-deps", "--no-build-isolation", "--editable", ".", environment=environment)
     call(PYTHON, "-m", "workflow.plots_template")
+    protect_dvc()
     configure_dvc()
     call(PYTHON, "-m", "workflow.keep_outputs")
     STAMP.write_text("\n".join(stamp()) + "\n", encoding="utf-8")
@@ -126,6 +133,14 @@ def torch() -> str:
     """The requirement of torch as pyproject.toml has it."""
     (found,) = re.findall(r'"(torch==[0-9.]+)"', PROJECT.read_text(encoding="utf-8"))
     return found
+
+
+def protect_dvc() -> None:
+    """Has the environment's DVC survive being killed while it writes its records."""
+    for packages in ENVIRONMENT.glob("lib/python3*/site-packages"):
+        path = packages / "wingloss_dvc.pth"  # read after the one that knows this folder
+        if not path.exists() or path.read_text(encoding="utf-8") != PROTECTION:
+            path.write_text(PROTECTION, encoding="utf-8")
 
 
 def configure_dvc() -> None:

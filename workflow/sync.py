@@ -10,6 +10,8 @@ import json
 import subprocess
 import sys
 
+import yaml
+
 from pipeline.config.params import load
 from pipeline.data import origin
 from pipeline.runtime import engines
@@ -27,8 +29,23 @@ def run(*command: str) -> str:
     return done.stdout
 
 
+def check_record() -> None:
+    """Stops where DVC can't read its record."""
+    try:
+        with open("dvc.lock", encoding="utf-8") as file:
+            dict(yaml.load(file, yaml.CSafeLoader)["stages"])
+    except FileNotFoundError:
+        return
+    except (yaml.YAMLError, ValueError, TypeError, KeyError):
+        sys.exit(
+            "error: dvc.lock: torn, or with a merge's conflict in it; 'git checkout HEAD dvc.lock' "
+            "brings back git's, and then `make sync`"
+        )
+
+
 def main() -> None:
     with engines.alone():
+        check_record()
         configure_dvc()
         keep_outputs.main()
         keep_outputs.forget_hashes()
@@ -64,7 +81,6 @@ def main() -> None:
                 f"`snakemake --forcerun {' '.join(rules)}` to make it anew, and then `make sync`"
             )
         run("dvc", "commit", "--force")
-        engines.keep_record()
         print("DVC has recorded what Snakemake made.")
     else:
         print("Snakemake and DVC agree.")

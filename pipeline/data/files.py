@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,12 @@ NUMBERS = (
 YAW = "yaw"  # degrees
 MOST_COLUMNS, MOST_HEADER = 10_000, 1 << 20  # characters, of a header
 
-written: list[Path] = []  # what this process has put in place, for the record of its stage
+NOT_CONTENT = {"__pycache__", ".snakemake_timestamp"}
+
+# For the record of this process's stage: what it has put in place, and what it has read, by the
+# SHA-256 that it then had. None is read where nobody keeps a record.
+written: list[Path] = []
+read: dict[str, str] | None = None
 
 
 @contextmanager
@@ -217,13 +223,41 @@ def point_columns(landmarks: Array) -> dict[str, Array]:
 
 
 def existing(path: Path) -> Path:
-    """``path``, if it is there."""
+    """``path``, if it is there. All that a stage reads of others' is asked for here."""
     if not path.exists():
         raise UserError(f"{path}: no such file; run 'snakemake --cores all' to make it")
+    if read is not None and path.as_posix() not in read:
+        read.update(contents(path))
     return path
+
+
+def contents(*paths: str | Path) -> dict[str, str]:
+    """The SHA-256 of each file that is one of the paths, or below it."""
+    found = sorted(file for path in paths for file in _files(Path(path)))
+    return {file.as_posix(): _hash(file) for file in found}
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+    for file in path.rglob("*"):
+        if file.is_file() and NOT_CONTENT.isdisjoint(file.parts):
+            yield file
 
 
 def file_hash(path: Path) -> str:
     """The SHA-256 of a file."""
-    with existing(path).open("rb") as file:
+    return _hash(existing(path))
+
+
+def _hash(path: Path) -> str:
+    """The SHA-256 of a file, which isn't read twice for it."""
+    now = path.stat()
+    return _hash_of(path, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+
+
+@cache
+def _hash_of(path: Path, *version: int) -> str:
+    """``version`` tells a file from the one that was there before: nobody can set its ``ctime``."""
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,7 +20,7 @@ from typing import Any
 from pipeline import ENGINE
 from pipeline.config import paths
 from pipeline.config.arguments import check
-from pipeline.runtime import engines, provenance
+from pipeline.runtime import provenance
 from pipeline.runtime.errors import UserError
 from wingloss.datasets import names
 
@@ -157,12 +157,9 @@ def _status(module: str, stage: Callable[..., None], arguments: dict[str, Any], 
             check(arguments)
         given = inspect.signature(stage).bind_partial()
         given.arguments.update(arguments)
-        if ENGINE:
-            with contextlib.suppress(OSError):
-                engines.keep_record()  # which DVC writes only between stages
-        begun = provenance.begin()
+        begun = provenance.begin() if room == "stages" else None
         stage(*given.args, **given.kwargs)
-        if room == "stages":
+        if begun:
             try:
                 provenance.finish(name, arguments, begun)
             except OSError as error:

@@ -15,15 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-import yaml
-
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.processes import command_line, is_engine
 
 LOCK = Path(".dvc/tmp/lock")
 WORKING = Path(".dvc/tmp/rwlock")
-RECORD = Path("dvc.lock")
-KEPT = Path(".dvc/tmp/dvc.lock.whole")
 # DVC's commands that hold its lock and change nothing: others wait for their end.
 READING = {"status", "diff", "data", "list", "ls", "dag", "du", "metrics", "params", "plots"}
 READING |= {"exp show", "exp list", "exp ls", "experiments show"}
@@ -77,49 +73,8 @@ def hold() -> TextIO:
     file.flush()
     if worker := _at_work():
         raise _busy(worker)
-    _restore_record()
     _wait_for_stages()
     return file
-
-
-def keep_record() -> None:
-    """Keeps a copy of DVC's record, which a kill amid its writing tears. For who knows it whole."""
-    if RECORD.exists():
-        KEPT.parent.mkdir(parents=True, exist_ok=True)
-        partial = KEPT.with_name(f"{KEPT.name}.{os.getpid()}")
-        partial.write_bytes(RECORD.read_bytes())
-        os.replace(partial, KEPT)
-
-
-def _restore_record() -> None:
-    """Puts the copy in the place of a record that is torn. For who has the lock."""
-    if not RECORD.exists():
-        return
-    record, kept = RECORD.read_bytes(), KEPT.read_bytes() if KEPT.exists() else None
-    if record == kept:
-        return
-    if not _torn(record, kept or b""):
-        keep_record()
-    elif kept:
-        partial = RECORD.with_name(f".{RECORD.name}.partial")
-        partial.write_bytes(kept)
-        os.replace(partial, RECORD)
-        print(f"{RECORD} was torn, by a kill or a merge: it is again as it was before", flush=True)
-    else:
-        raise UserError(
-            f"{RECORD}: torn, by a kill or with a merge's conflict in it; "
-            f"'git checkout HEAD {RECORD}' brings back git's"
-        )
-
-
-def _torn(record: bytes, kept: bytes) -> bool:
-    """Whether a record ends before its end; ``kept`` is one from before, or nothing."""
-    if not record.endswith(b"\n") or kept.startswith(record):
-        return True
-    try:
-        return not isinstance(yaml.load(record, yaml.CSafeLoader)["stages"], dict)
-    except (yaml.YAMLError, TypeError, KeyError, ValueError):
-        return True
 
 
 def locked(file: TextIO) -> bool:
@@ -166,7 +121,7 @@ def _at_work() -> int | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, AttributeError):
-        WORKING.unlink()  # torn by a kill; DVC would fail over it from now on
+        WORKING.unlink()  # torn: by a DVC without workflow/dvc_atomic.py; all would fail over it
         return None
     return next((worker for worker in workers if is_engine(worker)), None)
 

@@ -1,22 +1,22 @@
-"""What a stage was run with and what it made, by content: `.made/<stage>/<arguments>.json`.
+"""What a stage was run with, read and made, by content: `.made/<stage>/<arguments>.json`.
 
 Both engines go by times of change or by what lies there now, and neither tells a result from one
-that was edited, nor the code that made it from code edited since. `make sync` proves by these
-records what it has DVC record.
+that was edited, nor the code and the files that it was made of from others in their place. `make
+sync` proves by these records what it has DVC record.
 """
 
 import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-import pipeline.data.files
 from pipeline.config.params import PARAMS
+from pipeline.data import files
+from pipeline.data.files import contents
 
 MADE = Path(".made")
 STATIC = (
@@ -26,30 +26,12 @@ STATIC = (
     "paper",
     "docs/deviations.md",
 )  # what results depend on but data
-NOT_CONTENT = {"__pycache__", ".snakemake_timestamp"}
-
-
-def contents(*paths: str | Path) -> dict[str, str]:
-    """The SHA-256 of each file that is one of the paths, or below it."""
-    found = {}
-    for file in sorted(file for path in paths for file in _files(Path(path))):
-        with file.open("rb") as opened:
-            found[file.as_posix()] = hashlib.file_digest(opened, "sha256").hexdigest()
-    return found
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-    for file in path.rglob("*"):
-        if file.is_file() and NOT_CONTENT.isdisjoint(file.parts):
-            yield file
 
 
 def begin() -> dict[str, Any]:
-    """What a stage that starts now is run with."""
-
-    pipeline.data.files.written.clear()
+    """What a stage that starts now is run with. What it reads and writes is noted from here on."""
+    files.written.clear()
+    files.read = {}
     return {"started": time.time(), "with": contents(*STATIC), "parameters": parameters()}
 
 
@@ -63,14 +45,11 @@ def parameters() -> Any:
 
 def finish(stage: str, arguments: dict[str, Any], begun: dict[str, Any]) -> None:
     """Writes the record of a stage that has ended well."""
-
     named = {name: str(value) for name, value in arguments.items()}
     path = MADE / stage / f"{'-'.join(named.values())}.json"
-    made = contents(*pipeline.data.files.written)
     static = _shared({"with": begun["with"], "parameters": begun["parameters"]})
-    _write(
-        path, {"arguments": named, "started": begun["started"], "static": static.name, "made": made}
-    )
+    record = {"arguments": named, "started": begun["started"], "static": static.name}
+    _write(path, record | {"read": files.read, "made": contents(*files.written)})
 
 
 def read(path: Path) -> dict[str, Any]:

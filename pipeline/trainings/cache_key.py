@@ -31,8 +31,8 @@ def inputs(spec: TrainingSpec) -> dict[str, Any]:
         data[f"{split} frames"] = _digest(
             training_data.seen_frames(spec, training_data.samples(spec, split)).tobytes()
         )
-        crops = training_data.version(paths.CROPS.format(dataset=spec.dataset, split=split))
-        data[f"{split} crops"] = _file_digest(*crops)
+        crops = Path(paths.CROPS.format(dataset=spec.dataset, split=split))
+        data[f"{split} crops"] = files.file_hash(crops)
     recipe = dataclasses.asdict(spec.recipe)
     del recipe["samples"]  # the steps say what counts
     factors = recipe.pop("learning_rate_factor")
@@ -90,11 +90,6 @@ def _samples_digest(path: Path, changed: int, split: str) -> str:
         columns=["photograph", "subsets", "image"]
     )
     return _digest(rows.to_csv(index=False))
-
-
-@lru_cache(maxsize=4)
-def _file_digest(path: Path, changed: int) -> str:
-    return files.file_hash(path)
 
 
 def _digest(content: str | bytes) -> str:

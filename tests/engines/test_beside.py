@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from project import ROOT, Project, wait_for
+from project import Project, wait_for
 
 from pipeline.runtime import engines
 from pipeline.runtime.errors import UserError
@@ -134,46 +134,6 @@ def test_a_torn_list_of_workers_is_removed(here: Project) -> None:
     listed.write_text(json.dumps({"write": {}, "read": {"data": workers}}))
     with engines.alone():
         pass
-
-
-def test_a_torn_record_of_dvc_is_put_back(here: Project, capsys: pytest.CaptureFixture) -> None:
-    """DVC writes it in pieces of 8 KiB, so that a kill leaves its beginning, or nothing."""
-    record, whole = Path("dvc.lock"), (ROOT / "dvc.lock").read_bytes()
-    record.write_bytes(whole)
-    with engines.alone():
-        pass
-    with record.open("rb") as file:
-        ends_of_lines = [file.tell() for _ in iter(file.readline, b"")][:-1]
-    for end in (*range(0, len(whole), 8192), *ends_of_lines[::500]):
-        record.write_bytes(whole[:end])
-        with engines.alone():
-            assert record.read_bytes() == whole
-        assert capsys.readouterr().out == (
-            "dvc.lock was torn, by a kill or a merge: it is again as it was before\n"
-        )
-    other = whole.replace(b"size: 1", b"size: 2")  # a whole one stays, and is kept in turn
-    record.write_bytes(other)
-    with engines.alone():
-        pass
-    record.write_bytes(other[:-1])
-    with engines.alone():
-        assert record.read_bytes() == other
-    engines.KEPT.unlink()
-    record.write_bytes(b"")
-    with pytest.raises(UserError, match=r"^dvc\.lock: torn, .* 'git checkout HEAD dvc\.lock'"):
-        engines.hold()
-
-
-def test_a_stage_keeps_dvcs_record(finished: Project) -> None:
-    """Between two stages of `dvc repro` it is whole, and is what the next `make sync` puts back."""
-    words = ("repro", "--force", "--single-item", "figure@synthetic-4")
-    before = finished.read("dvc.lock")
-    (finished.root / engines.KEPT).unlink(missing_ok=True)
-    finished.dvc(*words)
-    assert finished.read(str(engines.KEPT)) == before
-    (finished.root / "dvc.lock").write_bytes(before[:8192])
-    said = finished.run("workflow.sync")
-    assert said.startswith("dvc.lock was torn") and finished.read("dvc.lock") == before
 
 
 def test_a_stage_that_does_not_end_is_told(here: Project, monkeypatch: pytest.MonkeyPatch) -> None:

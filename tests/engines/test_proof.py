@@ -6,9 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from project import L2, WING, Project
 
 from pipeline.runtime import provenance
+from workflow import proof
 
 
 def edit(project: Project, file: str, old: bytes, new: bytes) -> None:
@@ -57,6 +59,53 @@ def test_what_a_stage_made_anew_is_recorded(finished: Project) -> None:
     finished.snakemake(*command.split())
     finished.run("workflow.sync")
     assert b"0.01" not in finished.read("results/synthetic/report.html")[:20]
+
+
+def test_what_was_made_of_another_file_is_not_recorded(finished: Project) -> None:
+    """One that was altered, and put back with its old time; the refusal's command makes it anew."""
+    lock, report = finished.read("dvc.lock"), finished.read("results/synthetic/report.html")
+    frames = "results/synthetic/models/cnn6_7/pdb/wing/seed0/frames.csv"
+    before, content = (finished.root / frames).stat(), finished.read(frames)
+    (finished.root / frames).write_bytes(content.replace(b",0.00", b",0.05"))  # angles
+    assert finished.read(frames) != content
+    finished.snakemake()
+    (finished.root / frames).write_bytes(content)
+    os.utime(finished.root / frames, ns=(before.st_atime_ns, before.st_mtime_ns))
+    said = finished.run("workflow.sync", status=1)
+    assert f"{frames} was another when {Path(frames).with_name('stage2')}" in said
+    assert finished.read("dvc.lock") == lock
+    command = said.partition("run `snakemake ")[2].partition("`")[0]
+    finished.snakemake(*command.split())
+    finished.run("workflow.sync")
+    assert finished.read("results/synthetic/report.html") == report
+
+
+def test_a_stages_record_has_every_file_that_it_reads(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what the graph names, all but what the stage's own arguments leave out."""
+    monkeypatch.chdir(finished.root)
+    records = [provenance.read(path) for path in provenance.MADE.glob("*/*.json")]
+    unread = {}
+    with Repo() as repo:
+        for stage in repo.index.stages:
+            read = proof.newest_of(stage, records)["read"]
+            own = {file: content for file, content in read.items() if file[:2] != ".r"}
+            assert own.items() <= provenance.contents(*own).items()
+            for path in proof.declared(stage):
+                known = path.startswith(provenance.STATIC)
+                if not known and not any(proof.inside(file, path) for file in read):
+                    unread.setdefault(stage.addressing.replace("synthetic-", ""), set()).add(
+                        Path(path).stem
+                    )
+    assert unread == {
+        "cnn6_7_stage1@pdb-wing-0": {"none", "pdb_authors"},  # other balances
+        "correct@pdb-wing-0": {"none", "pdb", "pdb_authors"},  # for trainings out of fold
+        "baseline@mean_shape-0": {"crops_val", "crops_test"},
+        "table@3": {"speed"},
+        "figure@4": {"samples", "model", "coefficients", "histogram"},
+        "report_page@synthetic": {"crops_val", "speed"},
+    }
 
 
 def test_a_record_has_what_a_stage_was_run_with_and_made(

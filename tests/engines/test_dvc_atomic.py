@@ -1,0 +1,88 @@
+"""DVC that is ended while it writes its records: they are whole, and the same command goes on."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from kill_dvc import BARE, RECORDS, REPRO, WHOLE, end_amid, is_whole
+from project import ROOT, Project
+
+from workflow import dvc_atomic, setup
+
+HAS = "from dvc_objects.fs.local import FsspecLocalFileSystem as f; print(f.open.__module__)"
+
+
+@pytest.fixture
+def records(finished: Project) -> int:
+    """How many stages DVC has recorded in the finished project, which has a list of workers too."""
+    finished.dvc(*REPRO)
+    return len(yaml.safe_load(finished.read("dvc.lock"))["stages"])
+
+
+@pytest.mark.parametrize("record", RECORDS)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_dvc_goes_on_when_it_was_ended_amid_a_write(
+    finished: Project, records: int, record: str, number: signal.Signals
+) -> None:
+    before = finished.read("dvc.lock")
+    end_amid(finished, WHOLE, record, 2, number)
+    assert is_whole(finished, records) and finished.read("dvc.lock") == before
+    finished.dvc("status")
+    finished.dvc(*REPRO)
+    assert is_whole(finished, records)
+    assert finished.dvc("status") == "Data and pipelines are up to date.\n"
+
+
+def test_dvc_by_itself_tears_its_record(finished: Project, records: int) -> None:
+    """Where that fails, workflow/dvc_atomic.py isn't needed any more."""
+    end_amid(finished, BARE, "dvc.lock", 2, signal.SIGKILL)
+    assert not is_whole(finished, records)
+
+
+def test_a_record_keeps_its_mode_and_its_link(tmp_path: Path) -> None:
+    record, link = tmp_path / "elsewhere", tmp_path / "dvc.lock"
+    record.write_text("before")
+    record.chmod(0o660)
+    link.symlink_to(record)
+    with pytest.raises(KeyboardInterrupt), dvc_atomic.whole_file(str(link), "utf-8") as file:
+        file.write("half")
+        raise KeyboardInterrupt
+    assert record.read_text() == "before"
+    with dvc_atomic.whole_file(str(link), "utf-8") as file:
+        file.write("after")
+        assert record.read_text() == "before"
+    assert link.is_symlink() and record.read_text() == "after"
+    assert record.stat().st_mode & 0o777 == 0o660
+    assert sorted(tmp_path.iterdir()) == [link, record]
+
+
+@pytest.mark.parametrize("program, module", [("dvc", "workflow.dvc_atomic"), ("other", "dvc_obj")])
+def test_the_set_up_protects_the_environments_dvc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, module: str
+) -> None:
+    """And no other program pays for it."""
+    monkeypatch.chdir(tmp_path)
+    packages = setup.ENVIRONMENT / "lib/python3.11/site-packages"
+    packages.mkdir(parents=True)
+    setup.protect_dvc()
+    Path(program).write_text(f"import site; site.addsitedir({str(packages)!r}); {HAS}")
+    said = subprocess.run(
+        [sys.executable, program],
+        env={"PYTHONPATH": str(ROOT)},
+        text=True,
+        capture_output=True,
+    )
+    assert said.stdout.startswith(module) and not said.stderr
+
+
+@pytest.mark.parametrize("end", ["<<<<<<< HEAD\n=======\n>>>>>>> other\n", None])
+def test_a_conflict_in_dvcs_record_is_one_line(project: Project, end: str | None) -> None:
+    """And a record that another environment's DVC has left empty."""
+    text = (ROOT / "dvc.lock").read_text(encoding="utf-8")
+    (project.root / "dvc.lock").write_text(text + end if end else "", encoding="utf-8")
+    said = project.run("workflow.sync", status=1)
+    assert said.startswith("error: dvc.lock: torn, or with a merge's conflict in it; 'git checkout")
+    assert said.count("\n") == 1
