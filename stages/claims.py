@@ -117,7 +117,7 @@ def _title(claim: Claim, results: Results) -> str:
 
 
 def _obstacle(claim: Claim, results: Results) -> str | None:
-    """Why the claim can't be tested on what there is; first what no training would mend."""
+    """Why the claim can't be tested on what there is; first what no training would change."""
     for subset in (claim.subset, claim.gains_on or "full"):
         if not results.any.inside(subset).any():
             return f"There are no {subset} faces in {results.faces}."

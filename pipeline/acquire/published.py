@@ -248,7 +248,7 @@ def _copy_file(path: Path, target: Path, size: int) -> None:
                 break
             out.write(chunk)
     if left:
-        raise UserError(f"{path}: it isn't the {size} bytes that it is said to have; run again")
+        raise UserError(f"{path}: it isn't the {size} bytes that were announced; run again")
 
 
 def _hidden(place: Path) -> list[str]:

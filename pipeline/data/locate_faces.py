@@ -1,4 +1,4 @@
-"""Where the faces in one's own pictures are: by a table, or by a detector and what it leads to."""
+"""Locates the faces in a user's pictures: by a table of boxes, or by a detector."""
 
 import os
 from collections.abc import Callable
