@@ -4,11 +4,12 @@
 # make setup       the environment .venv alone, which every other target begins with
 # make test        the tests
 # make lint        the style of Python and Snakemake files
-# make graph       draw the rules into docs/graph.svg (needs Graphviz)
+# make docs        build the documentation into site/, links checked
+# make graph       draw the rules into docs/reference/graph.svg (needs Graphviz)
 # make lock        follow a change of the dependencies in pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce paper test lint sync graph lock setup
+.PHONY: help reproduce paper test lint sync docs graph lock setup
 .NOTPARALLEL:
 
 SYSTEM_PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
@@ -45,8 +46,11 @@ lint: setup
 	@snakemake --lint
 	@mypy
 
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+
 graph: setup
-	@snakemake --rulegraph dot | tred | dot -Tsvg > docs/graph.svg
+	@snakemake --rulegraph dot | tred | dot -Tsvg > docs/reference/graph.svg
 
 lock: setup
 	@uv pip compile pyproject.toml --extra pipeline --extra dev --universal --generate-hashes --no-annotate \

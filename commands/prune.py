@@ -41,7 +41,7 @@ def run(delete: str = "") -> None:
     elif unasked or unused:
         log.info("%s in all; `python -m commands.prune --delete` deletes it", _text(freed))
     else:
-        log.info("there is nothing that isn't used")
+        log.info("nothing to delete: everything is used")
 
 
 def _unasked_files(params: Params) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""What the networks are compared to, on the same faces and in the same boxes."""
+"""The baselines (mean shape, regression trees), on the networks' faces and boxes."""
 
 import platform
 import time

@@ -1,4 +1,4 @@
-"""Raw data: rendered (synthetic), or brought in from others (``pipeline/acquire/published.py``)."""
+"""Raw data: rendered (synthetic), or published by others (``pipeline/acquire/published.py``)."""
 
 import csv
 from concurrent.futures import ProcessPoolExecutor

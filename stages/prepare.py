@@ -56,7 +56,7 @@ def run(dataset: str) -> None:
     try:
         reading = readers.read(root, rules)
     except BadSample as error:
-        raise UserError(f"{raw.named(str(error))}; mend or remove it and {raw.again}") from error
+        raise UserError(f"{raw.named(str(error))}; correct or remove it and {raw.again}") from error
     bad = reading.bad
     _say_what_is_left_out(raw, reading, rules)
     records = _with_boxes(raw, reading.records, bad, params.dataset[dataset], rules)
@@ -128,7 +128,7 @@ def _oddities(
     }
     if turned:
         log.warning(
-            "%s: %d pictures are turned as a camera's note in them (EXIF) says; their points are "
+            "%s: %d pictures are turned by their EXIF orientation; their points are "
             "taken to be in the picture as viewers show it, such as those of %s",
             *(raw.dataset, len(turned), raw.named(next(iter(turned.values())))),
         )
@@ -140,7 +140,7 @@ def _oddities(
             doubled.append(f"{record.source} (as {twin.source})")
     if doubled:
         log.warning(
-            "%s: %d faces are there twice, with the same points: %s",
+            "%s: %d faces appear twice, with the same points: %s",
             *(raw.dataset, len(doubled), raw.named(names.some(doubled))),
         )
     unlike = [records[i].source for i in plausible.unlike_the_others(points)]
@@ -228,7 +228,7 @@ def _judge(raw: Origin, bad: list[BadSample], params: Params) -> None:
         return
     others = f" (and {len(bad) - 1} more bad faces, all listed above)" if len(bad) > 1 else ""
     raise UserError(
-        f"{said[0]}{others}; mend or remove it and {raw.again}; or set on_bad_sample: "
+        f"{said[0]}{others}; correct or remove it and {raw.again}; or set on_bad_sample: "
         "skip in params.yaml"
     )
 

@@ -1,6 +1,6 @@
 """A data set's protocol as data: one YAML file a data set under ``wingloss/protocols``.
 
-A data set of one's own is one more file there; docs/own-data.md says how to write it.
+A data set of one's own is one more file there; docs/guide/own-data.md says how to write it.
 """
 
 import os

@@ -81,15 +81,15 @@ class _Loader(yaml.SafeLoader):
         alias, mark = isinstance(event, yaml.AliasEvent), event.start_mark
         if not alias and getattr(event, "anchor", None) in self.anchors:
             raise yaml.MarkedYAMLError(
-                problem=f"the anchor '{event.anchor[:60]}' stands there twice", problem_mark=mark
+                problem=f"the anchor '{event.anchor[:60]}' is defined twice", problem_mark=mark
             )
         self.depth += 1
         if self.depth > DEEPEST:
-            raise _Refused(f"tables and lists stand more than {DEEPEST} deep in each other", mark)
+            raise _Refused(f"tables and lists are nested more than {DEEPEST} deep", mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
         if alias and id(node) not in self.sizes:
-            raise _Refused("an alias stands inside of what it stands for", mark)
+            raise _Refused("an alias refers to itself", mark)
         if node is not None and not alias:
             self._measure(node, mark)
         return node
@@ -104,7 +104,7 @@ class _Loader(yaml.SafeLoader):
         size = 1 + sum(size for size, _ in known)
         depth = 1 + max((depth for _, depth in known), default=0)
         if size > LONGEST or depth > DEEPEST:
-            raise _Refused("its aliases stand for too much", mark)
+            raise _Refused("its aliases expand to too much", mark)
         self.sizes[id(node)] = (size, depth)
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:

@@ -54,7 +54,7 @@ def main() -> None:
         )
         print(
             f"{PARAMS} now asks for {len(every)} runs of {dataset}: about {seconds / 3600:.1f} "
-            "hours of one core, projected from rates measured elsewhere."
+            "hours of one core, estimated from rates measured elsewhere."
         )
 
 

@@ -1,4 +1,4 @@
-"""Proof by content that results are what their stages made of what lies there now."""
+"""Proof by content that results are what their stages made from the present code and parameters."""
 
 import re
 from pathlib import Path

@@ -99,7 +99,7 @@ def set_up(reason: str) -> None:
 def call(*command: str, environment: dict[str, str] | None = None) -> None:
     """Runs a command that says for itself what is wrong; stops where it fails."""
     if subprocess.run(command, env=environment or clean()).returncode:
-        sys.exit(f"error: set-up failed at `{' '.join(command)}`; mend that and run `make setup`")
+        sys.exit(f"error: set-up failed at `{' '.join(command)}`; fix that and run `make setup`")
 
 
 def clean() -> dict[str, str]:
@@ -164,7 +164,7 @@ def configure_dvc() -> None:
     try:
         config.read(path, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
-        sys.exit(f"error: {path}: not a configuration of DVC's; mend or delete it")
+        sys.exit(f"error: {path}: not a configuration of DVC's; fix or delete it")
     before = {name: config.get(*name.split("."), fallback=None) for name in wanted}
     wanted = {name: value and quoted(value) for name, value in wanted.items()}
     if wanted == before:

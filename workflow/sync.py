@@ -77,7 +77,7 @@ def main() -> None:
         if doubts := unproven(stages):
             rules = dict.fromkeys(name.split("@")[0].replace("_table2", "") for name in doubts)
             sys.exit(
-                f"error: {some(list(dict.fromkeys(doubts.values())))}: DVC isn't told; run "
+                f"error: {some(list(dict.fromkeys(doubts.values())))}: not recorded; run "
                 f"`snakemake --forcerun {' '.join(rules)}` to make it anew, and then `make sync`"
             )
         run("dvc", "commit", "--force")

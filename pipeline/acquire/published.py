@@ -248,7 +248,7 @@ def _copy_file(path: Path, target: Path, size: int) -> None:
                 break
             out.write(chunk)
     if left:
-        raise UserError(f"{path}: it isn't the {size} bytes that it is said to have; run again")
+        raise UserError(f"{path}: it isn't the {size} bytes that were announced; run again")
 
 
 def _hidden(place: Path) -> list[str]:
@@ -274,7 +274,7 @@ def _page(places: list[Path], rules: Protocol, published: Source | None) -> list
             *(f"  {archive.file}" for archive in published.archives),
         ]
     else:
-        lines += [f"Put your pictures under {places[-1]}/ (docs/own-data.md)"]
+        lines += [f"Put your pictures under {places[-1]}/ (docs/guide/own-data.md)"]
     lines += [
         "unpacked, these are needed (test parts may come later):",
         *(f"  {part.path}" for part in rules.parts),

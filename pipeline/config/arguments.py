@@ -1,4 +1,4 @@
-"""What a stage is called with: names that there are, before anything is read or made."""
+"""A stage's arguments, checked against params.yaml before anything is read or made."""
 
 from collections.abc import Collection
 from typing import Any

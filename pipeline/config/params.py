@@ -311,7 +311,7 @@ def _check_datasets(names: list[str]) -> None:
             raise ValueError(
                 f"datasets: {shown(name)} has no protocol; {meant(name, protocol.available())}"
                 f"there are {', '.join(protocol.available())}, "
-                f"and docs/own-data.md says how to write {protocol.FOLDER.name}/{name}.yaml"
+                f"and docs/guide/own-data.md says how to write {protocol.FOLDER.name}/{name}.yaml"
             )
 
 

@@ -1,4 +1,4 @@
-"""The files of a folder of one's own pictures, and what became of each of them."""
+"""The files of a user's folder of pictures, and what became of each."""
 
 import os
 from collections import Counter

@@ -1,6 +1,6 @@
 """Pictures, and the context crops that are cut out of them.
 
-A picture is seen as viewers show it: turned as a camera's note in the file (EXIF) has it.
+Pictures are read as viewers show them: turned by their EXIF orientation.
 """
 
 import warnings
@@ -60,7 +60,7 @@ def read(path: Path) -> Picture:
     except UnidentifiedImageError:
         raise BadSample(f"{path}: {_content(path)}") from None
     except MemoryError:
-        raise BadSample(f"{path}: the memory doesn't suffice; save it with fewer pixels") from None
+        raise BadSample(f"{path}: not enough memory; save it with fewer pixels") from None
     except Exception as error:  # whatever a broken picture makes Pillow raise
         raise BadSample(f"{path}: not a whole picture ({error})") from error
 

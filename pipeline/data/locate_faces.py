@@ -1,4 +1,4 @@
-"""Where the faces in one's own pictures are: by a table, or by a detector and what it leads to."""
+"""Locates the faces in a user's pictures: by a table of boxes, or by a detector."""
 
 import os
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def of(folder: Path, dataset: str, params: Params) -> Boxing:
 
     The detector's boxes are brought to those of the data set's training faces, in which networks
     were trained. As they scatter about twice as far, stage one then looks twice again, each time in
-    boxes by the landmarks that it found (docs/own-data.md has what that gains).
+    boxes by the landmarks that it found (docs/guide/own-data.md has what that gains).
 
     Raises:
         UserError: the table is invalid, or names a picture that isn't below the folder; the

@@ -36,7 +36,7 @@ def main(stage: Callable[..., None]) -> None:
     is a flag, whose value is its own name.
 
     Everything is logged under ``logs/``; the terminal gets the log's lines without tracebacks.
-    An error that the user can mend is one line, and exit status 1.
+    An error that the user can fix is one line, and exit status 1.
     """
     die_with_parent()
     module = inspect.getmodule(stage).__spec__.name  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""One process at a time."""
+"""A file lock: one process at a time, the others wait."""
 
 import fcntl
 from collections.abc import Iterator

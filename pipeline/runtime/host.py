@@ -1,4 +1,4 @@
-"""What is known of the machine that a result comes from."""
+"""The machine that a result comes from: its processor, its commit of the code, its allocator."""
 
 import ctypes
 import platform

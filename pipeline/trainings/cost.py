@@ -1,4 +1,4 @@
-"""How long trainings take, projected from rates that were measured once."""
+"""How long trainings take, estimated from rates that were measured once."""
 
 from pipeline.config.params import STAGES, Params
 

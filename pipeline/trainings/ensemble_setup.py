@@ -1,4 +1,4 @@
-"""What trainings side by side, or one on a GPU, begin with."""
+"""Sets up trainings side by side, or one on a GPU."""
 
 from collections.abc import Sequence
 

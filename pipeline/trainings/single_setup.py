@@ -1,4 +1,4 @@
-"""What one training on a processor begins with."""
+"""Sets up one training on a CPU."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""docs/own-data.md, block by block."""
+"""docs/guide/own-data.md, block by block."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from wingloss.datasets.ibug import read_pts, write_pts
 FIVE = [[*range(36, 42)], [*range(42, 48)], [30], [48], [54]]  # of 68
 BLOCKS = re.findall(
     r"^```(\w+)\n(.*?)^```$",
-    (ROOT / "docs/own-data.md").read_text(encoding="utf-8"),
+    (ROOT / "docs/guide/own-data.md").read_text(encoding="utf-8"),
     re.DOTALL | re.MULTILINE,
 )
 PROTOCOL, CHANGES = "# wingloss/protocols/mine.yaml\n", "# in "
@@ -186,7 +186,7 @@ def test_nothing_of_ones_own_is_said_with_what_is_needed(mine: Project, prepared
         AssertionError, match="data/incoming/mine: there is nothing of mine"
     ) as said:
         prepared()
-    assert "docs/own-data.md" in str(said.value)
+    assert "docs/guide/own-data.md" in str(said.value)
 
 
 def test_a_broken_protocol_stops_both_engines_with_one_line(mine: Project) -> None:
@@ -204,7 +204,7 @@ def test_a_data_set_without_protocol_names_the_page(mine: Project) -> None:
     mine.set(datasets=["ours"])
     said = mine.snakemake("--dry-run", status=1)
     assert "datasets: 'ours' has no protocol; there are 300w, aflw, cofw, mine, " in said
-    assert "docs/own-data.md says how to write protocols/ours.yaml" in said
+    assert "docs/guide/own-data.md says how to write protocols/ours.yaml" in said
 
 
 def test_the_pages_points_count_from_one(mine: Project) -> None:

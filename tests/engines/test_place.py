@@ -189,7 +189,7 @@ def test_a_torn_configuration_of_dvc_is_one_line(folder: Path) -> None:
     (folder / ".dvc/config.local").write_text("<<<<<<< HEAD\n")
     with pytest.raises(SystemExit) as error:
         setup.configure_dvc()
-    said = "error: .dvc/config.local: not a configuration of DVC's; mend or delete it"
+    said = "error: .dvc/config.local: not a configuration of DVC's; fix or delete it"
     assert error.value.code == said
 
 

@@ -66,7 +66,7 @@ def test_what_nothing_uses_is_shown_and_then_deleted(pruned: Callable[..., str])
 
     assert "freed" in pruned("--delete")
     assert everything() == sorted([*kept, "params.yaml", ".dvc/tmp/lock"])
-    assert "nothing that isn't used" in pruned()
+    assert "everything is used" in pruned()
 
 
 def test_an_entry_that_is_being_trained_stays(pruned: Callable[..., str]) -> None:

@@ -29,7 +29,7 @@ TRAINED = "results/synthetic/models/cnn6/none/{}/seed0/stage1/model.safetensors"
 
 
 def add_a_loss(project: Project) -> None:
-    """As docs/architecture.md says it, step by step."""
+    """As docs/guide/extending.md says it, step by step."""
     project.replace("wingloss/losses.py", "\n# The key of a training", CAUCHY)
     project.replace(
         "wingloss/losses.py", '    "l2": L2,\n', '    "cauchy": Cauchy,\n    "l2": L2,\n'

@@ -728,7 +728,7 @@ def test_the_wrong_file_of_a_known_one_is_named(project: Project, call: Callable
 @pytest.mark.parametrize("path", sorted(sources.FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_source_is_sound_and_documented(path: Path) -> None:
     published = sources.load(path.stem)
-    text = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/guide/data.md").read_text(encoding="utf-8")
     assert published.home in text
     for archive in published.archives:
         assert archive.file in text

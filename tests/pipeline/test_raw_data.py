@@ -131,7 +131,7 @@ def test_points_that_cannot_be_right_are_refused(mine: Mine) -> None:
         "landmark must be",
         f"warning: {file}3.pts: point 3 lies far from all others; is its decimal point lost?",
     ]
-    assert f"(and 2 more bad faces, all listed above); mend or remove it and {AGAIN}" in said[-1]
+    assert f"(and 2 more bad faces, all listed above); correct or remove it and {AGAIN}" in said[-1]
 
 
 def test_a_point_far_outside_the_picture_is_refused(mine: Mine) -> None:
@@ -163,7 +163,7 @@ def test_pictures_are_seen_as_viewers_show_them(mine: Mine) -> None:
     turn(mine.root / "train/0002.jpg")
     status, (said,) = mine.run()
     assert status == 0 and mine.stamp["turned"] == 2
-    assert "warning: mine: 2 pictures are turned as a camera's note in them (EXIF) says" in said
+    assert "warning: mine: 2 pictures are turned by their EXIF orientation" in said
     for split, path in crops.items():
         assert abs(np.load(path).astype(int) - before[split]).max() < 5
 
@@ -191,7 +191,7 @@ def test_faces_that_are_there_twice_and_unlike_the_others_are_said(mine: Mine) -
     train = "data/incoming/mine/train"
     assert status == 0
     assert said == [
-        f"warning: mine: 1 faces are there twice, with the same points: {train}/0005.pts "
+        f"warning: mine: 1 faces appear twice, with the same points: {train}/0005.pts "
         f"(as {train}/0005 copy.pts)",
         f"warning: mine: 1 faces have a shape that no others have: {train}/0003.pts; are points of "
         "them swapped or misplaced?",
@@ -365,7 +365,7 @@ def test_the_users_folder_has_changed_since_it_was_copied(mine: Mine) -> None:
     status, said = mine.run()
     assert status == 1
     assert said[-1].startswith(
-        "error: data/incoming/mine/train/0002.pts:5: point 2 is 'nan nan', not finite; mend or"
+        "error: data/incoming/mine/train/0002.pts:5: point 2 is 'nan nan', not finite; correct or"
     )
     mine.pts("0002.pts", 5, "60 41")
     for name in ("0003.pts", "0003.jpg"):

@@ -176,8 +176,8 @@ def edit_line(path: Path, number: int, change: Callable[[list[str]], list[str]])
 NAN = np.full((38, 38), np.nan)
 AFLW_SPOILT = {  # a variable, its new value, and what is said
     "short permutation": ("ra", np.arange(1, 9)[None], r"ra: its size is \(8,\), not N x 38"),
-    "0-based permutation": ("ra", np.arange(38)[None], "ra is no permutation of 1 to 38"),
-    "twice the same": ("ra", np.ones((1, 38)), "ra is no permutation of 1 to 38"),
+    "0-based permutation": ("ra", np.arange(38)[None], "ra is not a permutation of 1 to 38"),
+    "twice the same": ("ra", np.ones((1, 38)), "ra is not a permutation of 1 to 38"),
     "no boxes": ("bbox", None, "no variable bbox"),
     "boxes of three": ("bbox", np.zeros((38, 3)), r"bbox: its size is \(38, 3\), not N x 4"),
     "a text": ("data", "points", "data: not a matrix of numbers"),
@@ -319,7 +319,7 @@ def test_eyes_on_one_another_divide_no_errors(tmp_path: Path, headline: str) -> 
     write(tmp_path, "csv", [profile, *others])
     rules = dataclasses.replace(own_rules("csv"), headline=headline)
     records, faults = good_and_faults(tmp_path, rules)
-    said = "its eyes lie on one another, and errors are divided by their distance"
+    said = "its eyes coincide, and errors are divided by their distance"
     assert faults == ([] if headline == "box" else [f"{tmp_path}/train.csv:2: {said}"])
     assert len(records) == len(others) + (headline == "box")
 
@@ -619,7 +619,7 @@ def test_two_pictures_of_one_id_are_refused(tmp_path: Path) -> None:
     write(tmp_path, "coco", own_records("coco"))
     path = tmp_path / "train.json"
     path.write_text(path.read_text(encoding="utf-8").replace('{"id": 2, "file', '{"id": 1, "file'))
-    with pytest.raises(BadSample, match=r"train\.json: no COCO file: two images have one id"):
+    with pytest.raises(BadSample, match=r"train\.json: not a COCO file: two images have one id"):
         readers.read(tmp_path, own_rules("coco"))
 
 

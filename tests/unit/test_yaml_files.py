@@ -24,14 +24,14 @@ MERGES = "\n".join(
     ["a0: &a0 {k: v}"] + [f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}" for i in range(1, 40)]
 )
 ATTACKS = {
-    "aliases of aliases": (LAUGHS, "line 6: its aliases stand for too much"),
-    "a long text again and again": (LONG, "line 2: its aliases stand for too much"),
-    "a chain of aliases": (CHAIN, "line 32: its aliases stand for too much"),
-    "merges of merges": (MERGES, "its aliases stand for too much"),
-    "itself": ("a: &a [*a]\n", "line 1: an alias stands inside of what it stands for"),
-    "brackets": ("[" * 20_000, "line 1: tables and lists stand more than 32 deep"),
-    "braces": ("{a: " * 20_000, "line 1: tables and lists stand more than 32 deep"),
-    "indents": ("\n".join(" " * i + "a:" for i in range(200)), "line 32: tables and lists stand"),
+    "aliases of aliases": (LAUGHS, "line 6: its aliases expand to too much"),
+    "a long text again and again": (LONG, "line 2: its aliases expand to too much"),
+    "a chain of aliases": (CHAIN, "line 32: its aliases expand to too much"),
+    "merges of merges": (MERGES, "its aliases expand to too much"),
+    "itself": ("a: &a [*a]\n", "line 1: an alias refers to itself"),
+    "brackets": ("[" * 20_000, "line 1: tables and lists are nested more than 32 deep"),
+    "braces": ("{a: " * 20_000, "line 1: tables and lists are nested more than 32 deep"),
+    "indents": ("\n".join(" " * i + "a:" for i in range(200)), "line 32: tables and lists are"),
     "another encoding": ("a: 1\nb: \xe9\n".encode("latin-1"), "line 2: this is not UTF-8"),
     "a NUL": (b"a: \0\n", "this is not YAML: unacceptable character #x0000"),
     "not even text": (bytes(range(256)), "this is not UTF-8"),
@@ -54,7 +54,7 @@ ATTACKS = {
     "a key twice": ("a: 1\na: 2\n", "line 2: this is not YAML: the key 'a' stands in one table"),
     "an anchor twice": (
         "a: &a 1\nb: &a 2\nc: *b\n",
-        "line 2: this is not YAML: the anchor 'a' stands",
+        "line 2: this is not YAML: the anchor 'a' is defined",
     ),
     "two documents": ("a: 1\n---\nb: 1\n", "this is not YAML: but found another document"),
 }

@@ -65,8 +65,8 @@ def draw(
 ) -> Draw:
     """``count`` draws of Section 7.1's augmentation.
 
-    ``strength`` ``(count,)`` is how much of what ``augmentation`` says there is of each face's
-    rotation and of its probability of blur. Boxes err, and faces are flipped, as much as ever.
+    ``strength`` ``(count,)``, from 0 to 1, scales each face's rotation and its probability of
+    blur. Box shifts and flips don't depend on it.
     """
     strength = np.broadcast_to(strength, count)
     rotation, shift = augmentation.rotation, augmentation.box_shift
@@ -89,7 +89,7 @@ def augment(
 ) -> tuple[Images, Array]:
     """Training pictures ``(B, size, size, 3)`` and points ``(B, L, 2)`` in their pixels.
 
-    ``chosen`` ``(B,)`` are indices of ``faces``; a face that stands there twice gets two draws.
+    ``chosen`` ``(B,)`` are indices of ``faces``; a face that appears twice gets two draws.
     """
     drawn = draw(augmentation, len(chosen), rng)
     return perturb(faces, chosen, drawn, augmentation.blur_sigma, size, flip_permutation)

@@ -39,7 +39,7 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
         raise BadSample(f"{path}: data, bbox, mask_new and nameList differ in length")
     order = matlab.matrix(np.ravel(order), len(names), f"{path}: ra")[0]
     if sorted(order) != list(range(1, len(names) + 1)):
-        raise BadSample(f"{path}: ra is no permutation of 1 to {len(names)}")
+        raise BadSample(f"{path}: ra is not a permutation of 1 to {len(names)}")
     folder = next((name for name in FOLDERS if (root / name).is_dir()), FOLDERS[0])
     order = order.astype(int) - 1
     first = 0

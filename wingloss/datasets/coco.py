@@ -94,11 +94,13 @@ def _load(path: Path) -> tuple[dict[Any, str], list[Any]]:
     except (ValueError, RecursionError) as error:
         raise BadSample(f"{path}: not JSON in UTF-8 ({error})") from error
     except (KeyError, TypeError) as error:
-        raise BadSample(f"{path}: no COCO file: images need id and file_name ({error})") from error
+        raise BadSample(
+            f"{path}: not a COCO file: images need id and file_name ({error})"
+        ) from error
     if len(names) < images:
-        raise BadSample(f"{path}: no COCO file: two images have one id")
+        raise BadSample(f"{path}: not a COCO file: two images have one id")
     if not isinstance(annotations, list):
-        raise BadSample(f"{path}: no COCO file: annotations should be a list")
+        raise BadSample(f"{path}: not a COCO file: annotations should be a list")
     return names, annotations
 
 

@@ -23,7 +23,7 @@ def rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
     """The rows of a CSV file, each with its file and line; :func:`check` them one by one.
 
     Raises:
-        BadSample: no such file, not a CSV file, or a column that is missing or there twice.
+        BadSample: no such file, not a CSV file, or a column that is missing or a duplicate.
     """
     with opened(path) as file:
         last = 1
@@ -40,7 +40,7 @@ def rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
                 # a quotation mark that isn't closed swallows the lines that follow
                 yield f"{path}:{first}" + (f"-{last}" if last > first else ""), row
         except csv.Error as error:
-            raise BadSample(f"{path}: no CSV file from line {last + 1} on ({error})") from error
+            raise BadSample(f"{path}: not a CSV file from line {last + 1} on ({error})") from error
 
 
 def check(row: Row, columns: Iterable[str], where: str) -> None:

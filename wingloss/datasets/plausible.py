@@ -1,4 +1,4 @@
-"""What landmarks and boxes can't be, whatever raw format says them.
+"""Checks that landmarks and boxes are plausible, for every raw format.
 
 The limits leave a wide margin to what was measured of 300W's 2011 training faces at hand and of
 2500 rendered ones, both also with 5 landmarks and with AFLW's 19 (means of the 68).

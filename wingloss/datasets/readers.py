@@ -129,8 +129,7 @@ def _checked(record: Record, protocol: Protocol) -> Record:
     ends = eyes.get(protocol.headline)
     if ends and plausible.coincide(record.points, *ends):
         raise BadSample(
-            f"{record.source}: its eyes lie on one another, and errors are divided by their "
-            "distance",
+            f"{record.source}: its eyes coincide, and errors are divided by their distance",
             (record.image,),
         )
     if record.box is None or record.box_fault:

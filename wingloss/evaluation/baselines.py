@@ -1,4 +1,4 @@
-"""What a network has to beat: the mean shape, and the ensemble of regression trees."""
+"""The baselines: the mean shape, and an ensemble of regression trees."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated

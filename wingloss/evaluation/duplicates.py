@@ -1,4 +1,4 @@
-"""Pictures of the same moment under two names: what leaks from training into a test."""
+"""Near-duplicate pictures under two names, which leak from training into test parts."""
 
 import numpy as np
 from numpy.typing import NDArray

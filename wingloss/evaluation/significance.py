@@ -1,4 +1,4 @@
-"""Whether one network is better than another: what varies with the faces, with the seeds, and Holm.
+"""Whether one network is better than another: tests over faces and seeds, Holm's correction.
 
 Both networks are tested on the same faces and trained from the same seeds, so what counts is the
 table of their differences. Faces are hundreds and are resampled (a paired bootstrap); seeds are

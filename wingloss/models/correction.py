@@ -1,10 +1,10 @@
 """Stage two's input (Section 6): stage one's landmarks turn the face upright and re-box it.
 
-The paper doesn't say against what the rotation is measured nor how much margin the new box has:
+The paper doesn't say what the rotation is measured against, nor how much margin the new box has:
 here the rotation is the Procrustes one to the mean training shape, and the margin a parameter.
 
-Nor does it say what stage two is trained on. Stage one errs less on the faces that it was trained
-on than on new ones, so frames by its own predictions are too good there.
+Nor does it say what stage two is trained on. Stage one's error is smaller on the faces that it was
+trained on than on new ones, so frames from its own predictions are too good there.
 """
 
 from collections.abc import Sequence

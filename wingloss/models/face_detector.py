@@ -20,8 +20,8 @@ DOUBLED = 1  # times that a picture's sides are doubled, as the window has 80 px
 def find(picture: Images) -> Array:
     """The boxes ``(N, 4)`` of the faces in an RGB picture ``(H, W, 3)``, the surest first.
 
-    x_min, y_min, x_max, y_max in the picture's 0-based pixels. Not found are faces smaller than 40
-    px (of those that are left of a large picture), and those turned by much more than 30 degrees.
+    x_min, y_min, x_max, y_max in the picture's 0-based pixels. Misses faces smaller than 40
+    px (after a large picture was shrunk), and those turned by much more than 30 degrees.
     """
     scale = min(1.0, LONGEST / max(picture.shape[:2]))
     if scale < 1:

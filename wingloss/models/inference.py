@@ -32,7 +32,7 @@ def be_deterministic(on: torch.device) -> None:
     torch.backends.cudnn.allow_tf32 = False
     # A warning, no error, where a kernel might add in any order: of these networks' only pooling's.
     # CNN-6's and CNN-7's windows don't overlap, so that nothing is added; ResNet-50's do, and its
-    # bits were the same where that was tried (docs/performance.md).
+    # bits were the same where that was tried (docs/notes/performance.md).
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

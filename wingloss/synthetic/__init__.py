@@ -1,4 +1,4 @@
-"""The embedded data set: rendered 3D faces with 68 landmarks.
+"""The default data set: rendered 3D faces with 68 landmarks.
 
 A face is a blend-shape model with a smooth surface through its control points, so the landmarks
 lie on it by construction. It is posed, drawn with a z-buffer and lit with shadows.

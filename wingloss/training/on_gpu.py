@@ -1,4 +1,4 @@
-"""Training steps on a GPU: all that a step needs lies there, and a step is one CUDA graph.
+"""Training steps on a GPU: the data set is in its memory, and a step is one CUDA graph.
 
 What the host decides (data order, draws, learning rates) is copied to the device, and made into
 inputs, for a block of steps at once. The host reads losses back once for them. On a processor it

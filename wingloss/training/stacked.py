@@ -2,7 +2,7 @@
 
 A convolution is one matrix product of all 3x3 windows with the kernels, batched over the members.
 What ``torch.vmap`` makes of such layers are grouped convolutions, which GPUs are slow at
-(docs/performance.md has both). Everything adds in a fixed order.
+(docs/notes/performance.md has both). Everything adds in a fixed order.
 """
 
 from typing import Any

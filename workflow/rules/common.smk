@@ -46,6 +46,8 @@ except UserError as error:
 RUNS = [run for dataset in PARAMS.datasets for run in paths.runs(PARAMS, dataset)]
 SCORED = [run for dataset in PARAMS.datasets for run in paths.scored(PARAMS, dataset)]
 
+ONE_STAGE = [network for network, parts in paths.STAGES.items() if len(parts) == 1]
+
 protocol_file = paths.PROTOCOL  # an input of every rule
 FIGURE_FILES = dict.fromkeys(
     file for figure in paper_spec.FIGURES.values() for file in figure.files

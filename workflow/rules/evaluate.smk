@@ -8,7 +8,7 @@ SCORED_FACES = [
 ]
 
 
-for network in ("cnn6", "resnet50"):
+for network in ONE_STAGE:
 
     rule:
         name:

@@ -10,7 +10,7 @@ FACES = [
 
 
 # Networks of one stage.
-for network in ("cnn6", "resnet50"):
+for network in ONE_STAGE:
 
     rule:
         name:

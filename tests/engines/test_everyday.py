@@ -1,4 +1,4 @@
-"""README's experiment with DVC, command by command."""
+"""The experiment of docs/guide/everyday.md, command by command."""
 
 import re
 import shlex
@@ -6,12 +6,12 @@ import subprocess
 
 from project import ROOT, Project
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/guide/everyday.md").read_text(encoding="utf-8")
 
 
 def commands(first: str, last: str) -> list[str]:
     """The commands of the blocks from one that begins with ``first`` to one with ``last``."""
-    part = README[README.index(f"$ {first}") :]
+    part = PAGE[PAGE.index(f"$ {first}") :]
     end = part.index(f"$ {last}", 1)
     return re.findall(r"^\$ ([^#\n]*[^#\s])", part[: part.index("\n", end)], flags=re.M)
 
