@@ -91,7 +91,7 @@ def _keys(params: Params, run: Run, stage: int) -> set[str]:
     except UserError:
         return set()
     both = (inputs, ensemble_inputs(spec, inputs))
-    return {run_store.Entry(paths.RUN_STORE, one).key for one in both}
+    return {run_store.StoredTraining(paths.RUN_STORE, one).key for one in both}
 
 
 def _described(spec: TrainingSpec) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def run(dataset: str, stage: int) -> None:
     specs: dict[
         str, TrainingSpec
     ] = {}  # those that nobody has made alone, by the key they have together
-    entries: dict[str, run_store.Entry] = {}
+    entries: dict[str, run_store.StoredTraining] = {}
     cells = paths.runs(params, dataset)
     _check_prepared(cells, stage)
     for cell in cells:
@@ -39,8 +39,8 @@ def run(dataset: str, stage: int) -> None:
         if not isinstance(ARCHITECTURES[spec.network], Plain):  # it keeps a GPU busy by itself
             continue
         inputs = cache_key.inputs(spec)
-        entry = run_store.Entry(paths.RUN_STORE, ensemble_inputs(spec, inputs))
-        if not run_store.Entry(paths.RUN_STORE, inputs).finished():
+        entry = run_store.StoredTraining(paths.RUN_STORE, ensemble_inputs(spec, inputs))
+        if not run_store.StoredTraining(paths.RUN_STORE, inputs).finished():
             specs[entry.key], entries[entry.key] = spec, entry
     groups = {key: alike(spec) for key, spec in specs.items()}
     for group in sorted(set(groups.values())):
@@ -74,13 +74,13 @@ def alike(spec: TrainingSpec) -> tuple[str, float, int]:
     return spec.network, factor, training_data.crop_size(spec)
 
 
-def _make(trainings: list[tuple[TrainingSpec, run_store.Entry]]) -> None:
+def _make(trainings: list[tuple[TrainingSpec, run_store.StoredTraining]]) -> None:
     """Makes trainings side by side, half of them after the other where memory asks for it."""
     if not trainings:
         return
     try:
         specs, entries = zip(*trainings, strict=True)
-        runner.make(specs, entries, {"trained_together": len(specs)})
+        runner.train(specs, entries, {"trained_together": len(specs)})
         return
     except torch.OutOfMemoryError:
         if len(trainings) == 1:

@@ -17,7 +17,7 @@ from pipeline.data.prepared_faces import FRAME, frames_of, read_faces
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from pipeline.runtime.errors import UserError
-from pipeline.trainings.runner import made
+from pipeline.trainings.runner import from_store_or_train
 from pipeline.trainings.spec import TrainingSpec
 from wingloss import protocol
 from wingloss.geometry import Array
@@ -90,7 +90,9 @@ def _out_of_fold(
     for number in range(count):
         own = fold == number
         log.info("fold %d of %d: %d faces are left out", number + 1, count, own.sum())
-        with made(dataclasses.replace(spec, without=frozenset(photographs[own]))) as entry:
+        with from_store_or_train(
+            dataclasses.replace(spec, without=frozenset(photographs[own]))
+        ) as entry:
             model = entry.result / Path(paths.MODEL).name
             points[own] = _predict(model, cell.dataset, "train", rows, params, rules)[own]
             keys[own] = entry.key

@@ -16,20 +16,20 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     """Writes the run's predictions and its cumulative error distribution."""
     context = load().context
     rules = protocol.load(dataset)
-    cell = Run(dataset, network, balance, loss, seed)
+    one_run = Run(dataset, network, balance, loss, seed)
     stage = len(paths.STAGES[network])
-    model, found = cell.path(paths.MODEL, stage=stage), {}
+    model, found = one_run.path(paths.MODEL, stage=stage), {}
     for split, rows in predictions_file.faces(dataset).items():
-        frames = frames_of(rows) if stage == 1 else read_frames(cell.path(paths.FRAMES), rows)
+        frames = frames_of(rows) if stage == 1 else read_frames(one_run.path(paths.FRAMES), rows)
         faces = read_faces(dataset, split, rows, frames, context, rules)
         found[split] = predict.predict(model, faces, frames)
-    predictions_file.write(cell, found, _about(cell))
+    predictions_file.write(one_run, found, _about(one_run))
 
 
-def _about(cell: Run) -> dict[str, Any]:
+def _about(one_run: Run) -> dict[str, Any]:
     """What the summary says of the run besides its errors."""
-    stages = range(1, len(paths.STAGES[cell.network]) + 1)
-    made = [files.read_json(cell.path(paths.MANIFEST, stage=stage)) for stage in stages]
+    stages = range(1, len(paths.STAGES[one_run.network]) + 1)
+    made = [files.read_json(one_run.path(paths.MANIFEST, stage=stage)) for stage in stages]
     last = made[-1]
     parameters = last["inputs"]["objective"]["loss"]
     return {

@@ -13,9 +13,9 @@ from pipeline.trainings.spec import TrainingSpec
 def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: int) -> None:
     """Writes stage STAGE of the run: model.safetensors, curve.csv and manifest.json."""
     torch.set_num_threads(cli.threads())
-    cell = Run(dataset, network, balance, loss, seed)
-    with runner.made(TrainingSpec.of(load(), cell, stage)) as entry:
-        entry.deliver(cell.path(paths.TRAINED, stage=stage))
+    one_run = Run(dataset, network, balance, loss, seed)
+    with runner.from_store_or_train(TrainingSpec.of(load(), one_run, stage)) as entry:
+        entry.deliver(one_run.path(paths.TRAINED, stage=stage))
 
 
 if __name__ == "__main__":

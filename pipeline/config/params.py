@@ -68,7 +68,7 @@ class StageOne:
 
 
 @dataclass(frozen=True)
-class Loss:
+class LossEntry:
     """A loss by name: its kind, and its parameters for each network in that network's input pixels.
 
     One with parameters for CNN-6 alone is for CNN-6 alone.
@@ -106,11 +106,11 @@ def _entry(kind: str) -> type:
         ("resnet50", parameters | None, None),
     ]
     own = [("kind", Literal[kind]), *(networks if fields(parameters) else [])]
-    return make_dataclass(parameters.__name__ + "Entry", own, bases=(Loss,), frozen=True)
+    return make_dataclass(parameters.__name__ + "Entry", own, bases=(LossEntry,), frozen=True)
 
 
 if TYPE_CHECKING:
-    AnyLoss = Loss
+    AnyLoss = LossEntry
 else:
     AnyLoss = Annotated[reduce(or_, map(_entry, LOSSES)), Field(discriminator="kind")]
 

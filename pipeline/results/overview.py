@@ -24,10 +24,10 @@ def facts(results: Results) -> dict[str, str]:
     said = {
         "faces": results.faces,
         "errors": f"NME in percent of {results.any.normaliser.replace('_', '-')}",
-        "networks": _each(paper_spec.NETWORKS[cell.network] for cell in own),
+        "networks": _each(paper_spec.NETWORK_TITLES[cell.network] for cell in own),
         "weights": began if any(cell.network == "resnet50" for cell in own) else "",
         "losses": _losses(own),
-        "balancing": _each(paper_spec.BALANCES[cell.balance] or "none" for cell in own),
+        "balancing": _each(paper_spec.BALANCE_TITLES[cell.balance] or "none" for cell in own),
         "compared to": "; ".join(others),
         "seeds": ", ".join(str(seed) for seed in results.any.seeds),
         "recipe": _recipe(results, own),
@@ -45,8 +45,8 @@ def _each(names: Iterable[str]) -> str:
 
 def _losses(own: list[Cell]) -> str:
     """The losses of Section 4, and how many settings of Wing there are besides."""
-    others = {cell.loss for cell in own} - set(paper_spec.LOSSES)
-    said = _each(paper_spec.LOSSES[cell.loss] for cell in own if cell.loss not in others)
+    others = {cell.loss for cell in own} - set(paper_spec.LOSS_TITLES)
+    said = _each(paper_spec.LOSS_TITLES[cell.loss] for cell in own if cell.loss not in others)
     more = f"{len(others)} more by name" if others else ""
     return ", ".join(filter(None, [said, more]))
 
@@ -62,7 +62,7 @@ def _recipe(results: Results, own: list[Cell]) -> str:
     for network in dict.fromkeys(part for cell in own for part in paths.STAGES[cell.network]):
         samples = getattr(params.recipes[params.recipe], network).samples[results.dataset]
         share = 100 * samples / paper_spec.SAMPLES
-        budgets.append(f"{paper_spec.NETWORKS[network]} {samples:,} ({share:.2g} %)")
+        budgets.append(f"{paper_spec.NETWORK_TITLES[network]} {samples:,} ({share:.2g} %)")
     if not budgets:
         return ""
     paper = f"samples a training, of the paper's {paper_spec.SAMPLES:,}"

@@ -18,19 +18,19 @@ TABLES = Path("paper/tables.yaml")
 CLAIMS = Path("paper/claims.yaml")
 
 # As the paper says
-LOSSES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}
-NETWORKS = {"cnn6": "CNN-6", "cnn7": "CNN-7", "cnn6_7": "CNN-6/7", "resnet50": "ResNet-50"}
-BALANCES = {"none": "", "pdb": "PDB", "pdb_authors": "PDB (the authors' code)"}
-BASELINES = {"ert": "regression trees (ERT)", "mean_shape": "mean shape in the face box"}
+LOSS_TITLES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}
+NETWORK_TITLES = {"cnn6": "CNN-6", "cnn7": "CNN-7", "cnn6_7": "CNN-6/7", "resnet50": "ResNet-50"}
+BALANCE_TITLES = {"none": "", "pdb": "PDB", "pdb_authors": "PDB (the authors' code)"}
+BASELINE_TITLES = {"ert": "regression trees (ERT)", "mean_shape": "mean shape in the face box"}
 SAMPLES = 120_000 * 8  # that each training sees: iterations x faces, Section 7.1
 
 
 def named(cell: Cell) -> str:
     """A run as the paper would call it."""
-    if cell.network in BASELINES:
-        return BASELINES[cell.network]
-    parts = [NETWORKS[cell.network], BALANCES[cell.balance]]
-    loss = LOSSES.get(cell.loss, cell.loss)
+    if cell.network in BASELINE_TITLES:
+        return BASELINE_TITLES[cell.network]
+    parts = [NETWORK_TITLES[cell.network], BALANCE_TITLES[cell.balance]]
+    loss = LOSS_TITLES.get(cell.loss, cell.loss)
     return f"{' + '.join(part for part in parts if part)} ({loss})"
 
 
@@ -61,7 +61,9 @@ FIGURES = {
     3: Figure("The L1, L2 and smooth L1 losses."),
     4: Figure(
         "Cumulative error distributions of CNN-6 by loss, pooled over seeds.",
-        curves={f"CNN-6 ({name})": Cell("cnn6", "none", loss) for loss, name in LOSSES.items()},
+        curves={
+            f"CNN-6 ({name})": Cell("cnn6", "none", loss) for loss, name in LOSS_TITLES.items()
+        },
     ),
     5: Figure(
         "Pose coefficients of the training faces before and after pose-based data balancing;"
@@ -75,13 +77,13 @@ FIGURES = {
         curves={
             **{
                 f"CNN-6/7 + PDB ({name})": Cell("cnn6_7", "pdb", loss)
-                for loss, name in LOSSES.items()
+                for loss, name in LOSS_TITLES.items()
             },
             "CNN-6 + PDB (Wing)": Cell("cnn6", "pdb", "wing"),
             "ResNet-50 + PDB (Wing)": Cell("resnet50", "pdb", "wing"),
             **{
                 name: Cell(method, paths.NEITHER, paths.NEITHER)
-                for method, name in BASELINES.items()
+                for method, name in BASELINE_TITLES.items()
             },
         },
     ),

@@ -31,7 +31,7 @@ PLUMBING = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableEntry:
     """One entry of a module's table of functions, classes or values: all that a result takes."""
 
     table: str
@@ -39,7 +39,7 @@ class Entry:
 
 
 def code_hash(
-    module: str, entries: Mapping[str, Entry] = {}, known: Collection[str] = frozenset()
+    module: str, entries: Mapping[str, TableEntry] = {}, known: Collection[str] = frozenset()
 ) -> str:
     """A hash of ``module`` and all of the project's modules that it imports.
 
@@ -63,7 +63,7 @@ def code_files(module: str) -> list[str]:
 
 
 def _walk(
-    module: str, entries: Mapping[str, Entry], known: Collection[str]
+    module: str, entries: Mapping[str, TableEntry], known: Collection[str]
 ) -> dict[str, ast.Module]:
     """By their paths, ``module`` and the modules that it imports, as far as they count."""
     asked: dict[str, set[str]] = {name: set() for name in entries}
@@ -135,7 +135,7 @@ def _asked(module: str, tree: ast.Module) -> set[str]:
 
 
 @cache
-def _part(tree: ast.Module, entry: Entry, asked: frozenset[str]) -> ast.Module:
+def _part(tree: ast.Module, entry: TableEntry, asked: frozenset[str]) -> ast.Module:
     """What counts of a module: its table's entry, what is ``asked`` of it, what they refer to.
 
     So do statements that define nothing, for they may change what others define. All counts where

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.config import paths
 from pipeline.data import files
-from pipeline.runtime.code_hash import Entry, code_hash
+from pipeline.runtime.code_hash import TableEntry, code_hash
 from pipeline.trainings import training_data
 from pipeline.trainings.spec import TrainingSpec
 from wingloss import protocol
@@ -67,9 +67,9 @@ def code(spec: TrainingSpec, side_by_side: bool = False) -> str:
         if side_by_side or gpu
         else "pipeline.trainings.single_setup",
         {
-            "wingloss.losses": Entry("LOSSES", spec.objective.loss_kind),
-            "wingloss.models.networks": Entry("ARCHITECTURES", spec.network),
-            "pipeline.trainings.pretrained": Entry("PUBLISHED", spec.recipe.weights),
+            "wingloss.losses": TableEntry("LOSSES", spec.objective.loss_kind),
+            "wingloss.models.networks": TableEntry("ARCHITECTURES", spec.network),
+            "pipeline.trainings.pretrained": TableEntry("PUBLISHED", spec.recipe.weights),
         },
         known={"wingloss.protocol"},
     )

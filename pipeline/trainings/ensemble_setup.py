@@ -16,7 +16,7 @@ from wingloss.training.stacked import Stacked
 def begin(specs: Sequence[TrainingSpec], on: torch.device) -> Begun:
     """The trainings before their first step, on ``on``.
 
-    The trainings differ in what ``training.Member`` holds and nothing else.
+    The trainings differ in what ``loop.Member`` holds and nothing else.
     """
     one = specs[0]
     seen = {

@@ -27,7 +27,7 @@ HASHES = "result.json"  # of the result's files, as the training left them
 LOCK = "lock"
 
 
-class Entry:
+class StoredTraining:
     """One training's folder in the store."""
 
     def __init__(self, store: Path, inputs: dict[str, Any]) -> None:
@@ -39,7 +39,7 @@ class Entry:
         self.inputs = inputs
 
     @contextmanager
-    def locked(self) -> Iterator["Entry"]:
+    def locked(self) -> Iterator["StoredTraining"]:
         """Keeps every other process out of the folder; waits for the one that is in it."""
         with locked(self.folder / LOCK, "the same training is running"):
             files.write_json(self.folder / INPUTS, self.inputs)

@@ -33,8 +33,10 @@ CHECKPOINT_SECONDS = 20.0
 PATIENCE = 2.0  # seconds that a training has to its next checkpoint once it is told to stop
 
 
-def make(
-    specs: Sequence[TrainingSpec], entries: Sequence[run_store.Entry], about: dict[str, Any]
+def train(
+    specs: Sequence[TrainingSpec],
+    entries: Sequence[run_store.StoredTraining],
+    about: dict[str, Any],
 ) -> None:
     """One training, or several side by side; ``about`` goes into their manifests.
 
@@ -53,7 +55,7 @@ def make(
         shared = entries[0]
         if len(specs) > 1:
             keys = {"members": [entry.key for entry in entries]}
-            shared = stack.enter_context(run_store.Entry(paths.RUN_STORE, keys).locked())
+            shared = stack.enter_context(run_store.StoredTraining(paths.RUN_STORE, keys).locked())
         before = resume(trained, shared, one)
         log.info(
             "%s: %d faces (%d after balancing), %d steps of %d, %s on %s",
@@ -65,14 +67,14 @@ def make(
             one.recipe.precision,
             _hardware() if on.type == "cuda" else f"{torch.get_num_threads()} threads",
         )
-        seconds = attend(loop.train(*begun), trained, shared, one, before, title)
+        seconds = run_steps(loop.train(*begun), trained, shared, one, before, title)
         about = about | {"train_seconds": round(seconds / len(specs), 1), "commit": commit}
         for index, (spec, entry) in enumerate(zip(specs, entries, strict=True)):
             finish(entry, spec, trained.member(index), about)
         shared.discard()
 
 
-def resume(trained: Training, entry: run_store.Entry, spec: TrainingSpec) -> float:
+def resume(trained: Training, entry: run_store.StoredTraining, spec: TrainingSpec) -> float:
     """Takes up the newest checkpoint that fits, if any does; the seconds that went before it."""
     beginning = None
     for path, checkpoint in entry.checkpoints():
@@ -115,10 +117,10 @@ def _check(trained: Training, beginning: dict, spec: TrainingSpec) -> None:
         raise ValueError("the optimiser has other settings")
 
 
-def attend(
+def run_steps(
     steps: Iterator[Any],
     trained: Training,
-    entry: run_store.Entry,
+    entry: run_store.StoredTraining,
     spec: TrainingSpec,
     before: float,
     title: str,
@@ -155,7 +157,7 @@ def _described(loss: float, nme: float | None) -> str:
 
 
 def finish(
-    entry: run_store.Entry, spec: TrainingSpec, state: Trained, about: dict[str, Any]
+    entry: run_store.StoredTraining, spec: TrainingSpec, state: Trained, about: dict[str, Any]
 ) -> None:
     """Puts a training that has ended into the store; ``about`` goes into its manifest."""
     if state.diverged:
@@ -243,18 +245,20 @@ class _Stopping:
 
 
 @contextmanager
-def made(spec: TrainingSpec) -> Iterator[run_store.Entry]:
+def from_store_or_train(spec: TrainingSpec) -> Iterator[run_store.StoredTraining]:
     """The finished training in the run store, trained first where it isn't there yet."""
     inputs = cache_key.inputs(spec)
-    with run_store.Entry(paths.RUN_STORE, inputs).locked() as entry:
-        together = run_store.Entry(paths.RUN_STORE, cache_key.ensemble_inputs(spec, inputs))
+    with run_store.StoredTraining(paths.RUN_STORE, inputs).locked() as entry:
+        together = run_store.StoredTraining(
+            paths.RUN_STORE, cache_key.ensemble_inputs(spec, inputs)
+        )
         if entry.finished():
             log.info("this training was made before: taking it from the run store")
         elif together.finished():
             log.info("commands.train_ensemble made this training: taking it from the run store")
             entry = together
         else:
-            make([spec], [entry], {})
+            train([spec], [entry], {})
         if cache_key.code(spec) != inputs["code"]:
             raise UserError("the code was changed while the training ran; run again")
         yield entry

@@ -28,33 +28,33 @@ class TrainingSpec:
     without: frozenset[str] = frozenset()  # training photographs that it must not see
 
     @classmethod
-    def of(cls, params: Params, cell: Run, stage: int) -> "TrainingSpec":
-        """Stage ``stage`` (from 1) of the run ``cell``."""
-        network = paths.STAGES[cell.network][stage - 1]
-        if stage < len(paths.STAGES[cell.network]):  # it may have another loss and balance
+    def of(cls, params: Params, one_run: Run, stage: int) -> "TrainingSpec":
+        """Stage ``stage`` (from 1) of the run ``one_run``."""
+        network = paths.STAGES[one_run.network][stage - 1]
+        if stage < len(paths.STAGES[one_run.network]):  # it may have another loss and balance
             own = params.stage_one
-            cell = dataclasses.replace(
-                cell,
-                loss=cell.loss if own.loss == "same" else own.loss,
-                balance=cell.balance if own.balance == "same" else own.balance,
+            one_run = dataclasses.replace(
+                one_run,
+                loss=one_run.loss if own.loss == "same" else own.loss,
+                balance=one_run.balance if own.balance == "same" else own.balance,
             )
         recipe = getattr(params.recipes[params.recipe], network)
         precision = inference.available_precision(recipe.precision, inference.device())
-        loss = params.loss[cell.loss]
+        loss = params.loss[one_run.loss]
         return cls(
-            title=f"{cell} stage {stage}",
+            title=f"{one_run} stage {stage}",
             network=network,
-            dataset=cell.dataset,
+            dataset=one_run.dataset,
             objective=loop.Objective(
                 loss_kind=loss.kind,
                 loss=loss.on(network),
                 augmentation=getattr(params.augmentation, network),
-                seed=cell.seed,
+                seed=one_run.seed,
             ),
             recipe_name=params.recipe,
             recipe=dataclasses.replace(recipe, precision=precision),
-            steps=loop.total_steps(recipe, cell.dataset),
+            steps=loop.total_steps(recipe, one_run.dataset),
             context=params.context,
-            repeats=cell.path(paths.REPEATS),
-            frames=cell.path(paths.FRAMES) if stage > 1 else None,
+            repeats=one_run.path(paths.REPEATS),
+            frames=one_run.path(paths.FRAMES) if stage > 1 else None,
         )

@@ -252,7 +252,7 @@ def test_sigterm_amid_a_long_step_leaves_the_last_checkpoint(
         yield
 
     with pytest.raises(SystemExit) as end:
-        runner.attend(steps(), trained, None, job, 0.0, "")
+        runner.run_steps(steps(), trained, None, job, 0.0, "")
     assert end.value.code == 128 + signal.SIGTERM
     assert "the next run goes on from the last checkpoint" in caplog.text
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)] == before

@@ -51,8 +51,8 @@ def faces() -> Faces:
 
 
 @pytest.fixture
-def entry(tmp_path: Path) -> run_store.Entry:
-    return run_store.Entry(tmp_path, {})
+def entry(tmp_path: Path) -> run_store.StoredTraining:
+    return run_store.StoredTraining(tmp_path, {})
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def state(faces: Faces) -> dict[str, Any]:
     return copy.deepcopy(training.checkpoint())
 
 
-def resumed(faces: Faces, entry: run_store.Entry) -> Training:
+def resumed(faces: Faces, entry: run_store.StoredTraining) -> Training:
     training = beginning(faces)
     runner.resume(training, entry, JOB)
     return training
@@ -72,7 +72,7 @@ def resumed(faces: Faces, entry: run_store.Entry) -> Training:
 @pytest.mark.parametrize("harm", HARM)
 def test_a_checkpoint_of_something_else_is_left_out(
     faces: Faces,
-    entry: run_store.Entry,
+    entry: run_store.StoredTraining,
     state: dict[str, Any],
     harm: str,
     caplog: pytest.LogCaptureFixture,
@@ -89,7 +89,7 @@ def test_a_checkpoint_of_something_else_is_left_out(
 
 @pytest.mark.parametrize("checkpoint", [[], {}, {"state": None, "seconds": 1.0}, "x"])
 def test_the_one_before_is_taken(
-    faces: Faces, entry: run_store.Entry, state: dict[str, Any], checkpoint: Any
+    faces: Faces, entry: run_store.StoredTraining, state: dict[str, Any], checkpoint: Any
 ) -> None:
     entry.save({"state": state, "seconds": 1.0})
     entry.save(checkpoint)

@@ -9,7 +9,7 @@ from project import ROOT, Project
 from pipeline.config.params import load
 from pipeline.config.paths import Run, runs
 from pipeline.runtime import code_hash as code_hash_module
-from pipeline.runtime.code_hash import Entry, code_hash
+from pipeline.runtime.code_hash import TableEntry, code_hash
 from pipeline.trainings import cache_key
 from pipeline.trainings.spec import TrainingSpec
 
@@ -141,7 +141,8 @@ def test_an_entrys_hash_is_of_what_it_refers_to(
 ) -> None:
     def hashes() -> dict[str, str]:
         return {
-            key: code_hash("science.use", {"science.table": Entry("TABLE", key)}) for key in "ab"
+            key: code_hash("science.use", {"science.table": TableEntry("TABLE", key)})
+            for key in "ab"
         }
 
     before, table = hashes(), sources / "science/table.py"
@@ -159,14 +160,14 @@ def test_what_an_entry_imports_counts_for_it_alone(sources: Path) -> None:
     for factor in (1, 2):
         (sources / "science/other.py").write_text(f"def other(x):\n    return {factor} * x\n")
         seen.append(
-            [code_hash("science.use", {"science.table": Entry("TABLE", key)}) for key in "ab"]
+            [code_hash("science.use", {"science.table": TableEntry("TABLE", key)}) for key in "ab"]
         )
     assert seen[0][0] == seen[1][0] and seen[0][1] != seen[1][1]
 
 
 def test_what_another_module_takes_by_attribute_counts(sources: Path) -> None:
     (sources / "science/use.py").write_text("from science import table\ntable.b(1)\n")
-    entry = {"science.table": Entry("TABLE", "a")}
+    entry = {"science.table": TableEntry("TABLE", "a")}
     before, table = code_hash("science.use", entry), sources / "science/table.py"
     table.write_text(table.read_text().replace("math.exp", "math.sin"))
     assert code_hash("science.use", entry) != before

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Callable
 
 from project import Project
-from trees import write_300w
+from trees import write_small_300w
 
 from pipeline.data import origin
 from stages import download, prepare
@@ -13,7 +13,7 @@ from stages import download, prepare
 
 def test_what_was_unpacked_is_named_with_its_archive(project: Project, call: Callable) -> None:
     root = project.root / "data/incoming/300w"
-    write_300w(root)
+    write_small_300w(root)
     lines = (root / "afw/one_1.pts").read_text(encoding="utf-8").splitlines()
     (root / "afw/one_1.pts").write_text("\n".join([*lines[:-3], "}"]), encoding="utf-8")
     (root / "ibug/image_003_1.pts").unlink()
@@ -37,7 +37,7 @@ def test_what_was_unpacked_is_named_with_its_archive(project: Project, call: Cal
 
 
 def test_an_unknown_origin_changes_nothing(project: Project, call: Callable) -> None:
-    write_300w(project.root / "data/raw/300w")
+    write_small_300w(project.root / "data/raw/300w")
     (project.root / "data/raw/300w/ibug/image_003_1.pts").unlink()
     _, said = call(project, prepare, dataset="300w")
     assert "error: data/raw/300w/ibug/image_003_1.pts: no such file" in said

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from project import Project
 from scipy.io import savemat
-from trees import FOLDERS, write_300w
+from trees import FOLDERS, write_small_300w
 
 from pipeline.data import files, images
 from pipeline.runtime.errors import UserError
@@ -31,7 +31,7 @@ MIRROR = Path(os.environ.get("WINGLOSS_MIRROR", "/nowhere")) / "300w"
 @pytest.fixture
 def raw(project: Project) -> Path:
     """A small 300W as the download stage leaves it."""
-    write_300w(project.root / "data/raw/300w")
+    write_small_300w(project.root / "data/raw/300w")
     return project.root / "data/raw/300w"
 
 
@@ -41,7 +41,7 @@ def samples_of(project: Project, dataset: str = "300w") -> pd.DataFrame:
 
 
 def test_300w_in_its_official_layout(project: Project, call: Callable) -> None:
-    images = write_300w(project.root / "data/incoming/300w")
+    images = write_small_300w(project.root / "data/incoming/300w")
     before = sorted(project.root.glob("data/incoming/300w/**/*"))
     assert call(project, download, dataset="300w")[0] == 0
     status, said = call(project, prepare, dataset="300w")
@@ -328,7 +328,7 @@ def test_an_empty_mirror_says_where_to_put_the_data(
 def test_a_read_only_mirror_is_copied(
     project: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = write_300w(project.root / "mirror/300w")
+    images = write_small_300w(project.root / "mirror/300w")
     for path in project.root.glob("mirror/300w/**/*.jpg"):
         path.chmod(0o444)
     monkeypatch.setenv("WINGLOSS_MIRROR", str(project.root / "mirror"))
@@ -356,7 +356,7 @@ def test_a_full_disk_keeps_nothing_half_written(
 def test_what_was_placed_by_hand_survives_a_failed_run(project: Project, engine: str) -> None:
     project.set(datasets=["300w"])
     root = project.root / "data/incoming/300w"
-    write_300w(root)
+    write_small_300w(root)
     points_67(root)
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
     if engine == "snakemake":

@@ -20,31 +20,35 @@ INPUTS = {"network": "cnn6", "steps": 10, "data": {"train": "abc"}}
 
 
 @pytest.fixture
-def entry(tmp_path: Path) -> run_store.Entry:
-    return run_store.Entry(tmp_path, INPUTS)
+def entry(tmp_path: Path) -> run_store.StoredTraining:
+    return run_store.StoredTraining(tmp_path, INPUTS)
 
 
-def step(entry: run_store.Entry) -> int | None:
+def step(entry: run_store.StoredTraining) -> int | None:
     return next((checkpoint["step"] for _, checkpoint in entry.checkpoints()), None)
 
 
 def test_a_key_is_all_of_the_inputs(tmp_path: Path) -> None:
-    same = run_store.Entry(tmp_path, dict(reversed(INPUTS.items())))
+    same = run_store.StoredTraining(tmp_path, dict(reversed(INPUTS.items())))
     others = [
-        run_store.Entry(tmp_path, INPUTS | change)
+        run_store.StoredTraining(tmp_path, INPUTS | change)
         for change in ({"network": "cnn7"}, {"steps": 11}, {"data": {"train": "abd"}}, {"more": 0})
     ]
-    folders = {run_store.Entry(tmp_path, INPUTS).folder, same.folder, *(e.folder for e in others)}
+    folders = {
+        run_store.StoredTraining(tmp_path, INPUTS).folder,
+        same.folder,
+        *(e.folder for e in others),
+    }
     assert len(folders) == 1 + len(others)
 
 
 def test_a_checkpoint_of_another_key_is_never_taken(tmp_path: Path) -> None:
-    run_store.Entry(tmp_path, INPUTS).save({"step": 3})
-    assert step(run_store.Entry(tmp_path, INPUTS | {"steps": 11})) is None
+    run_store.StoredTraining(tmp_path, INPUTS).save({"step": 3})
+    assert step(run_store.StoredTraining(tmp_path, INPUTS | {"steps": 11})) is None
 
 
 def test_the_newest_whole_checkpoint_is_taken(
-    entry: run_store.Entry, caplog: pytest.LogCaptureFixture
+    entry: run_store.StoredTraining, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert step(entry) is None
     for number in (1, 2, 3):
@@ -58,13 +62,13 @@ def test_the_newest_whole_checkpoint_is_taken(
     assert step(entry) is None
 
 
-def test_killed_between_two_renames_leaves_the_one_before(entry: run_store.Entry) -> None:
+def test_killed_between_two_renames_leaves_the_one_before(entry: run_store.StoredTraining) -> None:
     entry.save({"step": 1})
     os.replace(*(entry.folder / name for name in run_store.CHECKPOINTS))
     assert step(entry) == 1
 
 
-def test_a_checkpoint_runs_no_code(entry: run_store.Entry) -> None:
+def test_a_checkpoint_runs_no_code(entry: run_store.StoredTraining) -> None:
     class Harm:
         def __reduce__(self):
             return os.mkdir, (str(entry.folder / "harm"),)
@@ -77,7 +81,7 @@ def test_a_checkpoint_runs_no_code(entry: run_store.Entry) -> None:
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), RuntimeError("write failed")])
 def test_a_full_disk_costs_a_checkpoint_not_the_training(
-    entry: run_store.Entry,
+    entry: run_store.StoredTraining,
     error: Exception,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -100,8 +104,8 @@ def test_a_disk_that_takes_no_more_leaves_the_checkpoint_before(tmp_path: Path) 
     script = """if True:
         import resource, signal, sys, torch
         from pathlib import Path
-        from pipeline.trainings.run_store import Entry
-        entry = Entry(Path(sys.argv[1]), {})
+        from pipeline.trainings.run_store import StoredTraining
+        entry = StoredTraining(Path(sys.argv[1]), {})
         assert entry.save({"step": 1})
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -115,7 +119,9 @@ def test_a_disk_that_takes_no_more_leaves_the_checkpoint_before(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
 
 
-def test_a_finished_training_is_whole_and_delivered(entry: run_store.Entry, tmp_path: Path) -> None:
+def test_a_finished_training_is_whole_and_delivered(
+    entry: run_store.StoredTraining, tmp_path: Path
+) -> None:
     entry.save({"step": 1})
     new = entry.folder / "result.new"
     new.mkdir()
@@ -146,7 +152,7 @@ def test_a_finished_training_is_whole_and_delivered(entry: run_store.Entry, tmp_
     ],
 )
 def test_a_result_that_is_not_as_it_was_is_named_and_made_again(
-    entry: run_store.Entry, harm: Callable, said: str, caplog: pytest.LogCaptureFixture
+    entry: run_store.StoredTraining, harm: Callable, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def finish() -> None:
         new = entry.folder / "result.new"

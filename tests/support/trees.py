@@ -166,7 +166,7 @@ FOLDERS = {  # of 300W, with the photographs' names and how many faces each has
 }
 
 
-def write_300w(root: Path, boxes: bool = True) -> list[str]:
+def write_small_300w(root: Path, boxes: bool = True) -> list[str]:
     """A small 300W in its official layout; the names of its pictures."""
     rng = np.random.default_rng(0)
     rows = [("image", "x_min", "y_min", "x_max", "y_max")]

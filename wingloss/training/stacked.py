@@ -17,7 +17,7 @@ WIDE = torch.complex128  # the largest type: sixteen bytes, of as many channels 
 
 
 class Stacked:
-    """Several of ``networks.Plain`` as one model (``training.Model``).
+    """Several of ``networks.Plain`` as one model (``loop.Model``).
 
     Its parameters have a dimension for members before their own.
     """
