@@ -3,13 +3,14 @@
 # make paper       every run of the paper's tables, with three seeds: hours; changes params.yaml
 # make setup       the environment .venv alone, which every other target begins with
 # make test        the tests
+# make coverage    the tests, and which lines they run (of the tests' own processes)
 # make lint        the style of Python and Snakemake files
 # make docs        build the documentation into site/, links checked
 # make graph       draw the rules into docs/reference/graph.svg (needs Graphviz)
 # make lock        follow a change of the dependencies in pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce paper test lint sync docs graph lock setup
+.PHONY: help reproduce paper test coverage lint sync docs graph lock setup
 .NOTPARALLEL:
 
 SYSTEM_PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
@@ -38,6 +39,9 @@ sync: setup
 # takes over some of another's last tests.
 test: setup
 	@OMP_NUM_THREADS=1 pytest -n auto --dist worksteal
+
+coverage: setup
+	@OMP_NUM_THREADS=1 pytest -n auto --dist worksteal --cov --cov-report=term
 
 lint: setup
 	@ruff check

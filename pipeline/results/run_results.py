@@ -175,7 +175,7 @@ def how_to_run(cells: list[Cell], results: Results) -> list[str]:
         said.append(
             f"Not run: {_count(len(own), 'cell')} of {key}. Set `runs.{key}: {grid}` in "
             f"params.yaml and run `snakemake --cores all`: {_count(new * seeds, 'run')}, about "
-            f"{_count(total, 'minute')} more, projected {known}."
+            f"{_count(total, 'minute')} more, estimated {known}."
         )
     return said
 

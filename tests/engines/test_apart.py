@@ -62,6 +62,7 @@ def two(finished: Project) -> Project:
     return finished
 
 
+@pytest.mark.slow
 def test_nothing_of_another_data_set_is_touched(two: Project) -> None:
     before = content(two)
     assert len(before) > 40

@@ -164,6 +164,7 @@ def test_a_stage_depends_on_all_of_its_code(stage: str) -> None:
     assert listed == code_files(module), f"mend the rule of {stage}: code_files('{module}')"
 
 
+@pytest.mark.slow
 def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) -> None:
     committed = finished.read("params.yaml").decode()
     changes = {}

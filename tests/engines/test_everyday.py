@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 
+import pytest
 from project import ROOT, Project
 
 PAGE = (ROOT / "docs/guide/everyday.md").read_text(encoding="utf-8")
@@ -16,6 +17,7 @@ def commands(first: str, last: str) -> list[str]:
     return re.findall(r"^\$ ([^#\n]*[^#\s])", part[: part.index("\n", end)], flags=re.M)
 
 
+@pytest.mark.slow
 def test_an_experiment_is_compared_with_ones_own_baseline(finished: Project) -> None:
     environment = finished.environment | {
         f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")

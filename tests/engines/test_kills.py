@@ -141,6 +141,7 @@ def test_a_closed_terminal_loses_nothing(
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(untrained.root)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
         os.execvpe(words[0], words, untrained.environment)
     wait_for(untrained.checkpoints, 60)
     os.close(terminal)

@@ -67,6 +67,7 @@ def mine(project: Project) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_the_page_from_pictures_to_scores(mine: Project) -> None:
     change(mine, blocks("yaml", "# in params.yaml\ndatasets")[0])
     commands, detect = blocks("bash")

@@ -61,6 +61,7 @@ def test_what_a_stage_made_anew_is_recorded(finished: Project) -> None:
     assert b"0.01" not in finished.read("results/synthetic/report.html")[:20]
 
 
+@pytest.mark.slow
 def test_what_was_made_of_another_file_is_not_recorded(finished: Project) -> None:
     """One that was altered, and put back with its old time; the refusal's command makes it anew."""
     lock, report = finished.read("dvc.lock"), finished.read("results/synthetic/report.html")

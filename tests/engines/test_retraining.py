@@ -52,6 +52,7 @@ def keys_of(project: Project, loss: str) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_a_new_loss_costs_its_own_runs_alone(finished: Project) -> None:
     """And a changed formula those of its loss."""
     stage_two = "results/synthetic/models/cnn6_7/pdb/wing/seed0/stage2/model.safetensors"

@@ -62,6 +62,7 @@ def test_the_papers_recipe_runs_through_both_stages(finished: Project) -> None:
         assert manifest["inputs"]["recipe"]["learning_rate"] == rate
 
 
+@pytest.mark.slow
 def test_sync_brings_the_engines_level_or_refuses(finished: Project) -> None:
     """After Snakemake (which made the project), after DVC, and where both have work left."""
     assert json.loads(finished.dvc("status", "--json")) == {}

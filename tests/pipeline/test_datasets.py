@@ -18,6 +18,7 @@ SUBSETS = {  # test faces by subset, of trees with 8 test faces; large poses are
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", SUBSETS)
 def test_a_data_set_from_raw_tree_to_report(project: Project, dataset: str) -> None:
     project.set(

@@ -27,6 +27,7 @@ def forget(project: Project) -> None:
         shutil.rmtree((project.root / model).parent)
 
 
+@pytest.mark.slow
 def test_trainings_made_together_are_taken_from_the_store(finished: Project) -> None:
     """Their bits are others than those of trainings made alone, and so are their keys."""
     finished.set(**{"runs.resnet50": {"balance": ["pdb"], "loss": ["wing"]}})  # has no part in it
@@ -101,6 +102,7 @@ def test_sigterm_is_heard_within_a_block_of_slow_steps(finished: Project) -> Non
     assert "the next run goes on from there" in said and not finished.trainings()
 
 
+@pytest.mark.slow
 def test_broken_off_trainings_go_on_together(finished: Project) -> None:
     finished.set(**{"recipes.fast.cnn6.samples.synthetic": 1200})
     forget(finished)

@@ -75,7 +75,7 @@ def test_the_perturbations_weaken_from_the_first_sample_to_the_last(first: int, 
     usual = samples_of(REPEATS).draws(first, count)
     found = samples_of(REPEATS, strength=Strength(1, 0.25), budget=101).draws(first, count)
     strength = 1 - 0.75 * np.arange(first, first + count) / 100
-    np.testing.assert_allclose(found.angle, strength * usual.angle)
+    np.testing.assert_allclose(found.rotation, strength * usual.rotation)
     assert np.array_equal(found.corners, usual.corners)
     assert np.array_equal(found.flipped, usual.flipped)
     assert not (found.blurred & ~usual.blurred).any()
@@ -83,12 +83,12 @@ def test_the_perturbations_weaken_from_the_first_sample_to_the_last(first: int, 
 
 def test_without_strength_faces_are_upright_and_sharp():
     drawn = samples_of(REPEATS, strength=Strength(0, 0)).draws(0, 100)
-    assert not drawn.angle.any() and not drawn.blurred.any()
+    assert not drawn.rotation.any() and not drawn.blurred.any()
     assert len(np.unique(drawn.corners)) == 400
     assert drawn.flipped.any() and not drawn.flipped.all()
 
 
 def test_samples_seeds_and_epochs_have_perturbations_of_their_own():
     samples = [samples_of(REPEATS, seed) for seed in range(3)]
-    angles = np.concatenate([s.draws(place, 9).angle for s in samples for place in (0, 9, 5000)])
+    angles = np.concatenate([s.draws(place, 9).rotation for s in samples for place in (0, 9, 5000)])
     assert len(np.unique(angles)) == len(angles)
