@@ -95,11 +95,12 @@ def test_named_files_and_modules_are_there(page: Path) -> None:
 
 
 def tables(page: str, header: str) -> list[list[list[str]]]:
-    """The page's tables that begin with ``header``, row by row and cell by cell."""
+    """The page's tables that begin with ``header``, row by row and cell by cell, without bold."""
     text = (ROOT / page).read_text(encoding="utf-8")
     parts = [part.partition("\n\n")[0].splitlines()[2:] for part in text.split(header)[1:]]
     return [
-        [[cell.strip() for cell in line.strip("|").split("|")] for line in lines] for lines in parts
+        [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in lines]
+        for lines in parts
     ]
 
 
