@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.config import paths
 from pipeline.config.arguments import among
-from pipeline.config.params import STAGES, Params, load
+from pipeline.config.networks import STAGES
+from pipeline.config.params import Params, load
 from pipeline.config.paths import Run
 from pipeline.data import files, predict
 from pipeline.data.prepared_faces import FRAME, frames_of, read_faces

@@ -98,7 +98,9 @@ def _passes(
         picture, transform = plain(face, np.arange(1), ARCHITECTURES["cnn7"].input_size)
         return apply(invert(transform), _see(networks["cnn7"], picture, device))
 
-    return {"cnn6": alone["cnn6"], "cnn6_7": both, "resnet50": alone["resnet50"]}
+    return {
+        name: alone[parts[0]] if len(parts) == 1 else both for name, parts in paths.STAGES.items()
+    }
 
 
 def _see(network: nn.Sequential, pictures: Images, device: torch.device) -> Array:

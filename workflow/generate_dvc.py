@@ -16,7 +16,7 @@ from snakemake.rules import Rule
 from snakemake.settings.types import OutputSettings, Quietness, ResourceSettings
 
 from pipeline.config import paths
-from pipeline.config.params import NETWORKS
+from pipeline.config.networks import NETWORKS
 
 FILE = Path("dvc.yaml")
 HEADER = """\

@@ -10,7 +10,8 @@ import sys
 import yaml
 
 from pipeline.config import paths
-from pipeline.config.params import PARAMS, STAGES, Params, load
+from pipeline.config.networks import STAGES
+from pipeline.config.params import PARAMS, Params, load
 from pipeline.results import paper_spec
 from pipeline.runtime.errors import UserError
 from pipeline.trainings import cost

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
+from pipeline.config.networks import NETWORKS, SAMPLES_A_SECOND, STAGES
 from pipeline.runtime.errors import UserError
 from wingloss import losses, protocol, yaml_files
 from wingloss.augmentation.perturbation import Augmentation
@@ -26,11 +27,6 @@ MOST_RUNS = 10_000
 
 Method = Literal["mean_shape", "ert"]  # what the networks are compared to
 METHODS = get_args(Method)
-
-# The network that each stage of a run trains.
-STAGES = {"cnn6": ("cnn6",), "cnn6_7": ("cnn6", "cnn7"), "resnet50": ("resnet50",)}
-# The network of each key of `runs`.
-NETWORKS = {"cnn6": "cnn6", "table2": "cnn6", "cnn6_7": "cnn6_7", "resnet50": "resnet50"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,8 @@ class LossEntry:
 
     def for_cnn6_alone(self) -> bool:
         """Whether it has parameters, and for no other network."""
-        return self._has_parameters() and not (self.fits("cnn7") or self.fits("resnet50"))
+        others = SAMPLES_A_SECOND.keys() - {"cnn6"}
+        return self._has_parameters() and not any(map(self.fits, others))
 
     @property
     def names(self) -> str:
@@ -100,10 +97,10 @@ class LossEntry:
 def _entry(kind: str) -> type:
     """What ``params.yaml`` holds of a loss of this kind: ``cnn6: {w: 10, epsilon: 2}``, ..."""
     parameters: Any = LOSSES[kind]
+    others = [name for name in SAMPLES_A_SECOND if name != "cnn6"]
     networks: list[Any] = [
         ("cnn6", parameters),
-        ("cnn7", parameters | None, None),
-        ("resnet50", parameters | None, None),
+        *((name, parameters | None, None) for name in others),
     ]
     own = [("kind", Literal[kind]), *(networks if fields(parameters) else [])]
     return make_dataclass(parameters.__name__ + "Entry", own, bases=(LossEntry,), frozen=True)

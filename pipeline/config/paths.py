@@ -5,7 +5,8 @@ from itertools import product
 from pathlib import Path
 from typing import get_args
 
-from pipeline.config.params import NETWORKS, STAGES, Balance, Params
+from pipeline.config.networks import NETWORKS, STAGES
+from pipeline.config.params import Balance, Params
 from wingloss import protocol
 
 INCOMING = "data/incoming/{dataset}"  # the user's: only read, never an output

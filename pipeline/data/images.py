@@ -46,7 +46,7 @@ def read(path: Path) -> Picture:
         with Image.open(path, formats=FORMATS) as image:
             _check(path, image)
             if image.mode.startswith(("I", "F")):  # Pillow would cut off what is beyond 255
-                raise BadSample(f"{path}: more than 8 bits a pixel; save it with 8")
+                raise BadSample(f"{path}: more than 8 bits per channel; save it with 8")
             # a phone's JPEG may hold a preview and more besides the picture
             count = getattr(image, "n_frames", 1)
             if count > 1 and image.format != "MPO":

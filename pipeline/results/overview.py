@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.config import paths
+from pipeline.config import networks, paths
 from pipeline.config.paths import Cell
 from pipeline.results import paper_spec
 from pipeline.results.run_results import METHODS, WEIGHTS, Results, Scored
@@ -24,7 +24,7 @@ def facts(results: Results) -> dict[str, str]:
     said = {
         "faces": results.faces,
         "errors": f"NME in percent of {results.any.normaliser.replace('_', '-')}",
-        "networks": _each(paper_spec.NETWORK_TITLES[cell.network] for cell in own),
+        "networks": _each(networks.TITLES[cell.network] for cell in own),
         "weights": began if any(cell.network == "resnet50" for cell in own) else "",
         "losses": _losses(own),
         "balancing": _each(paper_spec.BALANCE_TITLES[cell.balance] or "none" for cell in own),
@@ -62,7 +62,7 @@ def _recipe(results: Results, own: list[Cell]) -> str:
     for network in dict.fromkeys(part for cell in own for part in paths.STAGES[cell.network]):
         samples = getattr(params.recipes[params.recipe], network).samples[results.dataset]
         share = 100 * samples / paper_spec.SAMPLES
-        budgets.append(f"{paper_spec.NETWORK_TITLES[network]} {samples:,} ({share:.2g} %)")
+        budgets.append(f"{networks.TITLES[network]} {samples:,} ({share:.2g} %)")
     if not budgets:
         return ""
     paper = f"samples a training, of the paper's {paper_spec.SAMPLES:,}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.config import paths
+from pipeline.config import networks, paths
 from pipeline.config.paths import Cell
 from pipeline.runtime.errors import UserError
 from wingloss import yaml_files
@@ -19,7 +19,6 @@ CLAIMS = Path("paper/claims.yaml")
 
 # As the paper says
 LOSS_TITLES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}
-NETWORK_TITLES = {"cnn6": "CNN-6", "cnn7": "CNN-7", "cnn6_7": "CNN-6/7", "resnet50": "ResNet-50"}
 BALANCE_TITLES = {"none": "", "pdb": "PDB", "pdb_authors": "PDB (the authors' code)"}
 BASELINE_TITLES = {"ert": "regression trees (ERT)", "mean_shape": "mean shape in the face box"}
 SAMPLES = 120_000 * 8  # that each training sees: iterations x faces, Section 7.1
@@ -29,7 +28,7 @@ def named(cell: Cell) -> str:
     """A run as the paper would call it."""
     if cell.network in BASELINE_TITLES:
         return BASELINE_TITLES[cell.network]
-    parts = [NETWORK_TITLES[cell.network], BALANCE_TITLES[cell.balance]]
+    parts = [networks.TITLES[cell.network], BALANCE_TITLES[cell.balance]]
     loss = LOSS_TITLES.get(cell.loss, cell.loss)
     return f"{' + '.join(part for part in parts if part)} ({loss})"
 

@@ -1,9 +1,8 @@
 """How long trainings take, estimated from rates that were measured once."""
 
-from pipeline.config.params import STAGES, Params
+from pipeline.config.networks import SAMPLES_A_SECOND, STAGES
+from pipeline.config.params import Params
 
-# Samples a second that one quiet Zen 4 thread trains, by network.
-SAMPLES_A_SECOND = {"cnn6": 330, "cnn7": 26, "resnet50": 6.5}
 # Looking at some 200 validation faces for each of a learning curve's 20 points takes as long as
 # training on a third as many.
 VALIDATION_SAMPLES = 20 * 200 / 3

@@ -208,7 +208,10 @@ def edit_boxes(raw: Path, old: str, new: str) -> None:
         (not_a_number, "data/raw/300w/afw/one_1.pts:7: point 4 is '41.000000 nan', not finite"),
         (no_points, "data/raw/300w/afw/one_1.pts: no such file; every picture needs its .pts"),
         (torn_points, "data/raw/300w/afw/one_1.pts: no points between braces"),
-        (more_than_8_bits, "data/raw/300w/afw/one_1.jpg: more than 8 bits a pixel; save it with 8"),
+        (
+            more_than_8_bits,
+            "data/raw/300w/afw/one_1.jpg: more than 8 bits per channel; save it with 8",
+        ),
         (
             box_elsewhere,
             "data/raw/300w/detector_boxes.csv:2: the box of 'afw/one_1.jpg' lies beside",
