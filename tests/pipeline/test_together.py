@@ -124,7 +124,7 @@ def test_what_is_too_much_for_memory_is_made_in_halves(monkeypatch: pytest.Monke
             raise torch.OutOfMemoryError
         made.append((specs, entries, about["trained_together"]))
 
-    monkeypatch.setattr(runner, "make", make)
+    monkeypatch.setattr(runner, "train", make)
     train_ensemble._make(list(zip("abcde", range(5), strict=True)))
     assert made == [(("a", "b"), (0, 1), 2), (("c",), (2,), 1), (("d", "e"), (3, 4), 2)]
 
@@ -133,7 +133,7 @@ def test_a_training_too_large_by_itself_says_so(monkeypatch: pytest.MonkeyPatch)
     def make(specs: tuple[str], entries: tuple[int], about: dict) -> None:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(runner, "make", make)
+    monkeypatch.setattr(runner, "train", make)
     with pytest.raises(torch.OutOfMemoryError):
         train_ensemble._make([("a", 0), ("b", 1)])
 
