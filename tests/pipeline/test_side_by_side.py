@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_training import CPU, LANDMARKS, OBJECTIVE, RECIPE, SGD, SWAP, whole_crops
+from tiny_training import CPU, LANDMARKS, OBJECTIVE, RECIPE, SGD, SWAP, smooth_faces
 from torch import nn
 
 from wingloss.augmentation import on_device
@@ -36,13 +36,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def faces() -> Faces:
-    """Smooth pictures, as interpolations of noise differ by more than rounding."""
-    rng = np.random.default_rng(0)
-    y, x = np.indices((48, 48)) / 48
-    waves = rng.uniform(1, 9, (6, 3, 2)) @ np.stack([x, y]).reshape(2, -1)
-    pictures = np.rint(127.5 + 127 * np.sin(waves)).astype(np.uint8)
-    pictures = pictures.reshape(6, 3, 48, 48).transpose(0, 2, 3, 1).copy()
-    return whole_crops(pictures, rng.uniform(8, 40, (6, LANDMARKS, 2)))
+    return smooth_faces()
 
 
 def judged(nme: float) -> Callable[[nn.Sequential], float]:
