@@ -1,6 +1,5 @@
 """One table of samples and one array of context crops a split, from a raw data set."""
 
-import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -24,6 +23,7 @@ from wingloss import protocol
 from wingloss.datasets import names, plausible, readers
 from wingloss.datasets.face_record import BadSample, Record
 from wingloss.datasets.readers import Reading
+from wingloss.datasets.validation_part import held_out
 from wingloss.geometry import (
     Array,
     compose,
@@ -264,16 +264,10 @@ def _boxes(records: list[Record], points: Array, dataset: Dataset) -> Array:
 def _splits(records: list[Record], validation: Validation) -> list[str]:
     """Each face's split; validation takes the training faces of whole photographs.
 
-    Photographs are ranked by a hash of their name, so that a face more or less leaves the others
-    where they are. Test faces stay test faces, even where (on AFLW) a photograph has both.
+    Test faces stay test faces, even where (on AFLW) a photograph has both.
     """
-    training = {record.photograph for record in records if record.part.split == "train"}
-
-    def rank(photograph: str) -> bytes:
-        return hashlib.sha256(f"{validation.seed} {photograph}".encode()).digest()
-
-    count = max(1, round(validation.share * len(training)))
-    chosen = set(sorted(training, key=rank)[:count])
+    training = [record.photograph for record in records if record.part.split == "train"]
+    chosen = held_out(training, validation.share, validation.seed)
     return [
         "val" if r.part.split == "train" and r.photograph in chosen else r.part.split
         for r in records

@@ -1,0 +1,253 @@
+"""Does Wing loss win by its shape, or by larger steps?
+
+At one learning rate, Wing's gradient is about 3.6 times L1's. So CNN-6 is trained by the paper's
+recipe (SGD, float32) with L1, smooth L1 and Wing loss at several multiples of the learning rate. If
+L1 with 3.6 times the rate does as well as Wing, the gain is the larger step's.
+
+Under SGD, a multiple of the rate is the same multiple of the loss, but for weight decay (0.4 % of
+the weights over a training). So trainings with different rates can stand side by side on a GPU.
+Training k holds out its own tenth of the photographs (``validation.seed`` k): four seeds test on
+four times as many faces. PDB is off.
+
+1. ``python -m benchmarks.step_size pack 300w faces.npz`` packs the data set's training faces, once
+   it is prepared (``snakemake data/balance/300w/none.csv``); its crops as JPEG of quality 95.
+2. ``python -m benchmarks.step_size train faces.npz FOLDER SECONDS`` trains all on a GPU in about
+   that time, and writes ``runs.csv`` and ``curves.csv``. It needs neither engine nor project
+   folder.
+3. ``python -m benchmarks.step_size report FOLDER`` prints the comparison as Markdown, and draws
+   ``step-size.svg``.
+"""
+
+import dataclasses
+import itertools
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pipeline.config import paths
+from pipeline.config.params import load
+from pipeline.runtime.host import processor
+from wingloss import protocol
+from wingloss.augmentation.perturbation import Faces
+from wingloss.datasets.validation_part import held_out
+from wingloss.geometry import Array
+from wingloss.losses import L1, Loss, SmoothL1, Wing
+from wingloss.models import inference
+from wingloss.models.networks import build
+from wingloss.training import loop
+from wingloss.training.loop import Member, Objective, Setting, Training
+from wingloss.training.on_gpu import OnGPU
+from wingloss.training.stacked import Stacked
+
+NETWORK, SEEDS = "cnn6", range(4)
+MULTIPLES = {"l1": (1, 3.6, 7), "smooth_l1": (1, 3.6), "wing": (0.28, 1, 2)}
+LEAST, MOST = 240_000, 960_000  # samples of each training; the paper's are 960,000
+JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
+
+
+class _Multiple:
+    """A loss times ``multiple``."""
+
+    multiple: float
+
+    def __call__(self, error: Tensor) -> Tensor:
+        return self.multiple * super().__call__(error)  # type: ignore[misc]
+
+
+@dataclasses.dataclass(frozen=True)
+class MultipleL1(_Multiple, L1):
+    multiple: float
+
+
+@dataclasses.dataclass(frozen=True)
+class MultipleSmoothL1(_Multiple, SmoothL1):
+    multiple: float
+
+
+@dataclasses.dataclass(frozen=True)
+class MultipleWing(_Multiple, Wing):
+    multiple: float
+
+
+def main() -> None:
+    """Does the step on the command line."""
+    match sys.argv[1:]:
+        case ["pack", dataset, file]:
+            pack(dataset, Path(file))
+        case ["train", file, folder, seconds]:
+            train(Path(file), Path(folder), float(seconds))
+        case ["report", folder]:
+            report(Path(folder))
+        case _:
+            raise SystemExit(__doc__)
+
+
+def pack(dataset: str, file: Path) -> None:
+    """Writes the data set's training faces, with who is held out from which seed's training."""
+    from pipeline.trainings import training_data
+    from pipeline.trainings.spec import TrainingSpec
+
+    spec = TrainingSpec.of(load(), paths.Run(dataset, NETWORK, "none", "wing", 0), stage=1)
+    parts = [training_data.faces(spec, split) for split in ("train", "val")]
+    photographs = pd.concat(
+        [training_data.samples(spec, split).photograph for split in ("train", "val")]
+    )
+    share = load().dataset[dataset].validation.share
+    coded = [
+        cv2.imencode(".jpg", crop, JPEG)[1]
+        for crop in itertools.chain(*(faces.crops for faces, _ in parts))
+    ]
+    np.savez(
+        file,
+        dataset=dataset,
+        coded=np.concatenate(coded),
+        ends=np.cumsum([len(one) for one in coded]),
+        points=np.concatenate([faces.points for faces, _ in parts]),
+        to_unit=np.concatenate([faces.to_unit for faces, _ in parts]),
+        normaliser=np.concatenate([lengths for _, lengths in parts]),
+        photograph=pd.factorize(photographs)[0],
+        held_out=[photographs.isin(held_out(photographs, share, seed)) for seed in SEEDS],
+    )
+
+
+def train(file: Path, folder: Path, seconds: float) -> None:
+    """Trains all side by side and writes what came out."""
+    with np.load(file) as packed:
+        arrays = dict(packed)
+    began, on = time.monotonic(), inference.device()
+    inference.be_deterministic(on)
+    cells = [
+        (loss, multiple, seed)
+        for loss, multiples in MULTIPLES.items()
+        for multiple in multiples
+        for seed in SEEDS
+    ]
+    faces = _faces(arrays)
+    recipe = load().recipes["paper"].cnn6
+    members = [_member(cell, faces, arrays, on) for cell in cells]
+    flip_permutation = protocol.load(str(arrays["dataset"])).flip_permutation
+    setting = Setting(NETWORK, recipe, MOST // recipe.batch, flip_permutation)
+    rate = _rate(_steps(members, setting, on)) * recipe.batch  # samples of each training a second
+    left = seconds - (time.monotonic() - began)
+    samples = int(np.clip(rate * left, LEAST, MOST)) // recipe.batch * recipe.batch
+    print(f"{len(cells)} trainings of {samples} samples, {rate:.0f} a second each", flush=True)
+    setting = dataclasses.replace(setting, steps=samples // recipe.batch)
+    training = None
+    for training in _steps(members, setting, on):
+        if training.step % (setting.steps // loop.CURVE_POINTS) == 0:
+            print(
+                training.step, *training.report(), f"{time.monotonic() - began:.0f} s", flush=True
+            )
+            _write(folder, training, cells, faces, arrays, on)
+    assert training is not None
+    runs = _write(folder, training, cells, faces, arrays, on)
+    print(runs.groupby(["loss", "multiple"]).nme.agg(["mean", "std"]).round(3))
+
+
+def _faces(arrays: dict[str, Any]) -> Faces:
+    coded = np.split(arrays["coded"], arrays["ends"][:-1])
+    crops = np.stack([cv2.imdecode(one, cv2.IMREAD_COLOR) for one in coded])
+    return Faces(crops, arrays["points"], arrays["to_unit"])
+
+
+def _member(
+    cell: tuple[str, float, int], faces: Faces, arrays: dict[str, Any], on: torch.device
+) -> Member:
+    name, multiple, seed = cell
+    params = load()
+    loss: Loss
+    if name == "wing":
+        wing = params.loss["wing"].on(NETWORK)
+        loss = MultipleWing(**dataclasses.asdict(wing), multiple=multiple)  # type: ignore[call-overload]
+    else:
+        loss = (MultipleL1 if name == "l1" else MultipleSmoothL1)(multiple)
+    held = arrays["held_out"][seed]
+    validate = loop.validation(
+        NETWORK, _part(faces, held), arrays["normaliser"][held], "float32", on
+    )
+    objective = Objective(name, loss, params.augmentation.cnn6, seed)
+    return Member(objective, faces, (~held).astype(np.int64), validate)
+
+
+def _part(faces: Faces, chosen: np.ndarray) -> Faces:
+    return Faces(*(values[chosen] for values in vars(faces).values()))
+
+
+def _steps(members: list[Member], setting: Setting, on: torch.device) -> Iterator[Training]:
+    """The training from its start, block by block."""
+    landmarks = len(setting.flip_permutation)
+    networks = [build(NETWORK, landmarks, one.objective.seed).to(on) for one in members]
+    for network, member in zip(networks, members, strict=True):
+        loop.make_first_guess(network, member, setting)
+    training = Training(Stacked(networks, "float32"), len(members), setting.recipe)
+    return loop.train(training, members, setting, OnGPU(training, members, setting, on))
+
+
+def _rate(steps: Iterator[Training]) -> float:
+    """Steps a second, over two seconds once it is warm."""
+    for _ in range(3):
+        first = next(steps).step
+    began = time.perf_counter()
+    for training in steps:
+        if (seconds := time.perf_counter() - began) > 2:
+            return (training.step - first) / seconds
+    raise ValueError("the training is too short to be timed")
+
+
+def _write(
+    folder: Path,
+    training: Training,
+    cells: list[tuple[str, float, int]],
+    faces: Faces,
+    arrays: dict[str, Any],
+    on: torch.device,
+) -> pd.DataFrame:
+    """``curves.csv`` and, of the weights of now, ``runs.csv`` and each held-out face's error."""
+    runs, curves, errors = [], [], []
+    for index, (loss, multiple, seed) in enumerate(cells):
+        member, held = training.member(index), arrays["held_out"][seed]
+        cell = {"loss": loss, "multiple": multiple, "seed": seed}
+        curves += [
+            cell | {"samples": p.samples, "loss_value": p.loss / multiple, "val_nme": p.val_nme}
+            for p in member.curve
+        ]
+        nme = _errors(member.network, _part(faces, held), arrays["normaliser"][held], on)
+        errors += [
+            cell | {"face": face, "photograph": arrays["photograph"][face], "nme": round(error, 4)}
+            for face, error in zip(np.flatnonzero(held), nme, strict=True)
+        ]
+        seen = member.step * 8
+        runs.append(
+            cell | {"samples": seen, "diverged": member.diverged, "nme": round(nme.mean(), 4)}
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame(runs)
+    table["hardware"] = torch.cuda.get_device_name() if on.type == "cuda" else processor()
+    table.to_csv(folder / "runs.csv", index=False)
+    pd.DataFrame(curves).to_csv(folder / "curves.csv", index=False)
+    pd.DataFrame(errors).to_csv(folder / "faces.csv", index=False)
+    return table
+
+
+def _errors(
+    network: torch.nn.Sequential, faces: Faces, normaliser: Array, on: torch.device
+) -> Array:
+    """Each face's NME in percent ``(N,)``."""
+    found = inference.predict(network, NETWORK, faces, "float32", on)
+    return 100 * np.linalg.norm(found - faces.points, axis=2).mean(axis=1) / normaliser
+
+
+def report(folder: Path) -> None:
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    main()
