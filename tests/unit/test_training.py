@@ -86,11 +86,25 @@ def test_weights_decay_and_biases_do_not(faces: Faces, recipe: Recipe):
     state = beginning(faces, replace(recipe, weight_decay=0.5, learning_rate=0.1, momentum=0.0))
     for parameter in state.model.network(0).parameters():
         parameter.data.fill_(1.0)
-        parameter.grad = torch.zeros_like(parameter)
+    for stepped in [*state.model.weights, *state.model.biases]:
+        stepped.grad = torch.zeros_like(stepped)
     state.optimiser.step()
     for parameter in state.model.network(0).parameters():
         expected = 1.0 if parameter.ndim == 1 else 0.95
         assert torch.allclose(parameter, torch.tensor(expected))
+
+
+def test_the_optimiser_steps_contiguous_memory(faces: Faces):
+    """Kernels lie channels last; a fused optimiser would copy them there and back."""
+    state = beginning(faces, RECIPE)
+    parameters = list(state.model.network(0).parameters())
+    assert not all(parameter.is_contiguous() for parameter in parameters)
+    (state.model.forward(torch.rand(1, 2, 64, 64, 3))).square().sum().backward()
+    stepped = {p.data_ptr(): p for p in (*state.model.weights, *state.model.biases)}
+    for parameter in parameters:
+        own = stepped[parameter.data_ptr()]
+        assert own.is_contiguous() and own.grad is not None and own.grad.is_contiguous()
+        assert parameter.grad is None  # it isn't added to the next step's
 
 
 @pytest.mark.parametrize("guess", ["zero", "mean_shape"])
