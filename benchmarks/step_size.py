@@ -30,6 +30,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib import pyplot as plt
+from scipy import stats
 from torch import Tensor
 
 from pipeline.config import paths
@@ -49,6 +51,18 @@ from wingloss.training.stacked import Stacked
 
 NETWORK, SEEDS = "cnn6", range(4)
 MULTIPLES = {"l1": (1, 3.6, 7), "smooth_l1": (1, 3.6), "wing": (0.28, 1, 2)}
+TITLES = {"l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}
+GRADIENT = 3.6  # Wing's (w = 10, epsilon = 2) in L1's, for errors of about a pixel
+QUESTIONS = (
+    ("Wing against L1, at the paper's rate", ("wing", 1.0), ("l1", 1.0)),
+    ("Wing against smooth L1, at the paper's rate", ("wing", 1.0), ("smooth_l1", 1.0)),
+    ("Wing against L1, both with large steps", ("wing", 1.0), ("l1", 3.6)),
+    ("Wing against smooth L1, both with large steps", ("wing", 1.0), ("smooth_l1", 3.6)),
+    ("Wing against L1, both with small steps", ("wing", 0.28), ("l1", 1.0)),
+    ("Wing against L1, both with the largest steps", ("wing", 2.0), ("l1", 7.0)),
+    ("L1 with large steps against small ones", ("l1", 3.6), ("l1", 1.0)),
+    ("Wing with large steps against small ones", ("wing", 1.0), ("wing", 0.28)),
+)
 LEAST, MOST = 240_000, 960_000  # samples of each training; the paper's are 960,000
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
 
@@ -153,9 +167,12 @@ def train(file: Path, folder: Path, seconds: float) -> None:
 
 
 def _faces(arrays: dict[str, Any]) -> Faces:
-    coded = np.split(arrays["coded"], arrays["ends"][:-1])
-    crops = np.stack([cv2.imdecode(one, cv2.IMREAD_COLOR) for one in coded])
-    return Faces(crops, arrays["points"], arrays["to_unit"])
+    crops = []
+    for one in np.split(arrays["coded"], arrays["ends"][:-1]):
+        crop = cv2.imdecode(one, cv2.IMREAD_COLOR)
+        assert crop is not None
+        crops.append(crop.astype(np.uint8, copy=False))
+    return Faces(np.stack(crops), arrays["points"], arrays["to_unit"])
 
 
 def _member(
@@ -246,7 +263,64 @@ def _errors(
 
 
 def report(folder: Path) -> None:
-    raise NotImplementedError
+    """Prints every cell's error and what the comparisons say; draws ``step-size.svg``."""
+    runs = pd.read_csv(folder / "runs.csv")
+    table = runs.pivot(index="seed", columns=["loss", "multiple"], values="nme")
+    failed = runs[runs.diverged].groupby(["loss", "multiple"]).size()
+    samples, hardware = runs.samples.max(), runs.hardware.iloc[0]
+    print(f"CNN-6, recipe `paper`, {samples} samples, {len(table)} seeds, {hardware}\n")
+    print("| loss | times the rate | NME, % | SD over seeds | diverged |\n|---|---|---|---|---|")
+    for loss, multiple in table:
+        errors, count = table[loss, multiple], failed.get((loss, multiple), 0)
+        found = f"{errors.mean():.2f} | {errors.std():.2f} | {count}"
+        print(f"| {TITLES[loss]} | {multiple:g} | {found} |")
+    error, freedom = _residual(table.drop(columns=[cell for cell in table if cell in failed]))
+    half = stats.t.ppf(0.975, freedom) * error * np.sqrt(2 / len(table))
+    print(
+        f"\nResidual SD {error:.3f}, {freedom} degrees of freedom (NME = cell + seed + residual): "
+        f"the difference of two cells is known to ±{half:.2f} (95 %).\n"
+    )
+    print("| question | first − second, points | 95 % interval |\n|---|---|---|")
+    for question, first, second in QUESTIONS:
+        if first in failed or second in failed:
+            print(f"| {question} | diverged | |")
+            continue
+        effect = (table[first] - table[second]).mean()
+        print(f"| {question} | {effect:+.2f} | {effect - half:+.2f} to {effect + half:+.2f} |")
+    _draw(runs, pd.read_csv(folder / "curves.csv"), folder / "step-size.svg")
+
+
+def _residual(table: pd.DataFrame) -> tuple[float, int]:
+    """The residual's SD and its degrees of freedom in NME = cell + seed + residual."""
+    values = table.to_numpy()
+    rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    freedom = (values.shape[0] - 1) * (values.shape[1] - 1)
+    return float(np.sqrt((rest**2).sum() / freedom)), freedom
+
+
+def _draw(runs: pd.DataFrame, curves: pd.DataFrame, path: Path) -> None:
+    """Error over the step, and over samples for the rates that the paper would take."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for loss, colour in zip(MULTIPLES, ("C0", "C2", "C3"), strict=True):
+        own = runs[runs.loss == loss]
+        means = own.groupby("multiple").nme.mean()
+        step = GRADIENT if loss == "wing" else 1.0
+        left.plot(own.multiple * step, own.nme, ".", color=colour, alpha=0.4)
+        left.plot(means.index * step, means, "-o", color=colour, label=TITLES[loss])
+        for multiple in MULTIPLES[loss][:2] if loss != "wing" else MULTIPLES[loss][1:2]:
+            one = curves[(curves.loss == loss) & (curves.multiple == multiple)]
+            course = one.groupby("samples").val_nme.mean()
+            style = "-" if multiple == 1 else "--"
+            label = f"{TITLES[loss]} × {multiple:g}"
+            right.plot(course.index / 1000, course, style, color=colour, label=label)
+    left.set(xscale="log", xlabel="size of a step, in L1's at the paper's rate")
+    right.set(xlabel="thousand samples", yscale="log")
+    for axes in (left, right):
+        axes.set_ylabel("validation NME, %")
+        axes.legend(frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
 
 
 if __name__ == "__main__":
