@@ -70,7 +70,7 @@ def test_maps_of_every_stack(sizes: Hourglasses):
     ("wrong", "message"),
     [
         ({"features": 20}, "features: 20"),
-        ({"stacks": 0}, "of some stacks"),
+        ({"stacks": 0}, "stacks: 0"),
         ({"map_size": 40}, "map_size: 40"),
         ({"input_size": 64}, "input_size: 64"),
         ({"input_size": 192}, "input_size: 192"),
