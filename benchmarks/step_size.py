@@ -11,9 +11,9 @@ four times as many faces. PDB is off.
 
 1. ``python -m benchmarks.step_size pack 300w faces.npz`` packs the data set's training faces, once
    it is prepared (``snakemake data/balance/300w/none.csv``); its crops as JPEG of quality 95.
-2. ``python -m benchmarks.step_size train faces.npz FOLDER SECONDS`` trains all on a GPU in about
-   that time, and writes ``runs.csv`` and ``curves.csv``. It needs neither engine nor project
-   folder.
+2. ``python -m benchmarks.step_size train faces.npz FOLDER SAMPLES [LOSS*MULTIPLE[@SEED]...]``
+   trains all, or some, with so many samples each: on a GPU side by side, else one by one on one
+   core. It writes ``runs.csv`` and ``curves.csv``, and needs neither engine nor project folder.
 3. ``python -m benchmarks.step_size report FOLDER`` prints the comparison as Markdown, and draws
    ``step-size.svg``.
 """
@@ -45,12 +45,13 @@ from wingloss.losses import L1, Loss, SmoothL1, Wing
 from wingloss.models import inference
 from wingloss.models.networks import build
 from wingloss.training import loop
-from wingloss.training.loop import Member, Objective, Setting, Training
+from wingloss.training.loop import Alone, Member, Model, Objective, Setting, Training
 from wingloss.training.on_gpu import OnGPU
+from wingloss.training.on_processor import OnProcessor
 from wingloss.training.stacked import Stacked
 
 NETWORK, SEEDS = "cnn6", range(4)
-MULTIPLES = {"l1": (1, 3.6, 7), "smooth_l1": (1, 3.6), "wing": (0.28, 1, 2)}
+MULTIPLES = {"l1": (0.5, 1, 2, 3.6, 7), "smooth_l1": (1, 3.6), "wing": (0.28, 1, 2)}
 TITLES = {"l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}
 GRADIENT = 3.6  # Wing's (w = 10, epsilon = 2) in L1's, for errors of about a pixel
 QUESTIONS = (
@@ -63,8 +64,16 @@ QUESTIONS = (
     ("L1 with large steps against small ones", ("l1", 3.6), ("l1", 1.0)),
     ("Wing with large steps against small ones", ("wing", 1.0), ("wing", 0.28)),
 )
-LEAST, MOST = 240_000, 960_000  # samples of each training; the paper's are 960,000
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One training."""
+
+    loss: str
+    multiple: float  # of the paper's learning rate
+    seed: int
 
 
 class _Multiple:
@@ -96,8 +105,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["pack", dataset, file]:
             pack(dataset, Path(file))
-        case ["train", file, folder, seconds]:
-            train(Path(file), Path(folder), float(seconds))
+        case ["train", file, folder, samples, *chosen]:
+            train(Path(file), Path(folder), int(samples), chosen)
         case ["report", folder]:
             report(Path(folder))
         case _:
@@ -132,38 +141,33 @@ def pack(dataset: str, file: Path) -> None:
     )
 
 
-def train(file: Path, folder: Path, seconds: float) -> None:
-    """Trains all side by side and writes what came out."""
+def train(file: Path, folder: Path, samples: int, chosen: list[str]) -> None:
+    """Trains, and writes what came out beside the rows of other trainings that stand there."""
     with np.load(file) as packed:
         arrays = dict(packed)
-    began, on = time.monotonic(), inference.device()
+    on = inference.device()
     inference.be_deterministic(on)
+    torch.set_num_threads(1)
     cells = [
-        (loss, multiple, seed)
+        Cell(loss, multiple, seed)
         for loss, multiples in MULTIPLES.items()
         for multiple in multiples
         for seed in SEEDS
+        if not chosen or f"{loss}*{multiple:g}" in chosen or f"{loss}*{multiple:g}@{seed}" in chosen
     ]
     faces = _faces(arrays)
     recipe = load().recipes["paper"].cnn6
-    members = [_member(cell, faces, arrays, on) for cell in cells]
     flip_permutation = protocol.load(str(arrays["dataset"])).flip_permutation
-    setting = Setting(NETWORK, recipe, MOST // recipe.batch, flip_permutation)
-    rate = _rate(_steps(members, setting, on)) * recipe.batch  # samples of each training a second
-    left = seconds - (time.monotonic() - began)
-    samples = int(np.clip(rate * left, LEAST, MOST)) // recipe.batch * recipe.batch
-    print(f"{len(cells)} trainings of {samples} samples, {rate:.0f} a second each", flush=True)
-    setting = dataclasses.replace(setting, steps=samples // recipe.batch)
-    training = None
-    for training in _steps(members, setting, on):
-        if training.step % (setting.steps // loop.CURVE_POINTS) == 0:
-            print(
-                training.step, *training.report(), f"{time.monotonic() - began:.0f} s", flush=True
-            )
-            _write(folder, training, cells, faces, arrays, on)
-    assert training is not None
-    runs = _write(folder, training, cells, faces, arrays, on)
-    print(runs.groupby(["loss", "multiple"]).nme.agg(["mean", "std"]).round(3))
+    setting = Setting(NETWORK, recipe, samples // recipe.batch, flip_permutation)
+    for group in [cells] if on.type == "cuda" else [[cell] for cell in cells]:
+        members = [_member(cell, faces, arrays, on) for cell in group]
+        began, training = time.monotonic(), None
+        for training in _steps(members, setting, on):
+            if training.step % (setting.steps // loop.CURVE_POINTS) == 0:
+                seconds = time.monotonic() - began
+                print(*group[:1], training.step, *training.report(), f"{seconds:.0f} s", flush=True)
+        assert training is not None
+        _write(folder, training, group, faces, arrays, on)
 
 
 def _faces(arrays: dict[str, Any]) -> Faces:
@@ -175,22 +179,19 @@ def _faces(arrays: dict[str, Any]) -> Faces:
     return Faces(np.stack(crops), arrays["points"], arrays["to_unit"])
 
 
-def _member(
-    cell: tuple[str, float, int], faces: Faces, arrays: dict[str, Any], on: torch.device
-) -> Member:
-    name, multiple, seed = cell
+def _member(cell: Cell, faces: Faces, arrays: dict[str, Any], on: torch.device) -> Member:
     params = load()
     loss: Loss
-    if name == "wing":
+    if cell.loss == "wing":
         wing = params.loss["wing"].on(NETWORK)
-        loss = MultipleWing(**dataclasses.asdict(wing), multiple=multiple)  # type: ignore[call-overload]
+        loss = MultipleWing(**dataclasses.asdict(wing), multiple=cell.multiple)  # type: ignore[call-overload]
     else:
-        loss = (MultipleL1 if name == "l1" else MultipleSmoothL1)(multiple)
-    held = arrays["held_out"][seed]
+        loss = (MultipleL1 if cell.loss == "l1" else MultipleSmoothL1)(cell.multiple)
+    held = arrays["held_out"][cell.seed]
     validate = loop.validation(
         NETWORK, _part(faces, held), arrays["normaliser"][held], "float32", on
     )
-    objective = Objective(name, loss, params.augmentation.cnn6, seed)
+    objective = Objective(cell.loss, loss, params.augmentation.cnn6, cell.seed)
     return Member(objective, faces, (~held).astype(np.int64), validate)
 
 
@@ -199,59 +200,59 @@ def _part(faces: Faces, chosen: np.ndarray) -> Faces:
 
 
 def _steps(members: list[Member], setting: Setting, on: torch.device) -> Iterator[Training]:
-    """The training from its start, block by block."""
-    landmarks = len(setting.flip_permutation)
-    networks = [build(NETWORK, landmarks, one.objective.seed).to(on) for one in members]
+    """The trainings from their start, block by block."""
+    networks = [
+        build(NETWORK, len(setting.flip_permutation), one.objective.seed).to(on) for one in members
+    ]
     for network, member in zip(networks, members, strict=True):
         loop.make_first_guess(network, member, setting)
-    training = Training(Stacked(networks, "float32"), len(members), setting.recipe)
-    return loop.train(training, members, setting, OnGPU(training, members, setting, on))
-
-
-def _rate(steps: Iterator[Training]) -> float:
-    """Steps a second, over two seconds once it is warm."""
-    for _ in range(3):
-        first = next(steps).step
-    began = time.perf_counter()
-    for training in steps:
-        if (seconds := time.perf_counter() - began) > 2:
-            return (training.step - first) / seconds
-    raise ValueError("the training is too short to be timed")
+    model: Model
+    if on.type == "cuda":
+        model = Stacked(networks, setting.recipe.precision)
+        training = Training(model, len(members), setting.recipe)
+        return loop.train(training, members, setting, OnGPU(training, members, setting, on))
+    model = Alone(networks[0], setting.recipe.precision)
+    training = Training(model, 1, setting.recipe)
+    return loop.train(training, members, setting, OnProcessor(training, members, setting))
 
 
 def _write(
     folder: Path,
     training: Training,
-    cells: list[tuple[str, float, int]],
+    cells: list[Cell],
     faces: Faces,
     arrays: dict[str, Any],
     on: torch.device,
-) -> pd.DataFrame:
-    """``curves.csv`` and, of the weights of now, ``runs.csv`` and each held-out face's error."""
-    runs, curves, errors = [], [], []
-    for index, (loss, multiple, seed) in enumerate(cells):
-        member, held = training.member(index), arrays["held_out"][seed]
-        cell = {"loss": loss, "multiple": multiple, "seed": seed}
+) -> None:
+    """``curves.csv`` and, with the error of the held-out faces, ``runs.csv``."""
+    runs, curves = [], []
+    hardware = torch.cuda.get_device_name() if on.type == "cuda" else processor()
+    for index, cell in enumerate(cells):
+        member, held = training.member(index), arrays["held_out"][cell.seed]
+        named = dataclasses.asdict(cell)
         curves += [
-            cell | {"samples": p.samples, "loss_value": p.loss / multiple, "val_nme": p.val_nme}
+            named | {"samples": p.samples, "loss_value": p.loss / cell.multiple, "nme": p.val_nme}
             for p in member.curve
         ]
-        nme = _errors(member.network, _part(faces, held), arrays["normaliser"][held], on)
-        errors += [
-            cell | {"face": face, "photograph": arrays["photograph"][face], "nme": round(error, 4)}
-            for face, error in zip(np.flatnonzero(held), nme, strict=True)
-        ]
-        seen = member.step * 8
+        errors = _errors(member.network, _part(faces, held), arrays["normaliser"][held], on)
         runs.append(
-            cell | {"samples": seen, "diverged": member.diverged, "nme": round(nme.mean(), 4)}
+            named
+            | {
+                "samples": member.curve[-1].samples,
+                "diverged": member.diverged,
+                "nme": errors.mean(),
+                "median": np.median(errors),
+                "hardware": hardware,
+            }
         )
     folder.mkdir(parents=True, exist_ok=True)
-    table = pd.DataFrame(runs)
-    table["hardware"] = torch.cuda.get_device_name() if on.type == "cuda" else processor()
-    table.to_csv(folder / "runs.csv", index=False)
-    pd.DataFrame(curves).to_csv(folder / "curves.csv", index=False)
-    pd.DataFrame(errors).to_csv(folder / "faces.csv", index=False)
-    return table
+    for name, rows in (("runs", runs), ("curves", curves)):
+        path, table = folder / f"{name}.csv", pd.DataFrame(rows)
+        if path.exists():
+            table = pd.concat([pd.read_csv(path), table])
+        order = [*vars(cells[0]), "samples"]
+        table = table.drop_duplicates(order, keep="last").sort_values(order)
+        table.to_csv(path, index=False, float_format="%.4f")
 
 
 def _errors(

@@ -30,6 +30,7 @@ MOST = 1000  # landmarks, and bins of PDB
 ALL = "full"  # what results call all faces of a split
 Landmarks = Annotated[tuple[int, ...], Field(min_length=1)]  # by their numbers, from 0
 Sides = tuple[Landmarks, Landmarks]  # left and right, as groups to average
+Curve = Annotated[tuple[int, ...], Field(min_length=2)]  # landmarks in their order along it
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -70,6 +71,7 @@ class Protocol:
     flip_permutation: NDArray[np.intp]  # (L,): the landmark that takes each one's place
     pupils: Sides | None
     outer_eye_corners: Sides | None
+    boundaries: tuple[Curve, ...]  # the contours that heat maps show beside the landmarks
     normalising_box: Literal["face", "landmarks"]
     boxes: Boxes
     bins: int  # K of PDB
@@ -120,6 +122,7 @@ class _File:
     parts: tuple[Part, ...]
     pupils: Sides | None = None
     outer_eye_corners: Sides | None = None
+    boundaries: tuple[Curve, ...] = ()
     normalising_box: Literal["face", "landmarks"] = "landmarks"
     boxes: _Boxes = _Boxes()
     bins: Annotated[int, Field(ge=1, le=MOST)] = 9
@@ -157,6 +160,7 @@ def _protocol(name: str, file: _File) -> Protocol:
         flip_permutation=_permutation(file.flip_pairs, file.landmarks),
         pupils=file.pupils,
         outer_eye_corners=file.outer_eye_corners,
+        boundaries=file.boundaries,
         normalising_box=file.normalising_box,
         boxes=Boxes(file.boxes.source, _columns(file)),
         bins=file.bins,
@@ -169,6 +173,8 @@ def _protocol(name: str, file: _File) -> Protocol:
     )
     for key in ("pupils", "outer_eye_corners"):
         _check_eyes(key, getattr(file, key), protocol.flip_permutation)
+    for i, curve in enumerate(file.boundaries):
+        _check_landmarks(curve, file.landmarks, f"boundaries[{i}]")
     lengths = {"inter_pupil": protocol.pupils, "inter_ocular": protocol.outer_eye_corners}
     if lengths.get(protocol.headline, ()) is None:
         raise BadProtocol(f"headline: {protocol.headline} needs the points of both eyes")

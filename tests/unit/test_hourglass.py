@@ -3,8 +3,16 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import conv2d
 
-from wingloss.models.hourglass import CoordConv, Hourglasses, StackedHourglass, build
+from wingloss.models.hourglass import (
+    Block,
+    CoordConv,
+    Hourglass,
+    Hourglasses,
+    StackedHourglass,
+    build,
+)
 
 SMALL = Hourglasses(stacks=2, features=16, input_size=64, map_size=16)
 
@@ -62,7 +70,7 @@ def test_maps_of_every_stack(sizes: Hourglasses):
     ("wrong", "message"),
     [
         ({"features": 20}, "features: 20"),
-        ({"stacks": 0}, "of some stacks"),
+        ({"stacks": 0}, "stacks: 0"),
         ({"map_size": 40}, "map_size: 40"),
         ({"input_size": 64}, "input_size: 64"),
         ({"input_size": 192}, "input_size: 192"),
@@ -122,9 +130,7 @@ def test_coordinates_stand_beside_the_features(boundary: bool):
     there[2, 2:4] = 1
     if boundary:
         inputs += [x * there, y * there]
-    expected = torch.nn.functional.conv2d(
-        torch.stack(inputs)[None], layer.weight, layer.bias, padding=1
-    )
+    expected = conv2d(torch.stack(inputs)[None], layer.weight, layer.bias, padding=1)
     found = layer(features, map_before if boundary else None)
     torch.testing.assert_close(found[:1], expected)
 
@@ -136,6 +142,28 @@ def test_boundary_coordinates_are_the_map_before_its_last():
     network.stacks[1].coordinates.register_forward_pre_hook(lambda _, inputs: seen.extend(inputs))
     found = network(pictures(SMALL))
     assert torch.equal(seen[1], found[:, 0, -1:])
+
+
+def test_a_block_adds_its_inputs_to_three_convolutions_side_by_side():
+    """Each of the three sees the one before it, normalised and rectified."""
+    own = Block(8, 8).eval()
+    inputs = torch.randn(2, 8, 5, 5, generator=torch.Generator().manual_seed(0))
+    seen, parts = inputs, []
+    for layers in (own.first, own.second, own.third):
+        rectified = (seen / (1 + 1e-5) ** 0.5).relu()  # by what batch normalisation starts from
+        seen = conv2d(rectified, layers[-1].weight, padding=1)
+        parts.append(seen)
+    assert [part.shape[1] for part in parts] == [4, 2, 2]
+    torch.testing.assert_close(own(inputs), torch.cat(parts, dim=1) + inputs)
+
+
+def test_an_hourglass_adds_means_of_four_pixels_doubled_to_the_full_size():
+    own = Hourglass(8, depth=1).eval()
+    inputs = torch.randn(1, 8, 4, 4, generator=torch.Generator().manual_seed(0))
+    means = inputs.unflatten(2, (2, 2)).unflatten(4, (2, 2)).mean(dim=(3, 5))
+    small = own.after(own.within(own.before(means)))
+    doubled = small.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    torch.testing.assert_close(own(inputs), own.beside(inputs) + doubled)
 
 
 def test_a_heat_map_looks_at_the_whole_picture():

@@ -68,6 +68,20 @@ def test_normalising_points_are_the_eyes(name: str):
 
 
 @every
+def test_boundaries_are_contours(name: str):
+    """Mirror images of each other; steps along one are short, and none turns by 60 degrees."""
+    rules, face = protocol.load(name), drawn(name)
+    mirrored = {tuple(rules.flip_permutation[list(curve)].tolist()) for curve in rules.boundaries}
+    assert mirrored <= {*rules.boundaries, *(curve[::-1] for curve in rules.boundaries)}
+    for curve in rules.boundaries:
+        steps = np.diff(face[list(curve), :2], axis=0)
+        lengths = np.linalg.norm(steps, axis=1)
+        assert lengths.max() < 0.25 * np.ptp(face[:, 1])
+        directions = steps / lengths[:, None]
+        assert ((directions[1:] * directions[:-1]).sum(axis=1) > 0.5).all()
+
+
+@every
 def test_headline_and_parts_make_sense(name: str):
     rules = protocol.load(name)
     assert rules.name == name and rules.headline in NORMALISERS and 0 < rules.threshold < 1
@@ -139,6 +153,13 @@ def test_an_unknown_data_set_is_refused_and_the_known_ones_named():
             "[[36], [45], [1]]",
             r"outer_eye_corners: .* should have at most 2 entries",
         ),
+        (
+            "[27, 28, 29, 30]",
+            "[27, 28, 29, 68]",
+            r"boundaries\[3\]: there is no landmark 68; they are",
+        ),
+        ("[27, 28, 29, 30]", "[27]", r"boundaries\[3\]: \[27\] should have at least 2 entries"),
+        ("[27, 28, 29, 30]", "nose", r"boundaries\[3\]: 'nose' should be a list$"),
         (
             "name: afw, split",
             "name: afw, splt",

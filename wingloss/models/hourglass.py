@@ -30,12 +30,16 @@ class Hourglasses:
     boundary: bool = True
 
     def __post_init__(self) -> None:
-        if self.stacks < 1 or self.features % 8:
-            raise ValueError(f"features: {self.features} should be a multiple of 8, of some stacks")
+        if self.stacks < 1:
+            raise ValueError(f"stacks: {self.stacks} should be at least 1")
+        if self.features % 8:
+            raise ValueError(f"features: {self.features} should be a multiple of 8")
         if self.map_size % 2**DEPTH:
             raise ValueError(f"map_size: {self.map_size} should be a multiple of {2**DEPTH}")
         if self.input_size % (2 * self.map_size):
-            raise ValueError(f"input_size: {self.input_size} should be a multiple of two map_size")
+            raise ValueError(
+                f"input_size: {self.input_size} should be a multiple of twice map_size"
+            )
 
     def network(self, n_landmarks: int) -> "StackedHourglass":
         """Its layers, for L landmarks."""
