@@ -270,9 +270,7 @@ def _errors(
 def report(folder: Path) -> None:
     """Prints every cell's error and what the comparisons say; draws ``step-size.svg``."""
     runs = pd.read_csv(folder / "runs.csv")
-    print(
-        "| loss | times the rate | NME, % | median over faces | seeds | on |\n|---|---|---|---|---|---|"
-    )
+    print("| loss | times the rate | NME, % | median | seeds | on |\n|---|---|---|---|---|---|")
     for (loss, multiple, hardware), own in runs.groupby(["loss", "multiple", "hardware"]):
         print(
             f"| {TITLES[loss]} | {multiple:g} | {own.nme.mean():.2f} ± {own.nme.std():.2f} "
