@@ -67,7 +67,7 @@ def plan(faces: dict[str, Faces], seed: int) -> Iterator[tuple[str, Faces, bool]
         yield REAL, some, True
 
 
-def validation(spec: TrainingSpec, split: str) -> Callable[[nn.Sequential], float]:
+def validation(spec: TrainingSpec, split: str) -> Callable[[nn.Module], float]:
     """The NME in percent of a network on one split of the spec's data set."""
     faces, normaliser = training_data.faces(spec, split)
     return lambda network: trials.nme(network, spec, faces, normaliser)

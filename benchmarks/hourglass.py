@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from wingloss.models.hourglass import Hourglasses, build
+from wingloss.models.hourglass import Hourglasses
 
 LANDMARKS, FACES, EPOCHS = 68, 2011, 100  # FACES: 300W's training faces, less a validation part
 SECONDS, WARM_UP = 3.0, 3  # of each way, after WARM_UP steps
@@ -90,7 +90,9 @@ def training_flops(sizes: Hourglasses, on: torch.device) -> int:
 
 def training_step(sizes: Hourglasses, batch: int, on: torch.device) -> Callable[[], None]:
     """One step of a training on random pictures, which asks the device for nothing."""
-    network = build(sizes, LANDMARKS, seed=0).to(on)
+    network = sizes.network(LANDMARKS)
+    sizes.draw_weights(network, torch.Generator().manual_seed(0))
+    network.to(on)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.RMSprop(
         network.parameters(), 1e-4, weight_decay=1e-5, capturable=on.type == "cuda"

@@ -259,9 +259,7 @@ def _write(
         table.to_csv(path, index=False, float_format="%.4f")
 
 
-def _errors(
-    network: torch.nn.Sequential, faces: Faces, normaliser: Array, on: torch.device
-) -> Array:
+def _errors(network: torch.nn.Module, faces: Faces, normaliser: Array, on: torch.device) -> Array:
     """Each face's NME in percent ``(N,)``."""
     found = inference.predict(network, NETWORK, faces, "float32", on)
     return 100 * np.linalg.norm(found - faces.points, axis=2).mean(axis=1) / normaliser

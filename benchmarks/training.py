@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.connection import Connection
+from typing import cast
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from pipeline.config.params import load
 from pipeline.runtime.host import keep_freed_memory, processor
 from wingloss.augmentation.perturbation import Faces, draw, perturb, shrink
 from wingloss.geometry import to_unit
-from wingloss.losses import landmark_loss
+from wingloss.losses import Loss, landmark_loss
 from wingloss.models.inference import available_precision, to_input
 from wingloss.models.networks import ARCHITECTURES, build, to_shape_vectors
 from wingloss.recipe import Precision, Recipe
@@ -172,8 +173,7 @@ def plain_steps(setting: Setting, workers: int, device: str = "cpu") -> Steps:
         inputs, target = (part.to(device, non_blocking=pinned) for part in next(batches))
         waited = time.perf_counter() - began
         optimiser.zero_grad()
-        objective = setting.objective
-        landmark_loss(network(inputs), target, objective.loss).backward()
+        landmark_loss(network(inputs), target, cast(Loss, setting.objective.loss)).backward()
         optimiser.step()
         yield waited
 
@@ -208,7 +208,7 @@ def matmul_steps(precision: Precision, size: int = MATRIX, device: str = "cpu") 
         yield 0.0
 
 
-def training_flops(network: nn.Sequential, name: str) -> int:
+def training_flops(network: nn.Module, name: str) -> int:
     """Floating-point operations of one sample's forward and backward pass, the layers' alone.
 
     A multiplication and an addition count as two; the backward pass computes a gradient by the

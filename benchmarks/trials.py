@@ -32,7 +32,7 @@ def train(
     repeats: np.ndarray,
     samples: int,
     begin: dict[str, Tensor] | None = None,
-) -> nn.Sequential:
+) -> nn.Module:
     """The spec's network once it has seen ``samples`` samples of ``faces``.
 
     It begins with the weights ``begin``, or untrained.
@@ -50,7 +50,7 @@ def train(
 
 
 def nme(
-    network: nn.Sequential, spec: TrainingSpec, faces: Faces, lengths: Array, mirrored: bool = False
+    network: nn.Module, spec: TrainingSpec, faces: Faces, lengths: Array, mirrored: bool = False
 ) -> float:
     """The mean error in percent; ``lengths`` ``(N,)`` normalise, in pixels of the crops.
 

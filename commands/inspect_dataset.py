@@ -42,7 +42,7 @@ def run(dataset: str, /) -> None:
     """Draws contact sheets of DATASET to results/DATASET/inspect and logs what is odd about it.
 
     The sheets show the same 48 faces, evenly over all poses: as they were read (every second one
-    with its landmarks and box), as context crops, and as the networks get them.
+    with its landmarks and box), as context crops, and as the networks of its runs get them.
     """
     params, rules = load(), protocol.load(dataset)
     samples = files.read_samples(Path(paths.SAMPLES.format(dataset=dataset)))
@@ -56,7 +56,8 @@ def run(dataset: str, /) -> None:
     read[::2] = [Tile(tile.picture, tile.label) for tile in read[::2]]
     _save(dataset, "read", read)
     _save(dataset, "crops", _as_crops(dataset, samples, rows, params, rules))
-    for network in networks.ARCHITECTURES:
+    asked = {part for one in paths.runs(params, dataset) for part in paths.STAGES[one.network]}
+    for network in sorted(asked):
         _save(dataset, network, _augmented(dataset, network, samples, rows, params, rules))
     middle = FACES // 2 if len(chosen) == FACES else 0
     _save(dataset, "numbers", _numbered(root, rows.iloc[middle], shapes[middle], rules), columns=2)

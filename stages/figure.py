@@ -46,12 +46,13 @@ def _wing(_: str) -> Figure:
 
 
 def _network(dataset: str) -> Figure:
-    from wingloss.models.networks import (
-        ARCHITECTURES,  # with torch, which the other figures do without
+    from wingloss.models.networks import (  # with torch, which the other figures do without
+        ARCHITECTURES,
+        Regression,
     )
 
-    rules = protocol.load(dataset)
-    return figures.architectures(ARCHITECTURES, rules.n_landmarks)
+    paper = {name: one for name, one in ARCHITECTURES.items() if isinstance(one, Regression)}
+    return figures.architectures(paper, protocol.load(dataset).n_landmarks)
 
 
 def _pose(dataset: str) -> Figure:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from pipeline.config import paths
+from pipeline.config.networks import HEAT_MAPS
 from pipeline.data import files
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
@@ -22,21 +23,27 @@ from wingloss.augmentation.perturbation import Faces, Images, plain
 from wingloss.geometry import Array, apply, invert, to_unit
 from wingloss.models.correction import corrected_frames
 from wingloss.models.inference import to_input
-from wingloss.models.networks import ARCHITECTURES, build, to_points
+from wingloss.models.networks import ARCHITECTURES, build
 
 CROP = 224  # pixels of the picture that CNN-7's crop is cut from
+TIMED = {name: parts for name, parts in paths.STAGES.items() if name not in HEAT_MAPS}
 WARM_UP, REPEATS, SECONDS = 2, 5, 0.25  # faces, and then REPEATS times as many as SECONDS allow
 
 
 def run(dataset: str) -> None:
-    """Writes results/DATASET/speed.json. Networks are as built: training changes no speed."""
+    """Writes results/DATASET/speed.json, of the networks of Table 7.
+
+    They are as built: training changes no speed.
+    """
     cores = len(os.sched_getaffinity(0))
     count = protocol.load(dataset).n_landmarks
     torch.backends.cudnn.allow_tf32 = False
     threads = cli.threads()
-    networks = {name: build(name, count, seed=0).eval() for name in ARCHITECTURES}
+    networks = {
+        part: build(part, count, seed=0).eval() for parts in TIMED.values() for part in parts
+    }
     found: dict[str, dict[str, float | None]] = {
-        name: _size([networks[part] for part in parts]) for name, parts in paths.STAGES.items()
+        name: _size([networks[part] for part in parts]) for name, parts in TIMED.items()
     }
     places = {"cpu_speed_1_thread": ("cpu", 1), "cpu_speed": ("cpu", threads)}
     if torch.cuda.is_available():
@@ -66,7 +73,7 @@ def _busy() -> float:
     return sum(times) - times.idle - getattr(times, "iowait", 0.0)
 
 
-def _size(stages: list[nn.Sequential]) -> dict[str, float | None]:
+def _size(stages: list[nn.Module]) -> dict[str, float | None]:
     """Parameters, and bytes of the model files but for their headers, of all stages together."""
     tensors = [tensor for stage in stages for tensor in stage.state_dict().values()]
     return {
@@ -77,7 +84,7 @@ def _size(stages: list[nn.Sequential]) -> dict[str, float | None]:
 
 
 def _passes(
-    networks: dict[str, nn.Sequential], n_landmarks: int, device: torch.device
+    networks: dict[str, nn.Module], n_landmarks: int, device: torch.device
 ) -> dict[str, Callable[[], Array]]:
     """For each network of a run, what takes one face from its input crop to its landmarks."""
     rng = np.random.default_rng(0)
@@ -86,7 +93,7 @@ def _passes(
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         size = ARCHITECTURES[name].input_size
         picture = rng.integers(0, 256, (1, size, size, 3), dtype=np.uint8)
-        alone[name] = partial(_see, network, picture, device)
+        alone[name] = partial(_see, network, name, picture, device)
     crop = rng.integers(0, 256, (1, CROP, CROP, 3), dtype=np.uint8)
     mean = rng.normal(size=(n_landmarks, 2))
 
@@ -96,18 +103,16 @@ def _passes(
         to_frame = to_unit(corrected_frames(points, mean, margin=1.25))
         face = Faces(crop, points, to_frame)
         picture, transform = plain(face, np.arange(1), ARCHITECTURES["cnn7"].input_size)
-        return apply(invert(transform), _see(networks["cnn7"], picture, device))
+        return apply(invert(transform), _see(networks["cnn7"], "cnn7", picture, device))
 
-    return {
-        name: alone[parts[0]] if len(parts) == 1 else both for name, parts in paths.STAGES.items()
-    }
+    return {name: alone[parts[0]] if len(parts) == 1 else both for name, parts in TIMED.items()}
 
 
-def _see(network: nn.Sequential, pictures: Images, device: torch.device) -> Array:
+def _see(network: nn.Module, name: str, pictures: Images, device: torch.device) -> Array:
     """Landmarks ``(N, L, 2)`` in pixels of ``pictures`` ``(N, S, S, 3)``, in float32."""
     with torch.inference_mode():
         found = network(to_input(torch.from_numpy(pictures), device))
-        return to_points(found).cpu().double().numpy()
+        return ARCHITECTURES[name].points(found).cpu().double().numpy()
 
 
 def _rate(one_face: Callable[[], Array]) -> float:

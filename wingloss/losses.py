@@ -12,12 +12,15 @@ nothing here imports it before a loss is computed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 from pydantic import Field
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -103,3 +106,35 @@ def check_pixels(target: Tensor) -> None:
 def _like(error: Tensor, parameter: float | Tensor) -> Tensor:
     """A loss's parameter as a tensor. Trainings side by side have theirs in one that broadcasts."""
     return error.new_tensor(parameter) if isinstance(parameter, int | float) else parameter
+
+
+class CoordinateLosses:
+    """Eq. 3 for trainings side by side: the sum over the 2L coordinates, averaged over the batch.
+
+    Nothing is asked of the device, so targets that are no pixels aren't refused here.
+    """
+
+    def __init__(self, losses: Sequence[Loss], on: torch.device) -> None:
+        """``losses`` are the trainings'; those of one kind follow each other."""
+        import torch
+
+        self.losses: list[tuple[Loss, int]] = []  # each of so many trainings, one after another
+        for kind, alike in groupby(losses, type):
+            own = list(alike)
+            parameters = {  # (trainings, 1, 1) each
+                field.name: torch.tensor(
+                    [float(getattr(loss, field.name)) for loss in own], device=on
+                )[:, None, None]
+                for field in fields(kind)  # type: ignore[arg-type]
+            }
+            self.losses.append((kind(**parameters), len(own)))
+
+    def __call__(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """The losses ``(M,)`` of shape vectors ``(M, B, 2L)`` in pixels of the input crop."""
+        import torch
+
+        error, parts, start = predicted - target, [], 0
+        for loss, count in self.losses:
+            parts.append(loss(error[start : start + count]))
+            start += count
+        return torch.cat(parts).sum(dim=2).mean(dim=1)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from wingloss.heatmap_losses import HEATMAP_LOSSES
 from wingloss.losses import LOSSES
 
 Precision = Literal["bfloat16", "float32"]
@@ -29,10 +30,11 @@ class Strength:
 class Recipe:
     """How a network is trained; the losses, the networks and the data are not its business."""
 
-    optimiser: Literal["sgd", "adamw"]
+    optimiser: Literal["sgd", "adamw", "rmsprop"]
     learning_rate: Annotated[float, Field(gt=0, le=100)]
     final_learning_rate: Annotated[float, Field(gt=0, le=100)]
-    decay: Literal["log_linear", "cosine"]  # from the learning rate to the final one
+    # from the learning rate to the final one; `thirds`: first, geometric mean, last, a third each
+    decay: Literal["log_linear", "cosine", "thirds"]
     warmup: Annotated[float, Field(ge=0, le=1)]  # share of the steps, linear
     # for losses that need another rate, by their kind
     learning_rate_factor: dict[str, Annotated[float, Field(gt=0)]]
@@ -51,8 +53,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for kind in self.learning_rate_factor:
-            if kind not in LOSSES:
-                kinds = ", ".join(LOSSES)
+            if kind not in LOSSES | HEATMAP_LOSSES:
+                kinds = ", ".join(LOSSES | HEATMAP_LOSSES)
                 raise ValueError(f"learning_rate_factor: '{kind}' is no loss; there are {kinds}")
         if self.final_learning_rate > self.learning_rate:
             raise ValueError(

@@ -1,10 +1,42 @@
 """The networks that can be asked for, without their layers (``wingloss/models/networks.py``)."""
 
 # The network that each stage of a run trains.
-STAGES = {"cnn6": ("cnn6",), "cnn6_7": ("cnn6", "cnn7"), "resnet50": ("resnet50",)}
+STAGES = {
+    "cnn6": ("cnn6",),
+    "cnn6_7": ("cnn6", "cnn7"),
+    "resnet50": ("resnet50",),
+    "hourglass": ("hourglass",),
+    "hourglass_plain": ("hourglass_plain",),
+    "hourglass4": ("hourglass4",),
+}
 # The network of each key of `runs`.
-NETWORKS = {"cnn6": "cnn6", "table2": "cnn6", "cnn6_7": "cnn6_7", "resnet50": "resnet50"}
-# What the paper calls them.
-TITLES = {"cnn6": "CNN-6", "cnn7": "CNN-7", "cnn6_7": "CNN-6/7", "resnet50": "ResNet-50"}
-# Samples a second that one quiet Zen 4 thread trains.
-SAMPLES_A_SECOND = {"cnn6": 330, "cnn7": 26, "resnet50": 6.5}
+NETWORKS = {
+    "cnn6": "cnn6",
+    "table2": "cnn6",
+    "cnn6_7": "cnn6_7",
+    "resnet50": "resnet50",
+    "hourglass": "hourglass",
+    "hourglass_plain": "hourglass_plain",
+    "hourglass4": "hourglass4",
+}
+# What the papers call them.
+TITLES = {
+    "cnn6": "CNN-6",
+    "cnn7": "CNN-7",
+    "cnn6_7": "CNN-6/7",
+    "resnet50": "ResNet-50",
+    "hourglass": "one hourglass",
+    "hourglass_plain": "one hourglass, no boundary",
+    "hourglass4": "four hourglasses",
+}
+# Samples a second that one quiet Zen 4 thread trains; hourglasses: one Zen 5 thread, not quiet.
+SAMPLES_A_SECOND = {
+    "cnn6": 330,
+    "cnn7": 26,
+    "resnet50": 6.5,
+    "hourglass": 30,
+    "hourglass_plain": 33,
+    "hourglass4": 0.7,
+}
+# Those that predict heat maps; the others predict coordinates.
+HEAT_MAPS = frozenset({"hourglass", "hourglass_plain", "hourglass4"})

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from pipeline.config.networks import NETWORKS, SAMPLES_A_SECOND, STAGES
+from pipeline.config.networks import HEAT_MAPS, NETWORKS, SAMPLES_A_SECOND, STAGES
 from pipeline.runtime.errors import UserError
 from wingloss import losses, protocol, yaml_files
 from wingloss.augmentation.perturbation import Augmentation
 from wingloss.evaluation.baselines import RegressionTrees
+from wingloss.heatmap_losses import HEATMAP_LOSSES, HeatmapLoss
 from wingloss.losses import LOSSES
 from wingloss.pose.balancing import Balance
 from wingloss.recipe import Recipe
 from wingloss.synthetic.population import FaceDistribution
 from wingloss.validation import Refused, build, meant, shown
 
+ALL_LOSSES: dict[str, Any] = {**LOSSES, **HEATMAP_LOSSES}
 PARAMS = Path("params.yaml")
 LONGEST_NAME = 60  # characters: names become parts of paths
 MOST_RUNS = 10_000
@@ -53,6 +55,9 @@ class Runs:
     table2: Grid = NO_RUNS
     cnn6_7: Grid = NO_RUNS
     resnet50: Grid = NO_RUNS
+    hourglass: Grid = NO_RUNS
+    hourglass_plain: Grid = NO_RUNS
+    hourglass4: Grid = NO_RUNS
 
 
 @dataclass(frozen=True)
@@ -67,16 +72,19 @@ class StageOne:
 class LossEntry:
     """A loss by name: its kind, and its parameters for each network in that network's input pixels.
 
-    One with parameters for CNN-6 alone is for CNN-6 alone.
+    One with parameters for CNN-6 alone is for CNN-6 alone. A loss of heat maps is for the networks
+    that predict them, and its parameters are in units of a map's values.
     """
 
     kind: str
 
     def fits(self, network: str) -> bool:
         """Whether it has what it needs for a network."""
+        if (network in HEAT_MAPS) != (self.kind in HEATMAP_LOSSES):
+            return False
         return not self._has_parameters() or getattr(self, network) is not None
 
-    def on(self, network: str) -> losses.Loss:
+    def on(self, network: str) -> losses.Loss | HeatmapLoss:
         """The loss with its parameters for a network that it fits."""
         return getattr(self, network) if self._has_parameters() else LOSSES[self.kind]()
 
@@ -88,7 +96,7 @@ class LossEntry:
     @property
     def names(self) -> str:
         """Its parameters' names, to be told."""
-        return ", ".join(own.name for own in fields(LOSSES[self.kind]))  # type: ignore[arg-type]
+        return ", ".join(own.name for own in fields(ALL_LOSSES[self.kind]))
 
     def _has_parameters(self) -> bool:
         return bool(self.names)
@@ -96,11 +104,13 @@ class LossEntry:
 
 def _entry(kind: str) -> type:
     """What ``params.yaml`` holds of a loss of this kind: ``cnn6: {w: 10, epsilon: 2}``, ..."""
-    parameters: Any = LOSSES[kind]
-    others = [name for name in SAMPLES_A_SECOND if name != "cnn6"]
+    parameters = ALL_LOSSES[kind]
+    own_networks = [
+        name for name in SAMPLES_A_SECOND if (name in HEAT_MAPS) == (kind in HEATMAP_LOSSES)
+    ]
     networks: list[Any] = [
-        ("cnn6", parameters),
-        *((name, parameters | None, None) for name in others),
+        (own_networks[0], parameters),
+        *((name, parameters | None, None) for name in own_networks[1:]),
     ]
     own = [("kind", Literal[kind]), *(networks if fields(parameters) else [])]
     return make_dataclass(parameters.__name__ + "Entry", own, bases=(LossEntry,), frozen=True)
@@ -109,7 +119,7 @@ def _entry(kind: str) -> type:
 if TYPE_CHECKING:
     AnyLoss = LossEntry
 else:
-    AnyLoss = Annotated[reduce(or_, map(_entry, LOSSES)), Field(discriminator="kind")]
+    AnyLoss = Annotated[reduce(or_, map(_entry, ALL_LOSSES)), Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)
@@ -174,9 +184,15 @@ class NetworkRecipes:
     cnn6: Recipe
     cnn7: Recipe
     resnet50: Recipe
+    hourglass: Recipe
+    hourglass_plain: Recipe
+    hourglass4: Recipe
 
     def __post_init__(self) -> None:
-        for name in ("cnn6", "cnn7"):
+        for name in sorted(HEAT_MAPS):
+            if getattr(self, name).first_guess != "zero":
+                raise ValueError(f"{name}.first_guess: heat maps begin with zero")
+        for name in vars(self).keys() - {"resnet50"}:
             if getattr(self, name).weights != "none":
                 raise ValueError(
                     f"{name}.weights: nobody published any; only resnet50 can have them"
@@ -190,6 +206,9 @@ class Augmentations:
     cnn6: Augmentation
     cnn7: Augmentation
     resnet50: Augmentation
+    hourglass: Augmentation
+    hourglass_plain: Augmentation
+    hourglass4: Augmentation
 
 
 @dataclass(frozen=True)
@@ -227,6 +246,9 @@ class Params:
             network = NETWORKS[key]
             last = STAGES[network][-1]
             for name in grid.loss if grid.balance else ():
+                if (last in HEAT_MAPS) != (self.loss[name].kind in HEATMAP_LOSSES):
+                    what = "heat maps" if last in HEAT_MAPS else "coordinates"
+                    raise ValueError(f"runs.{key}.loss: {name} is no loss of {what}")
                 if not self.loss[name].fits(last):
                     needed = self.loss[name].names
                     raise ValueError(f"loss.{name}.{last}: {network}'s runs need {needed} there")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from pipeline.config import paths
+from pipeline.config.networks import HEAT_MAPS
 from pipeline.data import files
 from pipeline.runtime.code_hash import TableEntry, code_hash
 from pipeline.trainings import training_data
@@ -45,6 +46,7 @@ def inputs(spec: TrainingSpec) -> dict[str, Any]:
         "context": dataclasses.asdict(spec.context),
         "points": {
             "flip_permutation": rules.flip_permutation.tolist(),
+            "boundaries": rules.boundaries if spec.network in HEAT_MAPS else (),
             "headline": [rules.headline, rules.pupils, rules.outer_eye_corners],
             "normalising_box": rules.normalising_box,
         },
@@ -68,6 +70,7 @@ def code(spec: TrainingSpec, side_by_side: bool = False) -> str:
         else "pipeline.trainings.single_setup",
         {
             "wingloss.losses": TableEntry("LOSSES", spec.objective.loss_kind),
+            "wingloss.heatmap_losses": TableEntry("HEATMAP_LOSSES", spec.objective.loss_kind),
             "wingloss.models.networks": TableEntry("ARCHITECTURES", spec.network),
             "pipeline.trainings.pretrained": TableEntry("PUBLISHED", spec.recipe.weights),
         },

@@ -28,8 +28,8 @@ def begin(spec: TrainingSpec) -> Begun:
 
 def setting(spec: TrainingSpec) -> Setting:
     """What it has in common with the trainings that may stand beside it."""
-    flip_permutation = protocol.load(spec.dataset).flip_permutation
-    return Setting(spec.network, spec.recipe, spec.steps, flip_permutation)
+    rules = protocol.load(spec.dataset)
+    return Setting(spec.network, spec.recipe, spec.steps, rules.flip_permutation, rules.boundaries)
 
 
 def member(
@@ -42,7 +42,7 @@ def member(
     return Member(spec.objective, fitting, training_data.repetitions(spec), validate)
 
 
-def untrained(spec: TrainingSpec, member: Member, setting: Setting) -> nn.Sequential:
+def untrained(spec: TrainingSpec, member: Member, setting: Setting) -> nn.Module:
     """The network before its first step."""
     n_landmarks = len(setting.flip_permutation)
     network = networks.build(spec.network, n_landmarks, spec.objective.seed)

@@ -20,7 +20,8 @@ CASES = {
     "network": (
         evaluate,
         {"network": "cnn7"},
-        "did you mean 'cnn6_7'? there are cnn6, cnn6_7, resnet50",
+        "did you mean 'cnn6_7'? there are cnn6, cnn6_7, resnet50, hourglass, hourglass_plain, "
+        "hourglass4",
     ),
     "stage": (train, {"stage": 2}, f"--stage 2: {LAST}there are 1"),
     "balance": (train, {"stage": 1, "balance": "pbd"}, "did you mean 'pdb'? there are none, pdb"),

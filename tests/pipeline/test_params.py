@@ -131,6 +131,18 @@ MEANING = {
         with_value("runs.resnet50", {"balance": ["pdb"], "loss": ["wing_8_1"]}),
         "loss.wing_8_1.resnet50: resnet50's runs need w, epsilon there",
     ),
+    "heat maps' loss of coordinates": (
+        with_value("runs.cnn6.loss", ["adaptive_wing"]),
+        "runs.cnn6.loss: adaptive_wing is no loss of coordinates",
+    ),
+    "coordinates' loss of heat maps": (
+        with_value("runs.hourglass", {"balance": ["none"], "loss": ["l1"]}),
+        "runs.hourglass.loss: l1 is no loss of heat maps",
+    ),
+    "heat maps that begin with a mean shape": (
+        with_value("recipes.fast.hourglass.first_guess", "mean_shape"),
+        "recipes.fast: hourglass.first_guess: heat maps begin with zero",
+    ),
     "a rate that rises": (
         with_value("recipes.fast.cnn6.final_learning_rate", 0.1),
         "recipes.fast.cnn6: final_learning_rate: 0.1 is more than learning_rate, 0.003",

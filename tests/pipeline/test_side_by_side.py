@@ -13,12 +13,12 @@ from wingloss.augmentation import on_device
 from wingloss.augmentation.perturbation import Augmentation, Faces, draw, perturb
 from wingloss.augmentation.samples import Samples
 from wingloss.geometry import to_unit
-from wingloss.losses import L1, L2, SmoothL1, Wing, landmark_loss
+from wingloss.losses import L1, L2, CoordinateLosses, SmoothL1, Wing, landmark_loss
 from wingloss.models import inference
 from wingloss.models.networks import ARCHITECTURES, Plain, Residual, build, to_shape_vectors
 from wingloss.recipe import Recipe
 from wingloss.training import loop, on_gpu
-from wingloss.training.loop import Alone, Member, MemberLosses, Setting, Training, train
+from wingloss.training.loop import Alone, Member, Setting, Training, train
 from wingloss.training.on_gpu import OnGPU
 from wingloss.training.on_processor import OnProcessor
 from wingloss.training.stacked import Stacked
@@ -252,7 +252,7 @@ def test_weights_are_decayed_and_biases_are_not(members: list[Member]) -> None:
 def test_losses_are_the_members_own() -> None:
     predicted, target = torch.randn(2, 6, 5, 8) * 9
     own = [L2(), L1(), Wing(5, 1.5), Wing(6, 2), SmoothL1(), Wing(8, 3)]
-    found = MemberLosses([replace(OBJECTIVE, loss=loss) for loss in own], CPU)(predicted, target)
+    found = CoordinateLosses(own, CPU)(predicted, target)
     for index, loss in enumerate(own):
         expected = landmark_loss(predicted[index], target[index], loss)
         torch.testing.assert_close(found[index], expected)

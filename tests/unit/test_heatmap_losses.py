@@ -17,13 +17,14 @@ from wingloss.heatmap_losses import (
     HEATMAP_LOSSES,
     AdaptiveWing,
     HeatmapLoss,
+    HeatmapLosses,
     HeatmapMSE,
     heatmap_loss,
     loss_weights,
 )
 
-PAPERS = AdaptiveWing(alpha=2.1, omega=14, epsilon=1, theta=0.5)
-FUNCTIONS = {"mse": HeatmapMSE(), "adaptive_wing": PAPERS}
+PAPERS = AdaptiveWing(alpha=2.1, omega=14, epsilon=1, theta=0.5, weight=10)
+FUNCTIONS = {"heatmap_mse": HeatmapMSE(weight=0), "adaptive_wing": PAPERS}
 true_values = st.floats(0, 1)
 errors = st.floats(-3, 3)
 losses = st.builds(
@@ -124,21 +125,27 @@ def test_slopes_are_finite_in_float32(error: float, y: float):
 
 
 def test_mse_is_the_square():
-    assert HeatmapMSE()(double(0.5, -1), double(1, 1)).tolist() == [0.25, 4]
+    assert HeatmapMSE(weight=0)(double(0.5, -1), double(1, 1)).tolist() == [0.25, 4]
 
 
 def test_every_loss_is_tested_here():
     assert {kind: type(loss) for kind, loss in FUNCTIONS.items()} == HEATMAP_LOSSES
 
 
-def test_parameters_may_be_tensors_of_trainings_side_by_side():
-    one, other = PAPERS, AdaptiveWing(alpha=3, omega=5, epsilon=2, theta=0.3)
-    predicted, target = torch.rand(2, 4, 5), torch.rand(2, 4, 5)
-    both = AdaptiveWing(
-        *(torch.tensor(pair)[:, None, None] for pair in ((2.1, 3.0), (14, 5), (1.0, 2), (0.5, 0.3)))
-    )(predicted, target)
-    torch.testing.assert_close(both[0], one(predicted[0], target[0]))
-    torch.testing.assert_close(both[1], other(predicted[1], target[1]))
+def test_trainings_side_by_side_have_their_own():
+    """Each its loss, on maps drawn from its own shapes."""
+    losses = [PAPERS, HeatmapMSE(weight=3)]
+    predicted, vectors = torch.rand(2, 4, 2, 3, 5, 5), torch.rand(2, 4, 6)
+
+    def drawn(one: Tensor) -> Tensor:
+        return one[:, :3, None, None].expand(4, 3, 5, 5)
+
+    found = HeatmapLosses(losses, drawn)(predicted, vectors)
+    expected = [
+        heatmap_loss(maps, drawn(own), loss)
+        for maps, own, loss in zip(predicted, vectors, losses, strict=True)
+    ]
+    torch.testing.assert_close(found, torch.stack(expected))
 
 
 def test_parameters_are_read_without_torch():
@@ -174,14 +181,14 @@ def test_mean_over_pixels_and_sum_over_stacks(weight: float, weighted: float):
     predicted[:, 0, :, 3] += 2  # the last row of the first stack: four of sixteen pixels
     predicted[0, 1, 0, 0, 0] -= 3  # a high pixel of the second stack: one of 2 x 3 x 16
     expected = 4 * 4 / 16 + weighted * 9 / 96
-    found = heatmap_loss(predicted, target, HeatmapMSE(), weight)
+    found = heatmap_loss(predicted, target, HeatmapMSE(weight))
     assert found.item() == pytest.approx(expected)
 
 
 def test_each_stack_gets_the_gradient_that_it_would_get_alone():
     target = torch.rand(2, 3, 4, 4)
     predicted = torch.rand(2, 2, 3, 4, 4, requires_grad=True)
-    heatmap_loss(predicted, target, PAPERS, 10).backward()
+    heatmap_loss(predicted, target, PAPERS).backward()
     alone = predicted.detach()[:, :1].requires_grad_()
-    heatmap_loss(alone, target, PAPERS, 10).backward()
+    heatmap_loss(alone, target, PAPERS).backward()
     torch.testing.assert_close(predicted.grad[:, :1], alone.grad)

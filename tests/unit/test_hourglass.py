@@ -11,10 +11,15 @@ from wingloss.models.hourglass import (
     Hourglass,
     Hourglasses,
     StackedHourglass,
-    build,
 )
 
 SMALL = Hourglasses(stacks=2, features=16, input_size=64, map_size=16)
+
+
+def build(sizes: Hourglasses, n_landmarks: int, seed: int) -> StackedHourglass:
+    network = sizes.network(n_landmarks)
+    sizes.draw_weights(network, torch.Generator().manual_seed(seed))
+    return network
 
 
 def parameters(sizes: Hourglasses, n_landmarks: int) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from wingloss.augmentation.perturbation import Faces
 from wingloss.models import inference
+from wingloss.models.networks import Output
 from wingloss.training.loop import validation
 
 
@@ -75,7 +76,7 @@ def test_bfloat16_is_used_where_the_machine_has_it(monkeypatch, native: bool):
     assert found == ("bfloat16" if native else "float32")
     assert inference.available_precision("float32", CPU) == "float32"
     seen = []
-    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    network = nn.Sequential(nn.Linear(2, 2), Output(2, 2))
     for layer in network:
         layer.register_forward_hook(lambda *hooked: seen.append(hooked[2].dtype))
     inference.forward(network, torch.ones(1, 2), found)

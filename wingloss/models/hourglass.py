@@ -4,11 +4,16 @@ Hourglasses are Newell et al.'s (ECCV 2016), of the residual blocks of Bulat and
 2017). Sizes of layers are those of the network that the authors published. Inputs are RGB.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
+
+from wingloss import heatmaps
+from wingloss.heatmap_losses import HeatmapLoss, HeatmapLosses
+from wingloss.heatmaps import Boundaries
 
 DEPTH = 4  # how often an hourglass halves its maps
 BOUNDARY_FROM = 0.05  # what a predicted boundary map must exceed to be a boundary
@@ -28,6 +33,9 @@ class Hourglasses:
     map_size: int = 64  # side of the heat maps, in their pixels
     # whether it predicts the boundary too, and convolutions see their coordinates and those of it
     boundary: bool = True
+    sigma: float = heatmaps.PATCH_SIGMA  # of a landmark in its map, in the map's pixels
+    encoding: str = "gaussian"  # how landmarks are drawn: one of heatmaps.ENCODINGS
+    decoding: str = "fitted"  # how they are found again: one of heatmaps.DECODINGS
 
     def __post_init__(self) -> None:
         if self.stacks < 1:
@@ -45,21 +53,42 @@ class Hourglasses:
         """Its layers, for L landmarks."""
         return StackedHourglass(self, n_landmarks)
 
+    def draw_weights(self, network: nn.Module, generator: torch.Generator) -> None:
+        """Gives a network its first weights.
 
-def build(sizes: Hourglasses, n_landmarks: int, seed: int) -> "StackedHourglass":
-    """The network for L landmarks. Its weights depend on ``seed`` alone.
+        They are drawn as PyTorch does by default, which the authors' code leaves as it is: weights
+        and biases even within ``1 / sqrt(inputs of the layer)``.
+        """
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d):
+                bound = layer.weight[0].numel() ** -0.5
+                for parameter in layer.parameters():
+                    nn.init.uniform_(parameter, -bound, bound, generator=generator)
 
-    They are drawn as PyTorch does by default, which the authors' code leaves as it is: weights and
-    biases even within ``1 / sqrt(inputs of the layer)``.
-    """
-    network = sizes.network(n_landmarks)
-    generator = torch.Generator().manual_seed(seed)
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            bound = layer.weight[0].numel() ** -0.5
-            for parameter in layer.parameters():
-                nn.init.uniform_(parameter, -bound, bound, generator=generator)
-    return network
+    def losses(
+        self, losses: Sequence[HeatmapLoss], boundaries: Boundaries, on: torch.device
+    ) -> HeatmapLosses:
+        """What its trainings side by side minimise; ``boundaries`` are the protocol's."""
+        return HeatmapLosses(
+            losses, lambda vectors: self.targets(vectors.unflatten(1, (2, -1)).mT, boundaries)
+        )
+
+    def targets(self, points: Tensor, boundaries: Boundaries) -> Tensor:
+        """The maps ``(B, K, M, M)`` that it should answer.
+
+        ``points`` are ``(B, L, 2)`` in pixels of the input crop; ``boundaries`` the protocol's.
+        """
+        inner = heatmaps.rescaled(points, self.input_size, self.map_size)
+        encoding = heatmaps.ENCODINGS[self.encoding]
+        return heatmaps.target_maps(
+            inner, self.map_size, self.sigma, encoding, boundaries if self.boundary else ()
+        )
+
+    def points(self, outputs: Tensor) -> Tensor:
+        """Landmarks ``(B, L, 2)`` in pixels of the input crop, from the last stack's maps."""
+        last = outputs[:, -1, :-1] if self.boundary else outputs[:, -1]
+        found = heatmaps.DECODINGS[self.decoding](last)
+        return heatmaps.rescaled(found, self.map_size, self.input_size)
 
 
 class StackedHourglass(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from wingloss.augmentation.perturbation import Faces, plain
 from wingloss.geometry import Array, apply, invert
-from wingloss.models.networks import ARCHITECTURES, to_points
+from wingloss.models.networks import ARCHITECTURES
 from wingloss.recipe import Precision
 
 EVALUATION_BATCH = 64
@@ -63,30 +63,26 @@ def to_input(pictures: Tensor, on: torch.device) -> Tensor:
     return scaled(pictures.to(on)).permute(0, 3, 1, 2)
 
 
-def forward(network: nn.Sequential, inputs: Tensor, precision: Precision) -> Tensor:
-    """Shape vectors ``(N, 2L)`` of ``(N, 3, S, S)``, all but the last layer in ``precision``.
-
-    The last layer stays in float32: bfloat16 has steps of a quarter of a pixel at 32 pixels and of
-    half a pixel at 64, and the paper's point is that small errors matter.
-    """
+def forward(network: nn.Module, inputs: Tensor, precision: Precision) -> Tensor:
+    """What a network answers, of ``(N, 3, S, S)``: all but its last layer in ``precision``."""
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        features = network[:-1](inputs)
-    return network[-1](features.float())
+        return network(inputs)
 
 
 def predict(
-    network: nn.Sequential, name: str, faces: Faces, precision: Precision, on: torch.device
+    network: nn.Module, name: str, faces: Faces, precision: Precision, on: torch.device
 ) -> Array:
     """Landmarks ``(N, L, 2)`` in pixels of the faces' context crops.
 
     ``network`` is on ``on``, and ``name`` its name in ``networks.ARCHITECTURES``.
     """
     pictures, transform = plain(faces, np.arange(len(faces)), ARCHITECTURES[name].input_size)
-    return predict_inputs(network, torch.from_numpy(pictures), transform, precision, on)
+    return predict_inputs(network, name, torch.from_numpy(pictures), transform, precision, on)
 
 
 def predict_inputs(
-    network: nn.Sequential,
+    network: nn.Module,
+    name: str,
     pictures: Tensor,
     transform: Array,
     precision: Precision,
@@ -99,7 +95,7 @@ def predict_inputs(
     network.eval()
     with torch.inference_mode():
         found = [
-            to_points(forward(network, to_input(part, on), precision)).cpu()
+            ARCHITECTURES[name].points(forward(network, to_input(part, on), precision)).cpu()
             for part in pictures.split(EVALUATION_BATCH)
         ]
     return apply(invert(transform), torch.cat(found).double().numpy())

@@ -23,7 +23,7 @@ def save(path: Path, network: nn.Module, name: str, n_landmarks: int) -> None:
     save_file(tensors, path, metadata={"model": header})
 
 
-def load(path: Path) -> tuple[str, nn.Sequential]:
+def load(path: Path) -> tuple[str, nn.Module]:
     """The network's name and the network.
 
     Raises:

@@ -1,15 +1,20 @@
-"""CNN-6 and CNN-7 (Fig. 2 and Section 6), and ResNet-50 (Section 7.3).
+"""All networks: CNN-6 and CNN-7 (Fig. 2 and Section 6), ResNet-50 (Section 7.3), hourglasses.
 
-Inputs are RGB in [-1, 1], the same for every channel; outputs are the shape vector
-``[x1..xL, y1..yL]`` in pixels of the input crop. Every network is a sequence that ends with a
-linear layer.
+Inputs are RGB in [-1, 1], the same for every channel. Hourglasses (``hourglass.py``) answer heat
+maps; the others are sequences that end with a linear layer, and answer the shape vector
+``[x1..xL, y1..yL]`` in pixels of the input crop.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from wingloss.losses import CoordinateLosses, Loss
+from wingloss.models.hourglass import Hourglasses
 
 
 @dataclass(frozen=True)
@@ -21,8 +26,43 @@ class Map:
     made_by: str
 
 
+class Regression:
+    """What networks of coordinates have in common."""
+
+    def draw_weights(self, network: nn.Module, generator: torch.Generator) -> None:
+        """Gives a network its first weights: He-normal ones, and zero biases."""
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    def losses(
+        self, losses: Sequence[Loss], boundaries: object, on: torch.device
+    ) -> CoordinateLosses:
+        """What its trainings side by side minimise."""
+        return CoordinateLosses(losses, on)
+
+    def points(self, outputs: Tensor) -> Tensor:
+        """Landmarks ``(B, L, 2)`` in pixels of the input crop, from shape vectors ``(B, 2L)``."""
+        return to_points(outputs)
+
+
+class Output(nn.Linear):
+    """The last layer. It stays in float32 under autocast.
+
+    bfloat16 has steps of a quarter of a pixel at 32 pixels and of half a pixel at 64, and the
+    paper's point is that small errors matter.
+    """
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """``(B, features)`` to ``(B, 2L)``."""
+        with torch.autocast(inputs.device.type, enabled=False):
+            return linear(inputs.float(), self.weight, self.bias)
+
+
 @dataclass(frozen=True)
-class Plain:
+class Plain(Regression):
     """3x3 convolutions, each with ReLU and a 2x2 max-pooling, and two linear layers."""
 
     input_size: int  # side of the square input crop, in pixels
@@ -54,13 +94,13 @@ class Plain:
             nn.Flatten(),
             nn.Linear(channels * size * size, self.hidden),
             nn.ReLU(),
-            nn.Linear(self.hidden, 2 * n_landmarks),
+            Output(self.hidden, 2 * n_landmarks),
         ]
         return nn.Sequential(*layers)
 
 
 @dataclass(frozen=True)
-class Residual:
+class Residual(Regression):
     """Groups of bottleneck blocks (He et al., CVPR 2016), each group at half the size before."""
 
     input_size: int  # side of the square input crop, in pixels
@@ -102,7 +142,7 @@ class Residual:
             channels = 4 * width
         layers["avgpool"] = nn.AdaptiveAvgPool2d(1)
         layers["flatten"] = nn.Flatten()
-        layers["fc"] = nn.Linear(channels, 2 * n_landmarks)
+        layers["fc"] = Output(channels, 2 * n_landmarks)
         return nn.Sequential(layers)
 
 
@@ -130,31 +170,31 @@ class Bottleneck(nn.Module):
         return self.relu(self.bn3(self.conv3(inner)) + self.downsample(inputs))
 
 
-ARCHITECTURES: dict[str, Plain | Residual] = {
+Architecture = Plain | Residual | Hourglasses
+
+ARCHITECTURES: dict[str, Architecture] = {
     "cnn6": Plain(64, (32, 64, 128, 256, 512), 1024),
     # Section 6: one more set of layers, and 64 kernels in place of 32 in the first.
     # The widths between are the only ones that give Table 7's 12.3 M parameters.
     "cnn7": Plain(128, (64, 128, 256, 512, 512, 512), 1024),
     "resnet50": Residual(224, 64, (3, 4, 6, 3)),
+    # Adaptive Wing loss's network, and one that a processor trains within an hour; `plain` is
+    # without boundary and coordinates
+    "hourglass4": Hourglasses(),
+    "hourglass": Hourglasses(1, 128, 128, 32, sigma=1.25),
+    "hourglass_plain": Hourglasses(1, 128, 128, 32, boundary=False, sigma=1.25),
 }
 
 
-def build(name: str, n_landmarks: int, seed: int) -> nn.Sequential:
-    """The network ``name`` for L landmarks, with He-normal weights and zero biases.
-
-    Maps ``(N, 3, S, S)`` to ``(N, 2L)``. The weights depend on ``seed`` alone.
-    """
-    network = ARCHITECTURES[name].network(n_landmarks)
-    generator = torch.Generator().manual_seed(seed)
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+def build(name: str, n_landmarks: int, seed: int) -> nn.Module:
+    """The network ``name`` for L landmarks. Its weights depend on ``seed`` alone."""
+    architecture = ARCHITECTURES[name]
+    network = architecture.network(n_landmarks)
+    architecture.draw_weights(network, torch.Generator().manual_seed(seed))
     return network
 
 
-def take_over(network: nn.Sequential, published: dict[str, Tensor]) -> None:
+def take_over(network: nn.Module, published: dict[str, Tensor]) -> None:
     """Gives ``network`` all of the published weights but the last layer's, which has other outputs.
 
     Raises:

@@ -8,8 +8,7 @@ k depend on the seed and on k alone.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from itertools import groupby
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +20,7 @@ from wingloss.augmentation.perturbation import Augmentation, Faces, plain
 from wingloss.augmentation.samples import Samples
 from wingloss.evaluation.metrics import nme
 from wingloss.geometry import Array, apply, compose, unit_to_pixels
+from wingloss.heatmap_losses import HeatmapLoss
 from wingloss.losses import Loss
 from wingloss.models.inference import forward, predict_inputs
 from wingloss.models.networks import ARCHITECTURES, to_shape_vectors
@@ -29,15 +29,18 @@ from wingloss.recipe import Precision, Recipe
 CURVE_POINTS = 20  # how often a training looks at its validation faces
 DIVERGED = 100.0  # times the first step's loss: a training that gets there has failed
 
-Validate = Callable[[nn.Sequential], float]  # a network's validation NME in percent
+# Of what the members' networks answer, and the true shape vectors ``(M, B, 2L)`` in pixels of the
+# input crop, the members' losses ``(M,)``.
+MemberLosses = Callable[[Tensor, Tensor], Tensor]
+Validate = Callable[[nn.Module], float]  # a network's validation NME in percent
 
 
 @dataclass(frozen=True)
 class Objective:
     """What one training minimises, on how it perturbs its faces, and where chance comes from."""
 
-    loss_kind: str  # the loss's name in ``LOSSES``
-    loss: Loss
+    loss_kind: str  # the loss's name in ``LOSSES`` or ``HEATMAP_LOSSES``
+    loss: Loss | HeatmapLoss
     augmentation: Augmentation
     seed: int
 
@@ -64,6 +67,9 @@ class Setting:
     recipe: Recipe
     steps: int
     flip_permutation: NDArray[np.intp]  # (L,)
+    boundaries: tuple[
+        tuple[int, ...], ...
+    ] = ()  # the contours that heat maps show beside the landmarks
 
 
 @dataclass(frozen=True)
@@ -114,10 +120,10 @@ class Model(Protocol):
         ...
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Shape vectors ``(M, B, 2L)`` of ``(M, B, S, S, 3)`` in [-1, 1]."""
+        """What the networks answer, ``(M, B, ...)``, of ``(M, B, S, S, 3)`` in [-1, 1]."""
         ...
 
-    def network(self, index: int) -> nn.Sequential:
+    def network(self, index: int) -> nn.Module:
         """One member's network with its weights of now, until the next call."""
         ...
 
@@ -133,7 +139,7 @@ class Model(Protocol):
 class Alone:
     """One network by itself."""
 
-    def __init__(self, network: nn.Sequential, precision: Precision) -> None:
+    def __init__(self, network: nn.Module, precision: Precision) -> None:
         self.own = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.precision = precision
         stepped = [_in_memory_order(p) for p in network.parameters()]
@@ -146,7 +152,7 @@ class Alone:
     def forward(self, inputs: Tensor) -> Tensor:
         return forward(self.own, inputs[0].permute(0, 3, 1, 2), self.precision)[None]
 
-    def network(self, index: int) -> nn.Sequential:
+    def network(self, index: int) -> nn.Module:
         return self.own
 
     def state(self) -> dict[str, Tensor]:
@@ -181,7 +187,7 @@ class Trained:
     """One training as it stands: what there is to keep of it."""
 
     step: int  # where it is, or where it diverged
-    network: nn.Sequential  # until the next look at another member
+    network: nn.Module  # until the next look at another member
     curve: list[CurvePoint]
     diverged: bool
 
@@ -289,7 +295,7 @@ def train(
 
 
 def take_step(
-    training: Training, inputs: Tensor, targets: Tensor, objectives: "MemberLosses"
+    training: Training, inputs: Tensor, targets: Tensor, objectives: MemberLosses
 ) -> Tensor:
     """One step of the optimiser; the losses ``(M,)`` before it.
 
@@ -302,31 +308,10 @@ def take_step(
     return losses.detach()
 
 
-class MemberLosses:
-    """Eq. 3 of each member's own loss: the sum over the 2L coordinates, averaged over the batch.
-
-    Nothing is asked of the device, so targets that are no pixels aren't refused here.
-    """
-
-    def __init__(self, objectives: Sequence[Objective], on: torch.device) -> None:
-        self.losses: list[tuple[Loss, int]] = []  # each of so many members, one after another
-        for kind, alike in groupby((objective.loss for objective in objectives), type):
-            members = list(alike)
-            parameters = {  # (members, 1, 1) each
-                own.name: torch.tensor(
-                    [float(getattr(loss, own.name)) for loss in members], device=on
-                )[:, None, None]
-                for own in fields(kind)  # type: ignore[arg-type]
-            }
-            self.losses.append((kind(**parameters), len(members)))
-
-    def __call__(self, predicted: Tensor, target: Tensor) -> Tensor:
-        """The losses ``(M,)`` of shape vectors ``(M, B, 2L)`` in pixels of the input crop."""
-        error, parts, start = predicted - target, [], 0
-        for loss, count in self.losses:
-            parts.append(loss(error[start : start + count]))
-            start += count
-        return torch.cat(parts).sum(dim=2).mean(dim=1)
+def member_losses(members: Sequence[Member], setting: Setting, on: torch.device) -> MemberLosses:
+    """What the members minimise of what their networks answer."""
+    losses: list[Any] = [member.objective.loss for member in members]
+    return ARCHITECTURES[setting.network].losses(losses, setting.boundaries, on)
 
 
 def member_samples(members: Sequence[Member], setting: Setting) -> list[Samples]:
@@ -353,6 +338,8 @@ def learning_rate(recipe: Recipe, loss_kind: str, step: int, steps: int) -> floa
     first, last = recipe.learning_rate, recipe.final_learning_rate
     if recipe.decay == "log_linear":
         rate = first * (last / first) ** done
+    elif recipe.decay == "thirds":
+        rate = first * (last / first) ** (min(2, int(3 * step / steps)) / 2)
     else:
         rate = last + (first - last) * 0.5 * (1 + math.cos(math.pi * done))
     if recipe.warmup > 0:
@@ -360,12 +347,13 @@ def learning_rate(recipe: Recipe, loss_kind: str, step: int, steps: int) -> floa
     return rate * recipe.learning_rate_factor.get(loss_kind, 1.0)
 
 
-def make_first_guess(network: nn.Sequential, member: Member, setting: Setting) -> None:
+def make_first_guess(network: nn.Module, member: Member, setting: Setting) -> None:
     """Has an untrained network answer what the recipe says: zero, or the mean of its shapes.
 
     A face that isn't repeated has no part in the mean.
     """
     if setting.recipe.first_guess == "mean_shape":
+        assert isinstance(network, nn.Sequential), "no network of heat maps has such a recipe"
         size = ARCHITECTURES[setting.network].input_size
         points = apply(compose(unit_to_pixels(size), member.faces.to_unit), member.faces.points)
         mean = torch.as_tensor(points[member.repeats > 0].mean(axis=0, keepdims=True))
@@ -394,6 +382,14 @@ def make_optimiser(
             weight_decay=recipe.weight_decay,
             fused=True,
         )
+    if recipe.optimiser == "rmsprop":
+        return torch.optim.RMSprop(
+            parameters,
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            foreach=True,
+        )
     return torch.optim.AdamW(
         parameters,
         lr=recipe.learning_rate,
@@ -413,8 +409,8 @@ def validation(
     made, transform = plain(faces, np.arange(len(faces)), ARCHITECTURES[name].input_size)
     pictures = torch.from_numpy(made).to(on)
 
-    def validate(network: nn.Sequential) -> float:
-        predicted = predict_inputs(network, pictures, transform, precision, on)
+    def validate(network: nn.Module) -> float:
+        predicted = predict_inputs(network, name, pictures, transform, precision, on)
         return 100 * float(nme(predicted, faces.points, normaliser).mean())
 
     return validate

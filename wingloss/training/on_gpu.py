@@ -15,9 +15,9 @@ from wingloss.augmentation import on_device
 from wingloss.models.networks import ARCHITECTURES, to_shape_vectors
 from wingloss.training.loop import (
     Member,
-    MemberLosses,
     Setting,
     Training,
+    member_losses,
     member_samples,
     take_step,
 )
@@ -45,7 +45,7 @@ class OnGPU:
         self.faces = on_device.DeviceFaces.of([member.faces for member in members], on)
         self.flip_permutation = torch.as_tensor(setting.flip_permutation, device=on)
         self.blur_sigma = members[0].objective.augmentation.blur_sigma
-        self.objectives = MemberLosses([m.objective for m in members], on)
+        self.objectives = member_losses(members, setting, on)
         # one row a step of a block, and the row that the next step reads
         self.inputs = torch.zeros(BLOCK, *self.shape, self.size, self.size, 3, device=on)
         coordinates = 2 * len(setting.flip_permutation)

@@ -13,9 +13,9 @@ from wingloss.models.inference import scaled
 from wingloss.models.networks import ARCHITECTURES, to_shape_vectors
 from wingloss.training.loop import (
     Member,
-    MemberLosses,
     Setting,
     Training,
+    member_losses,
     member_samples,
     take_step,
 )
@@ -29,7 +29,7 @@ class OnProcessor:
     def __init__(self, training: Training, members: Sequence[Member], setting: Setting) -> None:
         self.training, self.members, self.setting = training, members, setting
         self.samples = member_samples(members, setting)
-        self.losses = MemberLosses([m.objective for m in members], torch.device("cpu"))
+        self.losses = member_losses(members, setting, torch.device("cpu"))
 
     def take(self, first: int, rates: list[float]) -> NDArray[np.float32]:
         """Takes ``len(rates)`` steps from step ``first`` on; their losses ``(steps, M)``."""

@@ -22,7 +22,7 @@ class Stacked:
     Its parameters have a dimension for members before their own.
     """
 
-    def __init__(self, networks: list[nn.Sequential], precision: Precision) -> None:
+    def __init__(self, networks: list[nn.Module], precision: Precision) -> None:
         """``networks`` are the members before their first step, on the device to train on."""
         self.seen = networks[0]  # with the weights of the member that was last looked at
         self.precision = precision
@@ -39,7 +39,7 @@ class Stacked:
     def forward(self, inputs: Tensor) -> Tensor:
         return forward(self.seen, self.parameters, inputs, self.precision)
 
-    def network(self, index: int) -> nn.Sequential:
+    def network(self, index: int) -> nn.Module:
         with torch.no_grad():
             for name, values in self.parameters.items():
                 self.seen.get_parameter(name).copy_(values[index])
@@ -58,7 +58,7 @@ class Stacked:
 
 
 def forward(
-    network: nn.Sequential, parameters: dict[str, Tensor], inputs: Tensor, precision: Precision
+    network: nn.Module, parameters: dict[str, Tensor], inputs: Tensor, precision: Precision
 ) -> Tensor:
     """Shape vectors ``(M, B, 2L)`` of ``(M, B, S, S, 3)``, all but the last layer in ``precision``.
 
