@@ -1,0 +1,66 @@
+"""The losses as modules, and the page that shows them."""
+
+import re
+
+import pytest
+import torch
+from project import ROOT
+
+from wingloss.heatmap_losses import AdaptiveWing, heatmap_loss
+from wingloss.nn import AdaptiveWingLoss, WingLoss
+
+
+def test_wing_of_points_and_of_shape_vectors_is_the_papers_sum():
+    target = torch.tensor([[[10.0, 20], [30, 40]]])
+    predicted = target + torch.tensor([[[1.0, 0], [-20, 0]]])
+    linear = 20 - (10 - 10 * torch.tensor(6.0).log())  # beyond w: |x| - C
+    expected = 10 * torch.tensor(1.5).log() + linear
+    assert WingLoss()(predicted, target).item() == pytest.approx(expected.item())
+    assert WingLoss()(predicted.flatten(1), target.flatten(1)).item() == pytest.approx(
+        expected.item()
+    )
+
+
+@pytest.mark.parametrize("given", [{"w": 0.0}, {"epsilon": -1.0}, {"w": float("nan")}])
+def test_wing_refuses_what_is_no_size(given: dict):
+    with pytest.raises(ValueError, match="w and epsilon are pixels above zero"):
+        WingLoss(**given)
+
+
+def test_wing_refuses_targets_that_are_no_pixels_and_shapes_that_differ():
+    with pytest.raises(ValueError, match="pixels of the input crop"):
+        WingLoss()(torch.rand(2, 6), torch.rand(2, 6))
+    with pytest.raises(ValueError, match=r"predicted is \[2, 6\], and target \[2, 3, 2\]"):
+        WingLoss()(torch.rand(2, 6), 64 * torch.rand(2, 3, 2))
+
+
+def test_adaptive_wing_takes_maps_with_and_without_stacks():
+    predicted, target = torch.rand(2, 3, 4, 8, 8), torch.rand(2, 4, 8, 8)
+    expected = heatmap_loss(predicted, target, AdaptiveWing(2.1, 14, 1, 0.5, 10))
+    assert torch.equal(AdaptiveWingLoss()(predicted, target), expected)
+    alone = [AdaptiveWingLoss()(predicted[:, i], target) for i in range(3)]
+    torch.testing.assert_close(sum(alone), expected)
+
+
+@pytest.mark.parametrize(
+    "given", [{"alpha": 2.0}, {"omega": 0.0}, {"epsilon": 0.0}, {"theta": 1.5}, {"weight": -1.0}]
+)
+def test_adaptive_wing_refuses_what_bends_wrongly(given: dict):
+    with pytest.raises(ValueError, match="alpha is above 2"):
+        AdaptiveWingLoss(**given)
+
+
+def test_adaptive_wing_refuses_maps_of_other_shapes():
+    with pytest.raises(ValueError, match=r"predicted is \[2, 4, 8, 8\], and target \[2, 5, 8, 8\]"):
+        AdaptiveWingLoss()(torch.rand(2, 4, 8, 8), torch.rand(2, 5, 8, 8))
+
+
+def test_the_pages_examples_run():
+    page = (ROOT / "docs/guide/losses.md").read_text(encoding="utf-8")
+    wing, heat_maps = re.findall(r"```python\n(.*?)```", page, re.S)
+    torch.manual_seed(0)
+    seen: dict = {}
+    exec(wing, seen)
+    assert seen["loss"].item() < 0.5 * seen["wing"](torch.zeros(8, 68, 2), seen["landmarks"]).item()
+    exec(heat_maps, seen)
+    assert seen["predicted"].grad.abs().sum() > 0

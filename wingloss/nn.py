@@ -1,0 +1,72 @@
+"""The losses as PyTorch modules, for a training of your own.
+
+The pipeline uses the functions behind them: ``wingloss.losses`` and ``wingloss.heatmap_losses``.
+"""
+
+from torch import Tensor, nn
+
+from wingloss.heatmap_losses import AdaptiveWing, heatmap_loss
+from wingloss.losses import Wing, landmark_loss
+
+
+class WingLoss(nn.Module):
+    """Wing loss of coordinates (Feng et al., CVPR 2018, Eq. 3 and 5).
+
+    Its unit is a pixel of the network's input: ``w`` pixels from zero it turns from a logarithm
+    into L1, and ``epsilon`` bends the logarithm. The paper has ``w=10, epsilon=2`` for inputs of 64
+    pixels a side and ``w=15, epsilon=3`` for 128. The value is the sum over all coordinates,
+    averaged over the batch; the paper's learning rates belong to it.
+    """
+
+    def __init__(self, w: float = 10.0, epsilon: float = 2.0) -> None:
+        super().__init__()
+        if not (w > 0 and epsilon > 0):
+            raise ValueError(f"w and epsilon are pixels above zero, not {w} and {epsilon}")
+        self.loss = Wing(w, epsilon)
+
+    def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """A scalar, of landmarks ``(N, L, 2)`` or ``(N, 2L)`` in pixels of the network's input.
+
+        Raises:
+            ValueError: the shapes differ, or the targets all lie within [0, 1]: they are no pixels.
+        """
+        if predicted.shape != target.shape:
+            raise ValueError(f"predicted is {[*predicted.shape]}, and target {[*target.shape]}")
+        return landmark_loss(predicted.flatten(1), target.flatten(1), self.loss)
+
+
+class AdaptiveWingLoss(nn.Module):
+    """Adaptive Wing loss of heat maps (Wang, Bo and Li, ICCV 2019), with its weighted loss map.
+
+    Its unit is a heat map's value, from 0 to 1. ``weight`` is the weighted loss map's W; with 0,
+    all pixels weigh the same. The value is the mean over pixels, summed over stacks.
+    """
+
+    def __init__(
+        self,
+        alpha: float = 2.1,
+        omega: float = 14.0,
+        epsilon: float = 1.0,
+        theta: float = 0.5,
+        weight: float = 10.0,
+    ) -> None:
+        super().__init__()
+        if not (alpha > 2 and omega > 0 and epsilon > 0 and 0 < theta <= 1 and weight >= 0):
+            raise ValueError(
+                "alpha is above 2, omega and epsilon above 0, theta above 0 and up to 1, "
+                "and weight at least 0"
+            )
+        self.loss = AdaptiveWing(alpha, omega, epsilon, theta, weight)
+
+    def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """A scalar, of predicted maps ``(B, K, M, M)``, or ``(B, stacks, K, M, M)``.
+
+        ``target`` are the true maps ``(B, K, M, M)``, of all stacks.
+
+        Raises:
+            ValueError: the shapes don't fit.
+        """
+        stacks = predicted if predicted.ndim == 5 else predicted[:, None]
+        if stacks.ndim != 5 or stacks[:, 0].shape != target.shape:
+            raise ValueError(f"predicted is {[*predicted.shape]}, and target {[*target.shape]}")
+        return heatmap_loss(stacks, target, self.loss)
