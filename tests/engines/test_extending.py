@@ -9,7 +9,7 @@ import pytest
 from project import ROOT, Project
 
 PAGE = (ROOT / "docs/guide/extending.md").read_text(encoding="utf-8")
-STEPS = PAGE.partition("## A network\n")[2].partition("\n## ")[0]
+STEPS = PAGE.partition("## A network\n")[2].partition("\nA test performs these steps")[0]
 NAMED = re.findall(r"`([\w/]+\.(?:py|yaml))`", STEPS)
 COMMANDS = re.findall(r"`python -m (\S+)`", STEPS)
 

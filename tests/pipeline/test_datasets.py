@@ -27,7 +27,6 @@ from stages import (
     train,
 )
 from wingloss import protocol
-from wingloss.models.networks import ARCHITECTURES, Plain, Residual
 
 RUN = {"network": "cnn6", "balance": "pdb", "loss": "wing", "seed": 0}
 STAGES: list[tuple[ModuleType, dict]] = [
@@ -54,22 +53,20 @@ SUBSETS = {  # test faces by subset, of trees with 8 test faces; large poses are
 
 
 @pytest.fixture
-def as_in_its_files(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Gives this process the project's protocols and tiny networks."""
+def own_protocols(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Gives this process the project's protocols."""
     monkeypatch.setattr(protocol, "FOLDER", project.root / "wingloss/protocols")
-    monkeypatch.setattr(speed, "SECONDS", 0.01)
-    for name, size, widths in (("cnn6", 64, 5), ("cnn7", 128, 6)):
-        monkeypatch.setitem(ARCHITECTURES, name, Plain(size, widths * (4,), 16))
-    monkeypatch.setitem(ARCHITECTURES, "resnet50", Residual(224, 4, (1, 1, 1, 1)))
     protocol.load.cache_clear()
     yield
     protocol.load.cache_clear()
 
 
 @pytest.mark.parametrize("dataset", SUBSETS)
+@pytest.mark.usefixtures("own_protocols", "tiny_networks")
 def test_a_data_set_from_raw_tree_to_report(
-    project: Project, as_in_its_files: None, call: Callable, dataset: str
+    project: Project, call: Callable, monkeypatch: pytest.MonkeyPatch, dataset: str
 ) -> None:
+    monkeypatch.setattr(speed, "SECONDS", 0.01)
     project.set(
         datasets=[dataset],
         baselines=[],  # tests/engines/test_own_data.py has them
