@@ -64,7 +64,7 @@ def own_protocols(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator
 @pytest.mark.parametrize("dataset", SUBSETS)
 @pytest.mark.usefixtures("own_protocols", "tiny_networks")
 def test_a_data_set_from_raw_tree_to_report(
-    project: Project, call: Callable, monkeypatch: pytest.MonkeyPatch, dataset: str
+    project: Project, done: Callable, monkeypatch: pytest.MonkeyPatch, dataset: str
 ) -> None:
     monkeypatch.setattr(speed, "SECONDS", 0.01)
     project.set(
@@ -84,8 +84,7 @@ def test_a_data_set_from_raw_tree_to_report(
     if list_.exists():  # one bad face, which is left out
         list_.write_text(list_.read_text(encoding="utf-8") + "1 2 3\n", encoding="utf-8")
     for stage, arguments in STAGES:
-        status, said = call(project, stage, dataset=dataset, **arguments)
-        assert status == 0, said
+        done(project, stage, dataset=dataset, **arguments)
     scores = pd.read_csv(project.root / f"results/{dataset}/summary.csv")
     test = scores[scores.split == "test"]
     assert dict(zip(test.subset, test.n_faces, strict=True)) == SUBSETS[dataset]

@@ -31,20 +31,16 @@ def forget(project: Project) -> None:
 
 @pytest.mark.usefixtures("tiny_networks")
 def test_trainings_made_together_are_taken_from_the_store(
-    finished: Project, call: Callable
+    finished: Project, done: Callable
 ) -> None:
     """Their bits are others than those of trainings made alone, and so are their keys."""
 
     def together(stage: int) -> str:
-        status, said = call(finished, train_ensemble, dataset="synthetic", stage=stage)
-        assert status == 0, said
-        return said
+        return done(finished, train_ensemble, dataset="synthetic", stage=stage)
 
     def delivered(network: str, stage: int, balance: str) -> str:
         run = dict(dataset="synthetic", network=network, balance=balance, loss="wing", seed=0)
-        status, said = call(finished, train, **run, stage=stage)
-        assert status == 0, said
-        return said
+        return done(finished, train, **run, stage=stage)
 
     finished.set(**{"runs.resnet50": {"balance": ["pdb"], "loss": ["wing"]}})  # has no part in it
     alone = finished.trainings()

@@ -256,3 +256,15 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
         return int(end.value.code or 0), capsys.readouterr().err
 
     return call_stage
+
+
+@pytest.fixture
+def done(call: Callable[..., tuple[int, str]]) -> Callable[..., str]:
+    """Calls a stage as `call` does; what it said. It must end well."""
+
+    def call_stage(project: Project, stage: Any, /, *words: str, **arguments: object) -> str:
+        status, said = call(project, stage, *words, **arguments)
+        assert status == 0, said
+        return said
+
+    return call_stage
