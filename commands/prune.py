@@ -55,7 +55,7 @@ def _unasked_files(params: Params) -> Iterator[Path]:
 
 
 def _unused_entries(params: Params, unasked: set[Path]) -> Iterator[Path]:
-    """The run store's folders that no result stems from, and that no asked run goes on from."""
+    """The run store's folders that no result comes from, and that no requested run would resume."""
     used = set()
     for path in set(Path("results").glob("*/models/**/manifest.json")) - unasked:
         used.add(files.read_json(path)["key"])

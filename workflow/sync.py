@@ -38,8 +38,8 @@ def check_record() -> None:
         return
     except (yaml.YAMLError, ValueError, TypeError, KeyError):
         sys.exit(
-            "error: dvc.lock: torn, or with a merge's conflict in it; 'git checkout HEAD dvc.lock' "
-            "brings back git's, and then `make sync`"
+            "error: dvc.lock: corrupt, or in a merge conflict; run `git checkout HEAD dvc.lock` to "
+            "restore git's version, and then `make sync`"
         )
 
 

@@ -117,7 +117,7 @@ def broken(path: Path, fault: str) -> UserError:
 
 @contextmanager
 def whole(path: Path) -> Iterator[None]:
-    """Whatever a torn or foreign file makes its reader raise becomes a UserError that names it."""
+    """Turns what a reader raises for a corrupt or foreign file into a UserError that names it."""
     try:
         yield
     except (UserError, FileNotFoundError, PermissionError):

@@ -93,5 +93,5 @@ def test_a_conflict_in_dvcs_record_is_one_line(project: Project, end: str | None
     text = (ROOT / "dvc.lock").read_text(encoding="utf-8")
     (project.root / "dvc.lock").write_text(text + end if end else "", encoding="utf-8")
     said = project.run("workflow.sync", status=1)
-    assert said.startswith("error: dvc.lock: torn, or with a merge's conflict in it; 'git checkout")
+    assert said.startswith("error: dvc.lock: corrupt, or in a merge conflict; run `git checkout")
     assert said.count("\n") == 1

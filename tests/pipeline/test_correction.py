@@ -177,7 +177,7 @@ def test_out_of_fold_boxes_are_by_trainings_without_the_face(
     assert before.equals(pd.read_csv(finished.root / FRAMES, index_col="face"))
     said = done(finished, correct, **STAGE_TWO)
     assert said.count("taking it from the run store") == 1
-    assert said.count("going on from the checkpoint") == 1
+    assert said.count("resuming from the checkpoint") == 1
     frames = pd.read_csv(finished.root / FRAMES, index_col="face")
     made = finished.trainings()
     done(finished, prune)

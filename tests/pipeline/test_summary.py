@@ -191,9 +191,7 @@ def test_tables_have_the_means_of_the_summary(finished: Project, call: Callable)
 
 
 @pytest.mark.usefixtures("tiny_networks")
-def test_all_is_made_after_a_training_that_diverged(
-    finished: Project, done: Callable
-) -> None:
+def test_all_is_made_after_a_training_that_diverged(finished: Project, done: Callable) -> None:
     """Wing's trainings blow up; L2's result stays, and all tables are made."""
     before = finished.trainings()
     finished.set(**{

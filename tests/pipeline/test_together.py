@@ -47,7 +47,7 @@ def test_trainings_made_together_are_taken_from_the_store(
     together(1)
     assert finished.trainings() == alone
     forget(finished)
-    assert "3 of 3 trainings are to be made" in together(1)  # Wing with none and pdb, and L2
+    assert "3 of 3 trainings to run" in together(1)  # Wing with none and pdb, and L2
     made = finished.trainings()
     assert len(made) == 3 and not set(alone) & set(made)
     assert "taking it from the run store" in delivered("cnn6", 1, "none")
@@ -56,8 +56,8 @@ def test_trainings_made_together_are_taken_from_the_store(
     assert (manifest["status"], manifest["trained_together"]) == ("trained", 3)
     assert manifest["steps"] == 120 and manifest["inputs"]["objective"]["loss_kind"] == "wing"
     assert manifest["key"] in made and manifest["inputs"]["made"] == "together"
-    assert "0 of 3 trainings are to be made" in together(1) and finished.trainings() == made
-    assert "1 of 1 trainings are to be made" in together(2) and len(finished.trainings()) == 4
+    assert "0 of 3 trainings to run" in together(1) and finished.trainings() == made
+    assert "1 of 1 trainings to run" in together(2) and len(finished.trainings()) == 4
     assert "taking it from the run store" in delivered("cnn6_7", 2, "pdb")
     assert len(finished.trainings()) == 4
 
@@ -107,7 +107,7 @@ def test_sigterm_is_heard_within_a_block_of_slow_steps(finished: Project) -> Non
     said, _ = running.communicate()
     assert time.monotonic() - began < 5
     assert running.returncode == 128 + signal.SIGTERM, said
-    assert "the next run goes on from there" in said and not finished.trainings()
+    assert "the next run resumes from there" in said and not finished.trainings()
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ def test_broken_off_trainings_go_on_together(finished: Project) -> None:
     said, _ = running.communicate()
     assert running.returncode == 128 + signal.SIGTERM, said
     said = finished.run("commands.train_ensemble", "--dataset", "synthetic", "--stage", "1")
-    assert "going on from the checkpoint at step" in said
+    assert "resuming from the checkpoint at step" in said
     assert len(finished.trainings()) == 3 and not finished.checkpoints()
 
 
