@@ -1,4 +1,4 @@
-"""Frees what nothing uses: results that params.yaml doesn't ask for, trainings without a result."""
+"""Frees what nothing uses: results that params.yaml doesn't request, trainings without a result."""
 
 import dataclasses
 import shutil
@@ -19,7 +19,7 @@ from pipeline.trainings.spec import TrainingSpec
 
 
 def run(delete: str = "") -> None:
-    """Shows files of runs that params.yaml doesn't ask for, and entries of .runs without a result.
+    """Shows files of runs that params.yaml doesn't request, and entries of .runs without a result.
 
     With --delete it deletes them. Results of data sets that the parameters don't name stay, with
     their trainings, and what has been trained of the runs that they ask for.

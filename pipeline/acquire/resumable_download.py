@@ -195,7 +195,7 @@ def _resume(session: requests.Session, url: str, partial: Path, size: int | None
             and _version(answer) in ("", mark.read_text(encoding="utf-8"))
         ):
             _forget(partial)
-            return "the server sends another range than asked for"
+            return "the server sends another range than requested"
         length = answer.headers.get("Content-Length", "")
         expected = size or (have + int(length) if length.isdecimal() else None)
         try:

@@ -111,7 +111,7 @@ class _Table(dict[str, Any]):
 def broken(path: Path, fault: str) -> UserError:
     """What to say of a file that a stage has written and that isn't whole any more."""
     return UserError(
-        f"{path}: {fault}; run 'snakemake --forcerun {path}' or 'dvc repro' to make it anew"
+        f"{path}: {fault}; run 'snakemake --forcerun {path}' or 'dvc repro' to recreate it"
     )
 
 

@@ -41,7 +41,7 @@ def test_what_was_edited_is_not_recorded(finished: Project) -> None:
         f"{crops} is not as it was made",
     ):
         assert told in said
-    assert said.endswith("` to make it anew, and then `make sync`\n")
+    assert said.endswith("` to recreate it, and then `make sync`\n")
     assert finished.read("dvc.lock") == lock
 
 
@@ -63,7 +63,7 @@ def test_what_a_stage_made_anew_is_recorded(finished: Project) -> None:
 
 @pytest.mark.slow
 def test_what_was_made_of_another_file_is_not_recorded(finished: Project) -> None:
-    """One that was altered, and put back with its old time; the refusal's command makes it anew."""
+    """One that was altered, and put back with its old time; the refusal's command recreates it."""
     page = "results/synthetic/report.html"
     lock, report = finished.read("dvc.lock"), finished.read(page)
     verdicts = "results/synthetic/verdicts.json"

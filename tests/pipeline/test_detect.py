@@ -167,7 +167,7 @@ def test_a_run_that_cannot_be_used_is_refused(
 @pytest.mark.parametrize(
     "arguments, boxes, message",
     [
-        (["synthetic/cnn6", "mine"], None, "is none of the 3 runs that params.yaml asks for; o"),
+        (["synthetic/cnn6", "mine"], None, "is none of the 3 runs that params.yaml requests; on"),
         ([RUN.replace("seed0", "seed7"), "mine"], None, f"; one of them is {RUN}"),
         ([f"{RUN}/", "mine"], None, f"; one of them is {RUN}"),
         (["synthetic/cnn6/none/WING/seed0", "mine"], None, "is synthetic/cnn6/none/wing/seed0"),
