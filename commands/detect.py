@@ -93,7 +93,7 @@ def _run(name: str, params: Params) -> Run:
     if name not in asked:
         (nearest,) = difflib.get_close_matches(name.lower(), asked, n=1, cutoff=0)
         raise UserError(
-            f"'{name}' is none of the {len(asked)} runs that params.yaml asks for; one of them is "
+            f"'{name}' is none of the {len(asked)} runs that params.yaml requests; one of them is "
             f"{nearest}"
         )
     return asked[name]

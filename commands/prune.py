@@ -1,4 +1,4 @@
-"""Frees what nothing uses: results that params.yaml doesn't ask for, trainings without a result."""
+"""Frees what nothing uses: results that params.yaml doesn't request, trainings without a result."""
 
 import dataclasses
 import shutil
@@ -19,7 +19,7 @@ from pipeline.trainings.spec import TrainingSpec
 
 
 def run(delete: str = "") -> None:
-    """Shows files of runs that params.yaml doesn't ask for, and entries of .runs without a result.
+    """Shows files of runs that params.yaml doesn't request, and entries of .runs without a result.
 
     With --delete it deletes them. Results of data sets that the parameters don't name stay, with
     their trainings, and what has been trained of the runs that they ask for.
@@ -55,7 +55,7 @@ def _unasked_files(params: Params) -> Iterator[Path]:
 
 
 def _unused_entries(params: Params, unasked: set[Path]) -> Iterator[Path]:
-    """The run store's folders that no result stems from, and that no asked run goes on from."""
+    """The run store's folders that no result comes from, and that no requested run would resume."""
     used = set()
     for path in set(Path("results").glob("*/models/**/manifest.json")) - unasked:
         used.add(files.read_json(path)["key"])

@@ -49,7 +49,7 @@ def run(dataset: str, stage: int) -> None:
             for key in keys:
                 stack.enter_context(entries[key].locked())
             missing = [key for key in keys if not entries[key].finished()]
-            log.info("%d of %d trainings are to be made", len(missing), len(keys))
+            log.info("%d of %d trainings to run", len(missing), len(keys))
             missing.sort(key=lambda key: (specs[key].objective.loss_kind, key))
             _make([(specs[key], entries[key]) for key in missing])
 

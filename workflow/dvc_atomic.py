@@ -1,9 +1,9 @@
 """Has DVC put its records in place as a whole: imported by each process of DVC in `.venv`.
 
-DVC 3 empties `dvc.lock` and `.dvc/tmp/rwlock` and then writes them piece by piece. Ended amid that,
-it leaves a torn file over which its commands fail, or a shorter one that has lost stages without a
-word. It has neither a setting for that nor plug-ins, so its method that opens both is exchanged.
-`workflow/setup.py: PROTECTION` has this imported; a DVC of another environment writes as ever.
+DVC 3 empties `dvc.lock` and `.dvc/tmp/rwlock` and then writes them piece by piece. Interrupted
+there, it leaves a corrupt file, over which its commands fail, or a shorter one that has silently
+lost stages. It has neither a setting for that nor plug-ins, so this replaces its method that opens
+both. `workflow/setup.py: PROTECTION` has this imported; a DVC of another environment isn't changed.
 """
 
 import os

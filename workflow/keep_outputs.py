@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def forget_hashes() -> None:
-    """Has DVC hash all files anew, by content.
+    """Has DVC hash all files again, by content.
 
     It remembers hashes by inode, size and time of change. Of a file that was altered and put back
     with its times it remembers the wrong one, and would record that.

@@ -1,9 +1,9 @@
 """Set up the project's environment `.venv`: `make setup`, with which every other target begins.
 
 The system's Python runs this file by itself, so the standard library has to do. A second set-up
-waits for the first. The stamp is written last: without it an environment is half made, and is made
-anew. It holds the folder, because an environment can be neither copied nor moved, and a hash of
-what was asked for.
+waits for the first. The stamp is written last: an environment without it is incomplete, and is
+recreated. It holds the folder, because an environment can be neither copied nor moved, and a hash
+of what was requested.
 """
 
 import ast
@@ -65,7 +65,7 @@ def unfinished() -> str | None:
     made = STAMP.read_text(encoding="utf-8").splitlines()
     if made[1:] == stamp()[1:]:
         place, here = made[0], os.getcwd()
-        return None if place == here else f".venv was made in {place}: making it anew in {here}"
+        return None if place == here else f".venv was made in {place}: recreating it in {here}"
     return "the required packages have changed"
 
 

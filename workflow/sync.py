@@ -38,8 +38,8 @@ def check_record() -> None:
         return
     except (yaml.YAMLError, ValueError, TypeError, KeyError):
         sys.exit(
-            "error: dvc.lock: torn, or with a merge's conflict in it; 'git checkout HEAD dvc.lock' "
-            "brings back git's, and then `make sync`"
+            "error: dvc.lock: corrupt, or in a merge conflict; run `git checkout HEAD dvc.lock` to "
+            "restore git's version, and then `make sync`"
         )
 
 
@@ -67,8 +67,8 @@ def main() -> None:
     if missing:  # and all that is made of them is there, so that Snakemake doesn't mind
         sys.exit(
             f"error: {some(missing)} is missing.\n"
-            "Name it to `dvc checkout` to get it back as recorded, or to `snakemake` to make it\n"
-            "anew; then run `make sync`."
+            "Give its name to `dvc checkout` to restore it as recorded, or to `snakemake` to\n"
+            "recreate it; then run `make sync`."
         )
     if files:
         run("snakemake", "--touch", "--cores", "1")
@@ -78,7 +78,7 @@ def main() -> None:
             rules = dict.fromkeys(name.split("@")[0].replace("_table2", "") for name in doubts)
             sys.exit(
                 f"error: {some(list(dict.fromkeys(doubts.values())))}: not recorded; run "
-                f"`snakemake --forcerun {' '.join(rules)}` to make it anew, and then `make sync`"
+                f"`snakemake --forcerun {' '.join(rules)}` to recreate it, and then `make sync`"
             )
         run("dvc", "commit", "--force")
         print("DVC has recorded what Snakemake made.")

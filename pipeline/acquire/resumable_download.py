@@ -1,4 +1,4 @@
-"""Downloads that go on after a break and are checked before anyone sees them.
+"""Downloads that resume after an interruption and are checked before anyone sees them.
 
 A file grows under a temporary name in its own folder (``.name.partial``, with the server's mark of
 its version beside it) and takes its name when size and hash are right.
@@ -132,7 +132,7 @@ def _fault(path: Path, size: int | None, sha256: str | None) -> str | None:
 
 
 def _download(url: str, partial: Path, size: int | None) -> None:
-    """Brings ``partial`` to its full length, taking up what an earlier try has left."""
+    """Brings ``partial`` to its full length, resuming what an earlier try left."""
     log.info("fetching %s", shown(url))
     with requests.Session() as session:
         retry = Retry(
@@ -148,7 +148,7 @@ def _download(url: str, partial: Path, size: int | None) -> None:
         furthest = partial.stat().st_size if partial.exists() else 0
         while True:
             began = time.monotonic()
-            fault = _go_on(session, url, partial, size)
+            fault = _resume(session, url, partial, size)
             if fault is None:
                 return
             now = partial.stat().st_size if partial.exists() else 0
@@ -157,19 +157,15 @@ def _download(url: str, partial: Path, size: int | None) -> None:
             furthest = max(furthest, now)
             if idle == TRIES:
                 if _mark_of(partial).exists():
-                    raise Unavailable(
-                        f"{fault}; {now} bytes are kept, run again to go on from there"
-                    )
+                    raise Unavailable(f"{fault}; {now} bytes are kept, run again to resume")
                 _forget(partial)  # another version's end could follow
-                raise Unavailable(
-                    f"{fault}; nothing is kept, since the server can't go on from there"
-                )
-            log.warning("%s: %s after %d bytes: going on", shown(url), fault, now)
+                raise Unavailable(f"{fault}; nothing is kept, because the server can't resume")
+            log.warning("%s: %s after %d bytes: resuming", shown(url), fault, now)
             time.sleep(BACKOFF * 2**idle)
 
 
-def _go_on(session: requests.Session, url: str, partial: Path, size: int | None) -> str | None:
-    """One request for what is missing; what broke it off, or None when the file is whole."""
+def _resume(session: requests.Session, url: str, partial: Path, size: int | None) -> str | None:
+    """One request for what is missing; what interrupted it, or None when the file is whole."""
     mark = _mark_of(partial)
     have = partial.stat().st_size if partial.exists() and mark.exists() else 0
     headers = {"Accept-Encoding": "identity"}
@@ -199,7 +195,7 @@ def _go_on(session: requests.Session, url: str, partial: Path, size: int | None)
             and _version(answer) in ("", mark.read_text(encoding="utf-8"))
         ):
             _forget(partial)
-            return "the server sends another range than asked for"
+            return "the server sends another range than requested"
         length = answer.headers.get("Content-Length", "")
         expected = size or (have + int(length) if length.isdecimal() else None)
         try:

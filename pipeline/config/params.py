@@ -192,8 +192,8 @@ class NetworkRecipes:
         for name in sorted(HEAT_MAPS):
             if getattr(self, name).first_guess != "zero":
                 raise ValueError(f"{name}.first_guess: heat maps begin with zero")
-        for name in vars(self).keys() - {"resnet50"}:
-            if getattr(self, name).weights != "none":
+        for name, recipe in vars(self).items():
+            if name != "resnet50" and recipe.weights != "none":
                 raise ValueError(
                     f"{name}.weights: nobody published any; only resnet50 can have them"
                 )

@@ -111,13 +111,13 @@ class _Table(dict[str, Any]):
 def broken(path: Path, fault: str) -> UserError:
     """What to say of a file that a stage has written and that isn't whole any more."""
     return UserError(
-        f"{path}: {fault}; run 'snakemake --forcerun {path}' or 'dvc repro' to make it anew"
+        f"{path}: {fault}; run 'snakemake --forcerun {path}' or 'dvc repro' to recreate it"
     )
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[None]:
-    """Whatever a torn or foreign file makes its reader raise becomes a UserError that names it."""
+    """Turns what a reader raises for a corrupt or foreign file into a UserError that names it."""
     try:
         yield
     except (UserError, FileNotFoundError, PermissionError):

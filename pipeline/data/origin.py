@@ -40,7 +40,7 @@ class Origin:
 
     @property
     def again(self) -> str:
-        """The commands that make the raw folder anew."""
+        """The commands that recreate the raw folder."""
         return (
             f"run 'snakemake --forcerun {self.folder}', or 'dvc repro --force --single-item "
             f"download@{self.dataset}' and then 'dvc repro'"

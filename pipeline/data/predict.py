@@ -24,7 +24,7 @@ def predict(path: Path, faces: Faces, frames: Array) -> Array:
         name, network = model_file.load(files.existing(path))
     except model_file.BadModel as error:
         raise UserError(
-            f"{error}; delete it, and 'snakemake --cores all' or 'dvc repro' makes it anew"
+            f"{error}; delete it, and 'snakemake --cores all' or 'dvc repro' recreates it"
         ) from error
     on = inference.device()
     inference.be_deterministic(on)

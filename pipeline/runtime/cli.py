@@ -64,7 +64,7 @@ def main(stage: Callable[..., None]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         logging.getLogger().addHandler(_LogFile(path))
     except OSError as error:
-        log.warning("%s: %s; going on without a log", path, error.strerror)
+        log.warning("%s: %s; continuing without a log", path, error.strerror)
     status = _status(module, stage, arguments, str(path))
     logging.shutdown()
     sys.exit(status)
@@ -132,7 +132,9 @@ class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
         logging.getLogger().removeHandler(self)
-        log.warning("%s: %s; going on without a log", self.path, getattr(error, "strerror", error))
+        log.warning(
+            "%s: %s; continuing without a log", self.path, getattr(error, "strerror", error)
+        )
 
 
 class _Plain(logging.Formatter):

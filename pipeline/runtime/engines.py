@@ -121,7 +121,7 @@ def _at_work() -> int | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, AttributeError):
-        WORKING.unlink()  # torn: by a DVC without workflow/dvc_atomic.py; all would fail over it
+        WORKING.unlink()  # corrupt: by a DVC without workflow/dvc_atomic.py; all would fail over it
         return None
     return next((worker for worker in workers if is_engine(worker)), None)
 

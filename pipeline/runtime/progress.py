@@ -35,7 +35,7 @@ class Progress:
         self._show(lambda bar: bar.stop())
 
     def _show(self, change: "Callable[[Bar], object]") -> None:
-        """Changes the bar, if there is one. Work may outlive its terminal, and goes on without."""
+        """Changes the bar, if there is one. Work may outlive its terminal and the bar."""
         try:
             if self.bar:
                 change(self.bar)

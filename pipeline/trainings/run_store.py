@@ -1,9 +1,9 @@
 """The run store: checkpoints and finished trainings, outside all declared outputs.
 
-A training's folder is named by a hash of everything that its result depends on, so a training that
-was killed goes on, one that was made before is not made again, and a checkpoint of other
-parameters is never taken up. Both engines delete declared outputs as they please; nobody deletes
-this store but its user. A finished training whose files aren't as it left them is made again.
+A training's folder is named by a hash of everything that its result depends on, so a killed
+training resumes, a finished one isn't repeated, and a checkpoint of other parameters is never used.
+Both engines delete declared outputs as they please; only its user deletes this store. A finished
+training whose files have changed is trained again.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ class StoredTraining:
             yield self
 
     def save(self, checkpoint: dict[str, Any]) -> bool:
-        """Keeps a checkpoint and the one before it. A full disk is said, and survived."""
+        """Keeps a checkpoint and the previous one. A full disk is reported, and survived."""
         newest, before = (self.folder / name for name in CHECKPOINTS)
         try:
             with files.whole_file(self.folder / "checkpoint.new.pt") as partial:
@@ -58,7 +58,7 @@ class StoredTraining:
             OSError,
             RuntimeError,
         ) as error:  # torch says RuntimeError for a full disk
-            log.warning("no checkpoint could be written (%s): training goes on without", error)
+            log.warning("can't write a checkpoint (%s): training continues without it", error)
             return False
         return True
 
@@ -69,9 +69,9 @@ class StoredTraining:
             if path.exists():
                 try:
                     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-                except Exception as error:  # whatever a torn file makes torch raise
+                except Exception as error:  # whatever a corrupt file makes torch raise
                     reason = " ".join(str(error).split())
-                    log.warning("%s is torn (%s): taking the one before", path, reason)
+                    log.warning("%s is corrupt (%s): ignoring it", path, reason)
                     continue
                 yield path, checkpoint
 
@@ -84,14 +84,14 @@ class StoredTraining:
             written = dict(json.loads(path.read_text(encoding="utf-8")))
             there = {file.name: files.file_hash(file) for file in self.result.iterdir()}
         except (OSError, TypeError, ValueError) as error:
-            log.warning("%s can't be checked (%s): it is made again", self.result, error)
+            log.warning("%s can't be checked (%s): training again", self.result, error)
             return False
         changed = sorted(
             name for name in {*written, *there} if written.get(name) != there.get(name)
         )
         for name in changed:
-            what = "isn't as the training left it" if name in there else "is missing"
-            log.warning("%s %s: it is made again", self.result / name, what)
+            what = "isn't what the training wrote" if name in there else "is missing"
+            log.warning("%s %s: training again", self.result / name, what)
         return not changed
 
     def finish(self, result: Path) -> None:

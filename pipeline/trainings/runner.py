@@ -75,7 +75,7 @@ def train(
 
 
 def resume(trained: Training, entry: run_store.StoredTraining, spec: TrainingSpec) -> float:
-    """Takes up the newest checkpoint that fits, if any does; the seconds that went before it."""
+    """Resumes from the newest checkpoint that fits, if any does; the seconds trained before it."""
     beginning = None
     for path, checkpoint in entry.checkpoints():
         beginning = beginning or copy.deepcopy(trained.checkpoint())
@@ -86,9 +86,9 @@ def resume(trained: Training, entry: run_store.StoredTraining, spec: TrainingSpe
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             trained.restore(beginning)
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            log.warning("%s isn't of this training (%s): going on without it", path, reason)
+            log.warning("%s belongs to another training (%s): ignoring it", path, reason)
             continue
-        log.info("going on from the checkpoint at step %d of %d", trained.step, spec.steps)
+        log.info("resuming from the checkpoint at step %d of %d", trained.step, spec.steps)
         return seconds
     return 0.0
 
@@ -144,7 +144,7 @@ def run_steps(
         else:
             return round(before + now - began, 1)
     log.warning(  # once the bar is gone
-        "stopped at step %d; the next run goes on from %s",
+        "stopped at step %d; the next run resumes from %s",
         trained.step,
         "there" if kept else "the last checkpoint that could be written",
     )
@@ -162,7 +162,7 @@ def finish(
     """Puts a training that has ended into the store; ``about`` goes into its manifest."""
     if state.diverged:
         log.warning(
-            "%s DIVERGED at step %d, learning rate %.2g: the outputs say so, and the graph goes on",
+            "%s DIVERGED at step %d, learning rate %.2g: its results say so; other runs continue",
             spec.title,
             state.step,
             state.curve[-1].learning_rate,
@@ -240,7 +240,7 @@ class _Stopping:
         signal.setitimer(signal.ITIMER_REAL, PATIENCE)
 
     def _give_up(self, number: int, frame: object) -> None:
-        log.warning("stopped amid a step; the next run goes on from the last checkpoint")
+        log.warning("stopped within a step; the next run resumes from the last checkpoint")
         raise SystemExit(128 + self.asked)
 
 
@@ -253,7 +253,7 @@ def from_store_or_train(spec: TrainingSpec) -> Iterator[run_store.StoredTraining
             paths.RUN_STORE, cache_key.ensemble_inputs(spec, inputs)
         )
         if entry.finished():
-            log.info("this training was made before: taking it from the run store")
+            log.info("this training is finished already: taking it from the run store")
         elif together.finished():
             log.info("commands.train_ensemble made this training: taking it from the run store")
             entry = together

@@ -3,23 +3,9 @@
 import hashlib
 import subprocess
 
-import numpy as np
 import pytest
 from project import Project
-from test_own_data import FIVE
-from trees import faces, write_picture
-
-from wingloss.datasets.ibug import write_pts
-
-PROTOCOL = """reader: ibug
-landmarks: 5
-flip_pairs: [[0, 1], [3, 4]]
-pupils: [[0], [1]]
-headline: inter_pupil
-threshold: 0.1
-parts:
-  - {name: train, path: train, split: train}
-"""
+from trees import FIVE_PROTOCOL, faces, five, write_faces
 
 
 def content(project: Project) -> dict[str, str]:
@@ -45,11 +31,9 @@ def two(finished: Project) -> Project:
     finished.run("workflow.keep_outputs")  # as set-up does
     finished.dvc("commit", "--force")
     points, _ = faces("300w", 24)
-    for i in range(24):
-        path = finished.root / f"data/incoming/mine/train/{i + 1:04d}.jpg"
-        write_picture(path, i)
-        write_pts(path.with_suffix(".pts"), np.stack([points[i, one].mean(0) for one in FIVE]))
-    (finished.root / "wingloss/protocols/mine.yaml").write_text(PROTOCOL)
+    write_faces(finished.root / "data/incoming/mine/train", five(points))
+    rules = FIVE_PROTOCOL.format(reader="ibug", path="train")
+    (finished.root / "wingloss/protocols/mine.yaml").write_text(rules)
     finished.set(
         datasets=["mine"],
         baselines=[],

@@ -3,43 +3,52 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from kill_dvc import BARE, RECORDS, REPRO, WHOLE, end_amid, is_whole
-from project import ROOT, Project
+from project import ROOT, Project, copy
 
 from workflow import dvc_atomic, setup
 
 HAS = "from dvc_objects.fs.local import FsspecLocalFileSystem as f; print(f.open.__module__)"
 
 
+@pytest.fixture(scope="module")
+def recorded(template: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A finished project with both records; each test leaves them whole."""
+    project = copy(template, tmp_path_factory.mktemp("recorded"))
+    project.dvc(*REPRO)
+    yield project
+    project.remove()
+
+
 @pytest.fixture
-def records(finished: Project) -> int:
-    """How many stages DVC has recorded in the finished project, which has a list of workers too."""
-    finished.dvc(*REPRO)
-    return len(yaml.safe_load(finished.read("dvc.lock"))["stages"])
+def stages(recorded: Project) -> int:
+    """How many stages DVC has recorded."""
+    return len(yaml.safe_load(recorded.read("dvc.lock"))["stages"])
 
 
 @pytest.mark.parametrize("record", RECORDS)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_dvc_goes_on_when_it_was_ended_amid_a_write(
-    finished: Project, records: int, record: str, number: signal.Signals
+    recorded: Project, stages: int, record: str, number: signal.Signals
 ) -> None:
-    before = finished.read("dvc.lock")
-    end_amid(finished, WHOLE, record, 2, number)
-    assert is_whole(finished, records) and finished.read("dvc.lock") == before
-    finished.dvc("status")
-    finished.dvc(*REPRO)
-    assert is_whole(finished, records)
-    assert finished.dvc("status") == "Data and pipelines are up to date.\n"
+    before = recorded.read("dvc.lock")
+    end_amid(recorded, WHOLE, record, 2, number)
+    assert is_whole(recorded, stages) and recorded.read("dvc.lock") == before
+    recorded.dvc(*REPRO)
+    assert is_whole(recorded, stages)
+    assert recorded.dvc("status") == "Data and pipelines are up to date.\n"
 
 
-def test_dvc_by_itself_tears_its_record(finished: Project, records: int) -> None:
+def test_dvc_by_itself_tears_its_record(recorded: Project, stages: int, tmp_path: Path) -> None:
     """Where that fails, workflow/dvc_atomic.py isn't needed any more."""
-    end_amid(finished, BARE, "dvc.lock", 2, signal.SIGKILL)
-    assert not is_whole(finished, records)
+    torn = copy(recorded, tmp_path)
+    end_amid(torn, BARE, "dvc.lock", 2, signal.SIGKILL)
+    assert not is_whole(torn, stages)
 
 
 def test_a_record_keeps_its_mode_and_its_link(tmp_path: Path) -> None:
@@ -84,5 +93,5 @@ def test_a_conflict_in_dvcs_record_is_one_line(project: Project, end: str | None
     text = (ROOT / "dvc.lock").read_text(encoding="utf-8")
     (project.root / "dvc.lock").write_text(text + end if end else "", encoding="utf-8")
     said = project.run("workflow.sync", status=1)
-    assert said.startswith("error: dvc.lock: torn, or with a merge's conflict in it; 'git checkout")
+    assert said.startswith("error: dvc.lock: corrupt, or in a merge conflict; run `git checkout")
     assert said.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Kills: an engine's, a training's; what is left, and how the next run goes on."""
+"""Kills: an engine's, a training's; what is left, and how the next run resumes."""
 
 import os
 import pty
@@ -63,7 +63,7 @@ def test_a_killed_engines_training_dies_and_is_taken_up(
     assert not untrained.trainings(), "killed too late to show anything"
     assert outputs(untrained) == []
     said = untrained.run(*ENGINES[engine])
-    assert "going on from the checkpoint at step" in said
+    assert "resuming from the checkpoint at step" in said
     assert same_weights(untrained, template)
 
 
@@ -97,7 +97,7 @@ def test_a_training_killed_alone_fails_its_engine_and_is_taken_up(
     assert not untrained.trainings(), "killed too late to show anything"
     assert outputs(untrained) == []
     said = untrained.run(*ENGINES["dvc"])
-    assert "going on from the checkpoint at step" in said
+    assert "resuming from the checkpoint at step" in said
     assert same_weights(untrained, template)
     assert not untrained.left_over()
 
@@ -107,8 +107,8 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bits(finished: Pro
 
 
 def test_sigterm_leaves_a_checkpoint_and_no_output(template: Project, untrained: Project) -> None:
-    """Broken off again and again, the training goes on each time; torn checkpoints are stepped
-    over."""
+    """Interrupted again and again, the training resumes each time; corrupt checkpoints are
+    ignored."""
     training = untrained.start(*TRAIN_WING)
     wait_for(untrained.checkpoints, 60)
     training.send_signal(signal.SIGTERM)
@@ -116,7 +116,7 @@ def test_sigterm_leaves_a_checkpoint_and_no_output(template: Project, untrained:
     said, _ = training.communicate()
     assert time.monotonic() - began < 5
     assert training.returncode == 128 + signal.SIGTERM, said
-    assert "the next run goes on from there" in said
+    assert "the next run resumes from there" in said
     assert outputs(untrained) == []
     assert not untrained.left_over()
     (newest,) = untrained.checkpoints()
@@ -124,8 +124,8 @@ def test_sigterm_leaves_a_checkpoint_and_no_output(template: Project, untrained:
     assert before.exists()
     newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
     said = untrained.run(*TRAIN_WING)
-    assert f"{newest.relative_to(untrained.root)} is torn" in said
-    assert "going on from the checkpoint at step" in said
+    assert f"{newest.relative_to(untrained.root)} is corrupt" in said
+    assert "resuming from the checkpoint at step" in said
     assert same_weights(untrained, template)
     assert not newest.exists() and not before.exists()
 
@@ -134,7 +134,7 @@ def test_sigterm_leaves_a_checkpoint_and_no_output(template: Project, untrained:
 def test_a_closed_terminal_loses_nothing(
     template: Project, untrained: Project, ignored: bool
 ) -> None:
-    """A training ends with a checkpoint, or goes on where `nohup` has SIGHUP ignored."""
+    """A training ends with a checkpoint, or continues where `nohup` has SIGHUP ignored."""
     words = ["nohup"] * ignored + [sys.executable, "-m", *TRAIN_WING]
     if not ignored:  # so long that it is still at work when the terminal goes
         untrained.set(**{"recipes.fast.cnn6.samples.synthetic": 480_000})
@@ -151,7 +151,7 @@ def test_a_closed_terminal_loses_nothing(
         assert same_weights(untrained, template)
     else:
         assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
-        assert "the next run goes on from there" in untrained.log("train/" + LOG)
+        assert "the next run resumes from there" in untrained.log("train/" + LOG)
         assert outputs(untrained) == [] and not untrained.trainings() and untrained.checkpoints()
 
 
@@ -176,8 +176,8 @@ def test_both_checkpoints_torn_begins_anew(template: Project, finished: Project)
         for name in ("checkpoint.pt", "checkpoint.before.pt"):
             (entry / name).write_bytes(b"PK torn")
     said = finished.run(*TRAIN_WING)
-    assert said.count("is torn") == 2
-    assert "going on" not in said
+    assert said.count("is corrupt") == 2
+    assert "resuming" not in said
     assert same_weights(finished, template)
 
 
@@ -200,7 +200,7 @@ def test_two_processes_train_once(template: Project, untrained: Project) -> None
 
 
 def test_no_space_for_the_result_is_said_and_mended(template: Project, untrained: Project) -> None:
-    """On a disk of its own that is full: one line, nothing half-written; then it goes on."""
+    """On a disk of its own that is full: one line, nothing half-written; then it resumes."""
     disk = untrained.root / ".runs"
     disk.mkdir()
     mounted = subprocess.run(
@@ -215,7 +215,7 @@ def test_no_space_for_the_result_is_said_and_mended(template: Project, untrained
             errors = [line for line in said.splitlines() if line.startswith("error: ")]
             assert len(errors) == 1 and "no space left on the disk" in errors[0], said
             assert "Traceback" not in said
-            assert "no checkpoint could be written" in said
+            assert "can't write a checkpoint" in said
             assert outputs(untrained) == []
             assert not untrained.trainings() and not untrained.left_over()
         subprocess.run(["mount", "-o", "remount,size=40m", disk], check=True)
@@ -231,7 +231,7 @@ def test_a_corrupt_model_is_named(finished: Project) -> None:
     words = [word for word in TRAIN_WING if word not in ("--stage", "1")]
     said = finished.run("stages.evaluate", *words[1:], status=1)
     assert said.startswith(f"error: {WING}: not a model of this project")
-    assert said.count("\n") == 1 and said.endswith("makes it anew\n")
+    assert said.count("\n") == 1 and said.endswith("recreates it\n")
     log = "evaluate/synthetic-cnn6-none-wing-0.log"
     assert "Traceback" in finished.log(log)
     assert os.listdir(Path(finished.root, WING).parent)
@@ -255,5 +255,5 @@ def test_sigterm_amid_a_long_step_leaves_the_last_checkpoint(
     with pytest.raises(SystemExit) as end:
         runner.run_steps(steps(), trained, None, job, 0.0, "")
     assert end.value.code == 128 + signal.SIGTERM
-    assert "the next run goes on from the last checkpoint" in caplog.text
+    assert "the next run resumes from the last checkpoint" in caplog.text
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)] == before

@@ -11,13 +11,12 @@ import pandas as pd
 import pytest
 import yaml
 from project import ROOT, Project
-from trees import faces, write_picture
+from trees import faces, five, write_faces
 
 from stages import download, pose, prepare
 from wingloss import protocol
-from wingloss.datasets.ibug import read_pts, write_pts
+from wingloss.datasets.ibug import read_pts
 
-FIVE = [[*range(36, 42)], [*range(42, 48)], [30], [48], [54]]  # of 68
 BLOCKS = re.findall(
     r"^```(\w+)\n(.*?)^```$",
     (ROOT / "docs/guide/own-data.md").read_text(encoding="utf-8"),
@@ -55,11 +54,7 @@ def mine(project: Project) -> Project:
     """A project with pictures of one's own and the page's protocol for them."""
     for part, count in (("train", 24), ("test", 4)):
         points, _ = faces("300w", count, seed=count)
-        for i in range(count):
-            path = project.root / f"data/incoming/mine/{part}/{i + 1:04d}.jpg"
-            write_picture(path, i)
-            five = np.array([points[i, group].mean(axis=0) for group in FIVE])
-            write_pts(path.with_suffix(".pts"), five)
+        write_faces(project.root / "data/incoming/mine" / part, five(points))
     (project.root / "data/incoming/mine/train/0001.pts").write_text(*blocks("pts"))
     (project.root / "wingloss/protocols/mine.yaml").write_text(*blocks("yaml", PROTOCOL))
     tiny = {"recipes.fast.cnn6.samples.mine": 40, "recipes.fast.cnn7.samples.mine": 8}

@@ -54,7 +54,7 @@ def test_a_copied_or_moved_project_is_set_up_anew(folder: Path, how, monkeypatch
     setup.STAMP.write_text("\n".join(setup.stamp()))
     how("../here", there, **({"symlinks": True} if how is shutil.copytree else {}))
     monkeypatch.chdir(there)
-    assert setup.unfinished() == f".venv was made in {folder}/here: making it anew in {there}"
+    assert setup.unfinished() == f".venv was made in {folder}/here: recreating it in {there}"
     # what its programs say until then
     told = f"{there}/.venv was made in {folder}/here; run 'make setup' in {there} once"
     assert pipeline.misplaced(there / ".venv") == told

@@ -41,7 +41,7 @@ def test_what_was_edited_is_not_recorded(finished: Project) -> None:
         f"{crops} is not as it was made",
     ):
         assert told in said
-    assert said.endswith("` to make it anew, and then `make sync`\n")
+    assert said.endswith("` to recreate it, and then `make sync`\n")
     assert finished.read("dvc.lock") == lock
 
 
@@ -63,22 +63,24 @@ def test_what_a_stage_made_anew_is_recorded(finished: Project) -> None:
 
 @pytest.mark.slow
 def test_what_was_made_of_another_file_is_not_recorded(finished: Project) -> None:
-    """One that was altered, and put back with its old time; the refusal's command makes it anew."""
-    lock, report = finished.read("dvc.lock"), finished.read("results/synthetic/report.html")
-    frames = "results/synthetic/models/cnn6_7/pdb/wing/seed0/frames.csv"
-    before, content = (finished.root / frames).stat(), finished.read(frames)
-    (finished.root / frames).write_bytes(content.replace(b",0.00", b",0.05"))  # angles
-    assert finished.read(frames) != content
+    """One that was altered, and put back with its old time; the refusal's command recreates it."""
+    page = "results/synthetic/report.html"
+    lock, report = finished.read("dvc.lock"), finished.read(page)
+    verdicts = "results/synthetic/verdicts.json"
+    before, content = (finished.root / verdicts).stat(), finished.read(verdicts)
+    (finished.root / verdicts).write_bytes(content.replace(b'"not_run": ', b'"not_run": 1'))
+    assert finished.read(verdicts) != content
     finished.snakemake()
-    (finished.root / frames).write_bytes(content)
-    os.utime(finished.root / frames, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert finished.read(page) != report
+    (finished.root / verdicts).write_bytes(content)
+    os.utime(finished.root / verdicts, ns=(before.st_atime_ns, before.st_mtime_ns))
     said = finished.run("workflow.sync", status=1)
-    assert f"{frames} was another when {Path(frames).with_name('stage2')}" in said
+    assert f"{verdicts} was another when {page} was made of it" in said
     assert finished.read("dvc.lock") == lock
     command = said.partition("run `snakemake ")[2].partition("`")[0]
     finished.snakemake(*command.split())
     finished.run("workflow.sync")
-    assert finished.read("results/synthetic/report.html") == report
+    assert finished.read(page) == report
 
 
 def test_a_stages_record_has_every_file_that_it_reads(

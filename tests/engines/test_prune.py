@@ -87,7 +87,7 @@ def test_it_refuses_beside_an_engine(pruned: Callable[..., str]) -> None:
             pruned("--delete")
 
 
-def test_checkpoints_of_asked_runs_stay(finished: Project) -> None:
+def test_checkpoints_of_asked_runs_stay(finished: Project, done: Callable) -> None:
     """Whether or not what they are trained on is there; other runs' go."""
     finished.replace(
         "pipeline/trainings/runner.py", "CHECKPOINT_SECONDS = 0.1", "CHECKPOINT_SECONDS = 0"
@@ -101,14 +101,14 @@ def test_checkpoints_of_asked_runs_stay(finished: Project) -> None:
     training.send_signal(signal.SIGTERM)
     training.communicate()
     (kept,) = finished.checkpoints()
-    said = finished.run("commands.prune", "--delete")
+    said = done(finished, prune, "--delete")
     assert kept.exists(), said
     shutil.move(finished.root / "data/prepared", finished.root / "data/away")
-    said = finished.run("commands.prune", "--delete")
+    said = done(finished, prune, "--delete")
     assert kept.exists(), said
     finished.set(**{"loss.wing.cnn6": {"w": 6, "epsilon": 2}})
-    said = finished.run("commands.prune")
+    said = done(finished, prune)
     assert str(kept.parent.relative_to(finished.root)) in said and kept.exists()
-    finished.run("commands.prune", "--delete")
+    done(finished, prune, "--delete")
     assert not kept.exists() and (kept.parent / "lock").exists()
     assert json.loads(finished.read("results/synthetic/verdicts.json"))

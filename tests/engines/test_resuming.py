@@ -81,7 +81,7 @@ def test_a_checkpoint_of_something_else_is_left_out(
     HARM[harm](other)
     entry.save({"state": other, "seconds": 1.0})
     training, fresh = resumed(faces, entry), beginning(faces)
-    assert f"{entry.folder / run_store.CHECKPOINTS[0]} isn't of this training (" in caplog.text
+    assert f"{entry.folder / run_store.CHECKPOINTS[0]} belongs to another training (" in caplog.text
     assert training.step == 0 and not training.courses[0].curve and not training.optimiser.state
     assert all(torch.equal(a, weights(fresh)[name]) for name, a in weights(training).items())
     assert run(training, faces, 2) == run(fresh, faces, 2)  # and goes on as one that begins
@@ -104,6 +104,6 @@ def test_a_flipped_bit_in_the_store_is_not_delivered(template: Project, finished
     (result / "model.safetensors").write_bytes(content)
     said = finished.run(*TRAIN_WING)
     stored = result.relative_to(finished.root) / "model.safetensors"
-    assert f"{stored} isn't as the training left it: it is made again" in said
+    assert f"{stored} isn't what the training wrote: training again" in said
     assert finished.read(WING) == template.read(WING)
     assert "taking it from the run store" in finished.run(*TRAIN_WING)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import tomllib
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 import yaml
 from project import L2, ROOT, WING, Project
 from safetensors.numpy import load_file
+
+from stages import correct, train
 
 ENGINES = {
     "snakemake": ("snakemake", "--cores", "1", WING, L2),
@@ -47,12 +50,15 @@ def test_a_change_trains_what_it_touches_and_back_trains_nothing(
     assert weights(finished.root / WING) == first
 
 
-def test_the_papers_recipe_runs_through_both_stages(finished: Project) -> None:
+@pytest.mark.usefixtures("tiny_networks")
+def test_the_papers_recipe_runs_through_both_stages(finished: Project, done: Callable) -> None:
     """Section 7.1's, with but the budget cut: what a GPU is for, proven to start anywhere."""
     budgets = {f"recipes.paper.{network}.samples.synthetic": 40 for network in ("cnn6", "cnn7")}
-    finished.set(recipe="paper", **budgets, **{"runs.cnn6": {"balance": [], "loss": []}})
+    finished.set(recipe="paper", **budgets)
+    run = dict(dataset="synthetic", network="cnn6_7", balance="pdb", loss="wing", seed=0)
+    for stage, more in ((train, {"stage": 1}), (correct, {}), (train, {"stage": 2})):
+        done(finished, stage, **run, **more)
     stages = "results/synthetic/models/cnn6_7/pdb/wing/seed0"
-    finished.snakemake(f"{stages}/stage2/model.safetensors")
     lock = hashlib.sha256(finished.read("requirements.lock")).hexdigest()
     for stage, rate in ((1, 3e-5), (2, 1e-5)):
         manifest = json.loads(finished.read(f"{stages}/stage{stage}/manifest.json"))
@@ -69,18 +75,17 @@ def test_sync_brings_the_engines_level_or_refuses(finished: Project) -> None:
     said = finished.dvc("repro")
     assert "Running stage" not in said and "Data and pipelines are up to date" in said
 
-    finished.set(**{"runs.cnn6.loss": ["wing"]})  # trains nothing
-    assert "Running stage 'summary@synthetic'" in finished.dvc("repro")
-    table = finished.read("results/synthetic/summary.csv")
+    finished.set(figures=[1, 4])  # trains nothing
+    assert "Running stage 'figure@synthetic-1'" in finished.dvc("repro")
+    page = finished.read("results/synthetic/report.html")
     assert "Snakemake now takes what DVC recorded" in finished.run("workflow.sync")
     assert "Nothing to be done" in finished.snakemake()
-    assert finished.read("results/synthetic/summary.csv") == table
 
     finished.set(**{"dataset.synthetic.bins": 5})
     said = finished.run("workflow.sync", status=1)
     assert said.startswith("error: neither engine is up to date")
     assert "Snakemake wants to make" in said and "DVC sees changes in balance@synthetic" in said
-    assert finished.read("results/synthetic/summary.csv") == table
+    assert finished.read("results/synthetic/report.html") == page
 
 
 def test_the_rules_environment_is_the_projects() -> None:

@@ -66,7 +66,7 @@ def test_no_place_for_the_log_is_one_warning(tmp_path: Path, call: Callable) -> 
     status, said = call(Project(tmp_path), stage, name="faces")
     assert (status, done) == (0, ["faces"])
     assert said == (
-        "[test_command faces] warning: logs/test_command/faces.log: Not a directory; going on "
+        "[test_command faces] warning: logs/test_command/faces.log: Not a directory; continuing "
         "without a log\n"
     )
 
@@ -82,7 +82,7 @@ def test_a_full_disk_for_the_log_is_one_warning(tmp_path: Path, call: Callable) 
     status, said = call(Project(tmp_path), SimpleNamespace(run=run, __name__="stage"), name="faces")
     assert status == 0
     assert said.count("at work") == 3 and said.count("\n") == 4
-    assert "faces.log: No space left on device; going on without a log" in said
+    assert "faces.log: No space left on device; continuing without a log" in said
 
 
 def test_passwords_and_control_characters_are_not_shown(tmp_path: Path, call: Callable) -> None:

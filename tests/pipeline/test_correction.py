@@ -21,9 +21,8 @@ from wingloss.models.correction import corrected_frames, displaced, folds, frame
 
 MEAN = np.array([[-3.0, -2.0], [3.0, -2.0], [0.0, 0.5], [-2.0, 2.0], [2.0, 2.0]])  # 6 wide, 4 high
 MARGIN = 1.25
-CELL = {"balance": "pdb", "loss": "wing", "seed": "0"}
-RUN = [word for name, value in CELL.items() for word in (f"--{name}", value)]
-CORRECT = ("stages.correct", "--dataset", "synthetic", "--network", "cnn6_7", *RUN)
+STAGE_TWO = dict(dataset="synthetic", network="cnn6_7", balance="pdb", loss="wing", seed="0")
+CORRECT = ["stages.correct", *(f"--{name}={value}" for name, value in STAGE_TWO.items())]
 FRAMES = "results/synthetic/models/cnn6_7/pdb/wing/seed0/frames.csv"
 
 
@@ -126,12 +125,13 @@ def test_folds_do_not_follow_the_photographs_order():
     assert len({tuple(folds([*"abcdefghi"], 3, seed)) for seed in range(9)}) > 1
 
 
-def test_matched_jitter_is_stage_ones_error_on_validation_faces(finished: Project):
+@pytest.mark.usefixtures("tiny_networks")
+def test_matched_jitter_is_stage_ones_error_on_validation_faces(finished: Project, done: Callable):
     """Training frames are off as some validation frame is; the others stay."""
 
     def frames_by(training_crops: str) -> pd.DataFrame:
         finished.set(**{"correction.training_crops": training_crops})
-        assert "val: stage one's boxes are off by" in finished.run(*CORRECT)
+        assert "val: stage one's boxes are off by" in done(finished, correct, **STAGE_TWO)
         return pd.read_csv(finished.root / FRAMES, index_col="face")
 
     plain, jittered = frames_by("in_sample"), frames_by("matched_jitter")
@@ -154,7 +154,10 @@ def test_matched_jitter_is_stage_ones_error_on_validation_faces(finished: Projec
     )
 
 
-def test_out_of_fold_boxes_are_by_trainings_without_the_face(finished: Project, call: Callable):
+@pytest.mark.usefixtures("tiny_networks")
+def test_out_of_fold_boxes_are_by_trainings_without_the_face(
+    finished: Project, call: Callable, done: Callable
+):
     """Other faces' boxes stay; a training that was broken off goes on; none is made twice."""
     before = pd.read_csv(finished.root / FRAMES, index_col="face")
     old = finished.trainings().keys()
@@ -172,12 +175,12 @@ def test_out_of_fold_boxes_are_by_trainings_without_the_face(finished: Project, 
     said, _ = broken_off.communicate()
     assert broken_off.returncode == 128 + signal.SIGTERM, said
     assert before.equals(pd.read_csv(finished.root / FRAMES, index_col="face"))
-    said = finished.run(*CORRECT)
+    said = done(finished, correct, **STAGE_TWO)
     assert said.count("taking it from the run store") == 1
-    assert said.count("going on from the checkpoint") == 1
+    assert said.count("resuming from the checkpoint") == 1
     frames = pd.read_csv(finished.root / FRAMES, index_col="face")
     made = finished.trainings()
-    assert call(finished, prune)[0] == 0
+    done(finished, prune)
     assert finished.trainings().keys() >= made.keys() - old, "they are in use"
 
     trained = frames.split == "train"
@@ -194,10 +197,10 @@ def test_out_of_fold_boxes_are_by_trainings_without_the_face(finished: Project, 
 
     undisturbed = finished.read(FRAMES)
     shutil.rmtree(finished.root / ".runs")
-    finished.run(*CORRECT)
+    done(finished, correct, **STAGE_TWO)
     assert finished.read(FRAMES) == undisturbed
 
     finished.set(**{"correction.folds": 99})
-    status, said = call(finished, correct, dataset="synthetic", network="cnn6_7", **CELL)
+    status, said = call(finished, correct, **STAGE_TWO)
     assert status == 1
     assert said == "error: correction.folds: 27 photographs make no 99 folds\n"

@@ -43,6 +43,12 @@ def mine(finished: Project) -> Path:
     return folder
 
 
+@pytest.fixture
+def detected(finished: Project, tiny_networks: None, done: Callable) -> Callable[[], str]:
+    """Finds the landmarks in one's own pictures; what was said."""
+    return lambda: done(finished, detect, RUN, "mine")
+
+
 def points(table: pd.DataFrame) -> Array:
     """The landmarks ``(N, 68, 2)`` in a table."""
     axes = [table[[f"{axis}{i}" for i in range(68)]].to_numpy() for axis in "xy"]
@@ -71,8 +77,10 @@ def scored(project: Project) -> Array:
         return data["predicted"][data["split"] == "test"]
 
 
-def test_landmarks_are_those_that_the_evaluation_finds(finished: Project, mine: Path) -> None:
-    said = finished.run("commands.detect", RUN, "mine")
+def test_landmarks_are_those_that_the_evaluation_finds(
+    finished: Project, mine: Path, detected: Callable
+) -> None:
+    said = detected()
     table, points = found(finished)
     assert table.image.tolist() == sorted(f"test/{path.name}" for path in mine.glob("test/*.jpg"))
     np.testing.assert_allclose(points, scored(finished), atol=1e-3)
@@ -85,7 +93,9 @@ def test_landmarks_are_those_that_the_evaluation_finds(finished: Project, mine: 
         assert (tile[50, 60:140, 0] - tile[50, 60:140, 2]).mean() > 80  # orange
 
 
-def test_a_picture_is_taken_as_it_is_shown(finished: Project, mine: Path) -> None:
+def test_a_picture_is_taken_as_it_is_shown(
+    finished: Project, mine: Path, detected: Callable
+) -> None:
     path = sorted(mine.glob("test/*.jpg"))[0]
     picture = Image.open(path)
     exif = picture.getexif()
@@ -94,13 +104,15 @@ def test_a_picture_is_taken_as_it_is_shown(finished: Project, mine: Path) -> Non
     picture.transpose(Image.Transpose.ROTATE_90).save(path.with_suffix(".png"), exif=exif)
     boxes = (mine / "detector_boxes.csv").read_text().replace(path.name, f"{path.stem}.png")
     (mine / "detector_boxes.csv").write_text(boxes)
-    finished.run("commands.detect", RUN, "mine")
+    detected()
     table, points = found(finished)
     assert table.image[0] == f"test/{path.stem}.png"
     np.testing.assert_allclose(points, scored(finished), atol=1e-3)
 
 
-def test_what_cannot_be_used_is_said_and_left_out(finished: Project, mine: Path) -> None:
+def test_what_cannot_be_used_is_said_and_left_out(
+    finished: Project, mine: Path, detected: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second, *_ = sorted(mine.glob("test/*.jpg"))
     first.write_bytes(first.read_bytes()[:500])
     (mine / ".hidden.jpg").touch()
@@ -108,8 +120,8 @@ def test_what_cannot_be_used_is_said_and_left_out(finished: Project, mine: Path)
     beside = f"test/{second.name},900,900,990,990"  # and then another face in the same picture
     another = f"test/{second.name},30,30,130,130"
     (mine / "detector_boxes.csv").write_text("\n".join([header, beside, another, *rows]))
-    finished.replace("commands/detect.py", "AT_ONCE = 256", "AT_ONCE = 3")
-    said = finished.run("commands.detect", RUN, "mine")
+    monkeypatch.setattr(detect, "AT_ONCE", 3)
+    said = detected()
     assert f"warning: mine/test/{first.name}: not a whole picture" in said
     assert f"warning: mine/test/{second.name}: its face box lies outside the picture" in said
     numbers = "9 files = 7 with faces + 0 without + 1 unreadable + 1 left out (1 hidden)"
@@ -120,8 +132,10 @@ def test_what_cannot_be_used_is_said_and_left_out(finished: Project, mine: Path)
     np.testing.assert_allclose(points[1:], scored(finished)[1:], atol=1e-3)
 
 
-def test_boxes_are_enlarged_as_the_training_faces_are(finished: Project, mine: Path) -> None:
-    finished.run("commands.detect", RUN, "mine")
+def test_boxes_are_enlarged_as_the_training_faces_are(
+    finished: Project, mine: Path, detected: Callable
+) -> None:
+    detected()
     _, points = found(finished)
     finished.set(**{"dataset.synthetic.box.scale": 1.25})
     boxes = pd.read_csv(mine / "detector_boxes.csv")
@@ -130,7 +144,7 @@ def test_boxes_are_enlarged_as_the_training_faces_are(finished: Project, mine: P
         frames[:, :2] + sign * frames[:, 2:3] / 2.5 for sign in (-1, 1)
     )
     boxes.to_csv(mine / "detector_boxes.csv", index=False)
-    finished.run("commands.detect", RUN, "mine")
+    detected()
     table, same = found(finished)
     np.testing.assert_allclose(same, points, atol=1e-2)
     np.testing.assert_allclose(squares(table), squares(boxes), atol=1e-3)  # as they were given
@@ -153,7 +167,7 @@ def test_a_run_that_cannot_be_used_is_refused(
 @pytest.mark.parametrize(
     "arguments, boxes, message",
     [
-        (["synthetic/cnn6", "mine"], None, "is none of the 3 runs that params.yaml asks for; o"),
+        (["synthetic/cnn6", "mine"], None, "is none of the 3 runs that params.yaml requests; on"),
         ([RUN.replace("seed0", "seed7"), "mine"], None, f"; one of them is {RUN}"),
         ([f"{RUN}/", "mine"], None, f"; one of them is {RUN}"),
         (["synthetic/cnn6/none/WING/seed0", "mine"], None, "is synthetic/cnn6/none/wing/seed0"),
@@ -394,7 +408,11 @@ def test_the_detector_finds_faces_where_they_are(
 
 
 def test_its_boxes_are_brought_to_those_of_the_training_faces(
-    finished: Project, mine: Path, seen: dict[Path, Array], monkeypatch: pytest.MonkeyPatch
+    finished: Project,
+    mine: Path,
+    seen: dict[Path, Array],
+    detected: Callable,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Training faces whose frames lie off the detector's boxes by what is known here."""
     finished.set(**{"context.size": 160})
@@ -426,7 +444,7 @@ def test_its_boxes_are_brought_to_those_of_the_training_faces(
             finished.root / f"results/{RUN.replace('/', '/models/', 1)}/stage{stage}/manifest.json"
         )
         path.write_text(path.read_text().replace('"size": 64', '"size": 160'))
-    said = finished.run("commands.detect", RUN, "mine")
+    said = detected()
     table, landmarks = found(finished)
     assert "training faces\n" in said and np.isfinite(landmarks).all()
     assert set(table.image) >= {f"test/{path.name}" for path in frames}

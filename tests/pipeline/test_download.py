@@ -106,13 +106,13 @@ STOPPED = {
     "breaks at one place": (
         [("break", 100_000), *[("break", 0)] * 99],
         None,
-        "the connection broke (ProtocolError); 100000 bytes are kept, run again to go on",
+        "the connection broke (ProtocolError); 100000 bytes are kept, run again to resume",
         {".file.zip.partial", ".file.zip.partial.version"},
     ),
     "silent at one place": (
         [("silent", 100_000), *[("silent", 0)] * 99],
         None,
-        "fewer than 1000 bytes came in 0.2 s; 100000 bytes are kept, run again to go on",
+        "fewer than 1000 bytes came in 0.2 s; 100000 bytes are kept, run again to resume",
         {".file.zip.partial", ".file.zip.partial.version"},
     ),
     "never an answer": (["mute"] * 99, None, "no connection (ConnectionError)", set()),
@@ -185,7 +185,7 @@ def test_what_cannot_be_taken_up_again_is_not_kept(server: Server, tmp_path: Pat
     """Without a mark of its version, what follows could be another file's end."""
     server.tells_versions = False
     server.faults["/file.zip"] = [("break", 100_000)] * 7
-    with pytest.raises(UserError, match=r"nothing is kept, since the server can't go on"):
+    with pytest.raises(UserError, match=r"nothing is kept, because the server can't resume"):
         get(server, tmp_path / "file.zip")
     assert not left(tmp_path)
     get(server, tmp_path / "file.zip")

@@ -38,7 +38,7 @@ def test_a_torn_file_is_one_line_that_says_how_to_make_it_anew(tmp_path: Path, k
     path = write(tmp_path)[kind]
     content = path.read_bytes()
     READ[kind](path)
-    remedy = f"; run 'snakemake --forcerun {path}' or 'dvc repro' to make it anew"
+    remedy = f"; run 'snakemake --forcerun {path}' or 'dvc repro' to recreate it"
     ends = {0, 1, 5, len(content) // 3, len(content) // 2, len(content) - 5}
     for end in sorted(ends):
         path.write_bytes(content[:end])

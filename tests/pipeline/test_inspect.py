@@ -1,12 +1,15 @@
 """Contact sheets and what is said of a data set: odd things planted in it are found."""
 
 import shutil
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 import pytest
 from project import Project
 
+from commands import inspect_dataset
+from stages import prepare
 from wingloss.drawing.contact_sheet import OUTLINE, POINT, Tile, sheet
 from wingloss.evaluation import duplicates
 
@@ -46,7 +49,7 @@ def test_a_flat_picture_is_like_nothing():
     assert duplicates.nearest(flat, flat)[1] == pytest.approx(0)
 
 
-def test_inspect_finds_what_was_planted(finished: Project) -> None:
+def test_inspect_finds_what_was_planted(finished: Project, done: Callable) -> None:
     samples = (finished.root / PREPARED).read_text().splitlines()
     train = next(row.split(",")[0] for row in samples if row.split(",")[2:3] == ["train"])
     raw = finished.root / RAW
@@ -56,9 +59,9 @@ def test_inspect_finds_what_was_planted(finished: Project) -> None:
     known = next(row for row in boxes if row.startswith(f"{train}.jpg")).partition(",")[2]
     moved = [f"test/000003.jpg,{known}" if "test/000003" in row else row for row in boxes]
     (raw / "detector_boxes.csv").write_text("\n".join(moved) + "\n")
-    finished.run("stages.prepare", "--dataset", "synthetic")
+    done(finished, prepare, dataset="synthetic")
 
-    said = finished.run("commands.inspect_dataset", "synthetic")
+    said = done(finished, inspect_dataset, "synthetic")
     assert f"test/000003 looks like {train} (1.000)" in said
     assert "faces of test look like one of val" in said
     assert "8 faces in 8 photographs" in said and "160 to 160 px wide" in said
@@ -77,9 +80,8 @@ def test_inspect_finds_what_was_planted(finished: Project) -> None:
     assert sheets["read"].shape == (1000, 1600, 3)
 
 
-def test_inspect_before_prepare_says_what_to_run(project: Project) -> None:
-    said = project.run("commands.inspect_dataset", "synthetic", status=1)
-    assert said.strip().count("\n") == 0 and "run 'snakemake" in said
-    assert "--dataset nowhere: there is none of this name" in project.run(
-        "commands.inspect_dataset", "nowhere", status=1
-    )
+def test_inspect_before_prepare_says_what_to_run(project: Project, call: Callable) -> None:
+    status, said = call(project, inspect_dataset, "synthetic")
+    assert status == 1 and said.strip().count("\n") == 0 and "run 'snakemake" in said
+    status, said = call(project, inspect_dataset, "nowhere")
+    assert status == 1 and "--dataset nowhere: there is none of this name" in said

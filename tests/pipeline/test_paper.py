@@ -167,11 +167,11 @@ def test_a_baseline_says_how_it_falls_short_of_its_paper(finished: Project) -> N
         path = Run("synthetic", method, paths.NEITHER, paths.NEITHER, 0).path(paths.PREDICTIONS)
         with np.load(finished.root / path) as data:
             said[method] = json.loads(str(data["run"]))["reduced"]
-    less = "2 of 10 cascades, 2 of 500 trees a cascade, 5 of 20 initialisations"
+    less = "2 of 10 cascades, 2 of 500 trees per cascade, 5 of 20 initialisations"
     assert said == {"ert": f"reduced: {less}", "mean_shape": ""}
 
 
-@pytest.mark.parametrize("reduced", ["reduced: 100 of 500 trees a cascade", ""])
+@pytest.mark.parametrize("reduced", ["reduced: 100 of 500 trees per cascade", ""])
 def test_what_compares_with_weaker_trees_says_so(
     finished: Project, call: Callable, monkeypatch: pytest.MonkeyPatch, reduced: str
 ) -> None:

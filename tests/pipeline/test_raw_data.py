@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from project import Project
-from trees import faces, picture
+from trees import FIVE_PROTOCOL, faces, five, picture, write_faces
 
 from pipeline.data import files, origin
 from stages import download, prepare
@@ -18,18 +18,7 @@ from wingloss import protocol
 from wingloss.datasets import coco, csv_faces, ibug, readers
 from wingloss.geometry import Array
 
-FIVE = [[*range(36, 42)], [*range(42, 48)], [30], [48], [54]]  # of 68
 FACES = 12
-RULES = """
-reader: {reader}
-landmarks: 5
-flip_pairs: [[0, 1], [3, 4]]
-pupils: [[0], [1]]
-headline: inter_pupil
-threshold: 0.1
-parts:
-  - {{name: train, path: {path}, split: train}}
-"""
 PATHS = {"ibug": "train", "csv": "train.csv", "coco": "train.json"}
 AGAIN = (
     "run 'snakemake --forcerun data/raw/mine', or 'dvc repro --force --single-item download@mine' "
@@ -44,17 +33,12 @@ class Mine:
         self.project, self.call = project, call
         self.root = project.root / "data/incoming/mine"
         project.set(datasets=["mine"])
-        points = faces("300w", FACES)[0]
-        self.points: Array = np.stack([points[:, group].mean(axis=1) for group in FIVE], axis=1)
+        self.points = five(faces("300w", FACES)[0])
 
     def write(self, reader: str = "ibug", boxes: Array | None = None) -> None:
-        (self.root / "train").mkdir(parents=True, exist_ok=True)
-        names = [f"train/{i:04d}.jpg" for i in range(1, FACES + 1)]
-        for i, name in enumerate(names):
-            Image.fromarray(picture(i)).save(self.root / name)
-            ibug.write_pts((self.root / name).with_suffix(".pts"), self.points[i])
+        write_faces(self.root / "train", self.points)
         file = self.project.root / "wingloss/protocols/mine.yaml"
-        file.write_text(RULES.format(reader=reader, path=PATHS[reader]))
+        file.write_text(FIVE_PROTOCOL.format(reader=reader, path=PATHS[reader]))
         protocol.load.cache_clear()
         if reader == "ibug":
             return

@@ -19,9 +19,9 @@ from pipeline.config import paths
 from pipeline.config.paths import Run
 from pipeline.runtime.errors import UserError
 from pipeline.trainings import pretrained
-from stages import summary
+from stages import evaluate, summary, train
 from wingloss.augmentation.perturbation import Faces
-from wingloss.models import model_file, networks
+from wingloss.models import model_file
 from wingloss.models.networks import ARCHITECTURES, Residual, build, take_over
 
 SMALL = Residual(64, 4, (1, 2))
@@ -135,14 +135,15 @@ def test_an_interrupted_training_goes_on_bit_by_bit(small: None, faces: Faces) -
         assert torch.equal(value, expected[name]), name
 
 
+@pytest.mark.usefixtures("tiny_networks")
 def test_it_goes_through_the_stages(finished: Project, call: Callable) -> None:
     """A tiny one: trained, taken from the store, scored, and in the summary with its weights."""
     finished.set(**{"runs.resnet50": {"balance": ["pdb"], "loss": ["wing"]}})
     cell = Run("synthetic", "resnet50", "pdb", "wing", 0)
-    words = ["--dataset=synthetic", "--network=resnet50", "--balance=pdb", "--loss=wing"]
-    said = finished.run("stages.train", *words, "--stage=1", "--seed=0")
-    assert "3 steps of 2" in said
-    finished.run("stages.evaluate", *words, "--seed=0")
+    run = dict(dataset="synthetic", network="resnet50", balance="pdb", loss="wing", seed=0)
+    status, said = call(finished, train, **run, stage=1)
+    assert status == 0 and "3 steps of 2" in said
+    assert call(finished, evaluate, **run)[0] == 0
     assert call(finished, summary, dataset="synthetic")[0] == 0
     about = json.loads(finished.read(str(cell.path(paths.MANIFEST, stage=1))))
     assert about["inputs"]["recipe"]["weights"] == "none" and about["samples_seen"] == 6
@@ -152,6 +153,5 @@ def test_it_goes_through_the_stages(finished: Project, call: Callable) -> None:
     (own,) = [row for row in rows if ",resnet50,pdb,wing," in row and ",test,full," in row]
     assert own.startswith("synthetic,synthetic,fast,none,float32,")
     finished.set(**{"recipes.fast.resnet50.weights": "imagenet"})
-    said = finished.run("stages.train", *words, "--stage=1", "--seed=0", status=1)
-    assert "resnet50-0676ba61.pth: no such file; put" in said.splitlines()[-1]
-    assert networks.ARCHITECTURES["resnet50"] != SMALL
+    status, said = call(finished, train, **run, stage=1)
+    assert status == 1 and "resnet50-0676ba61.pth: no such file; put" in said.splitlines()[-1]

@@ -57,7 +57,7 @@ def test_the_newest_whole_checkpoint_is_taken(
     newest, before = (entry.folder / name for name in run_store.CHECKPOINTS)
     newest.write_bytes(newest.read_bytes()[:-500])
     assert step(entry) == 2
-    assert f"{newest} is torn" in caplog.text
+    assert f"{newest} is corrupt" in caplog.text
     before.write_bytes(b"")
     assert step(entry) is None
 
@@ -94,7 +94,7 @@ def test_a_full_disk_costs_a_checkpoint_not_the_training(
 
     monkeypatch.setattr(torch, "save", full)
     assert not entry.save({"step": 2})
-    assert "training goes on without" in caplog.text
+    assert "training continues without it" in caplog.text
     assert step(entry) == 1
     assert not list(entry.folder.glob(".*"))
 
@@ -140,10 +140,13 @@ def test_a_finished_training_is_whole_and_delivered(
     [
         (
             lambda entry: (entry.result / "model").write_text("weighst"),
-            "model isn't as the training",
+            "model isn't what the training wrote",
         ),
-        (lambda entry: (entry.result / "model").unlink(), "model is missing: it is made again"),
-        (lambda entry: (entry.result / "more").touch(), "more isn't as the training left it"),
+        (lambda entry: (entry.result / "model").unlink(), "model is missing: training again"),
+        (
+            lambda entry: (entry.result / "more").touch(),
+            "more isn't what the training wrote",
+        ),
         (lambda entry: (entry.folder / run_store.HASHES).unlink(), "result can't be checked"),
         (
             lambda entry: (entry.folder / run_store.HASHES).write_text("{"),

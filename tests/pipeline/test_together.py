@@ -5,18 +5,20 @@ import json
 import shutil
 import signal
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from project import L2, TRAIN_WING, WING, Project, wait_for
+from project import L2, WING, Project, wait_for
 
 from commands import train_ensemble
 from pipeline.config.params import load
 from pipeline.config.paths import Run
 from pipeline.trainings import ensemble_setup, runner, training_data
 from pipeline.trainings.spec import TrainingSpec
+from stages import train
 from wingloss import losses
 
 
@@ -27,31 +29,37 @@ def forget(project: Project) -> None:
         shutil.rmtree((project.root / model).parent)
 
 
-@pytest.mark.slow
-def test_trainings_made_together_are_taken_from_the_store(finished: Project) -> None:
+@pytest.mark.usefixtures("tiny_networks")
+def test_trainings_made_together_are_taken_from_the_store(
+    finished: Project, done: Callable
+) -> None:
     """Their bits are others than those of trainings made alone, and so are their keys."""
+
+    def together(stage: int) -> str:
+        return done(finished, train_ensemble, dataset="synthetic", stage=stage)
+
+    def delivered(network: str, stage: int, balance: str) -> str:
+        run = dict(dataset="synthetic", network=network, balance=balance, loss="wing", seed=0)
+        return done(finished, train, **run, stage=stage)
+
     finished.set(**{"runs.resnet50": {"balance": ["pdb"], "loss": ["wing"]}})  # has no part in it
     alone = finished.trainings()
-    finished.run("commands.train_ensemble", "--dataset", "synthetic", "--stage", "1")
+    together(1)
     assert finished.trainings() == alone
     forget(finished)
-    said = finished.run("commands.train_ensemble", "--dataset", "synthetic", "--stage", "1")
-    assert "3 of 3 trainings are to be made" in said  # Wing with none and pdb, and L2
+    assert "3 of 3 trainings to run" in together(1)  # Wing with none and pdb, and L2
     made = finished.trainings()
     assert len(made) == 3 and not set(alone) & set(made)
-    assert "taking it from the run store" in finished.run(*TRAIN_WING)
+    assert "taking it from the run store" in delivered("cnn6", 1, "none")
     assert finished.trainings() == made
     manifest = json.loads(finished.read(WING.replace("model.safetensors", "manifest.json")))
     assert (manifest["status"], manifest["trained_together"]) == ("trained", 3)
     assert manifest["steps"] == 120 and manifest["inputs"]["objective"]["loss_kind"] == "wing"
     assert manifest["key"] in made and manifest["inputs"]["made"] == "together"
-    said = finished.run("commands.train_ensemble", "--dataset", "synthetic", "--stage", "1")
-    assert "0 of 3 trainings are to be made" in said and finished.trainings() == made
-    said = finished.run("commands.train_ensemble", "--dataset", "synthetic", "--stage", "2")
-    assert "1 of 1 trainings are to be made" in said and len(finished.trainings()) == 4
-    second = ["stages.train", "--dataset", "synthetic", "--network", "cnn6_7", "--stage", "2"]
-    said = finished.run(*second, "--balance", "pdb", "--loss", "wing", "--seed", "0")
-    assert "taking it from the run store" in said and len(finished.trainings()) == 4
+    assert "0 of 3 trainings to run" in together(1) and finished.trainings() == made
+    assert "1 of 1 trainings to run" in together(2) and len(finished.trainings()) == 4
+    assert "taking it from the run store" in delivered("cnn6_7", 2, "pdb")
+    assert len(finished.trainings()) == 4
 
 
 @pytest.fixture
@@ -99,7 +107,7 @@ def test_sigterm_is_heard_within_a_block_of_slow_steps(finished: Project) -> Non
     said, _ = running.communicate()
     assert time.monotonic() - began < 5
     assert running.returncode == 128 + signal.SIGTERM, said
-    assert "the next run goes on from there" in said and not finished.trainings()
+    assert "the next run resumes from there" in said and not finished.trainings()
 
 
 @pytest.mark.slow
@@ -112,7 +120,7 @@ def test_broken_off_trainings_go_on_together(finished: Project) -> None:
     said, _ = running.communicate()
     assert running.returncode == 128 + signal.SIGTERM, said
     said = finished.run("commands.train_ensemble", "--dataset", "synthetic", "--stage", "1")
-    assert "going on from the checkpoint at step" in said
+    assert "resuming from the checkpoint at step" in said
     assert len(finished.trainings()) == 3 and not finished.checkpoints()
 
 
@@ -138,18 +146,20 @@ def test_a_training_too_large_by_itself_says_so(monkeypatch: pytest.MonkeyPatch)
         train_ensemble._make([("a", 0), ("b", 1)])
 
 
-def test_what_comes_before_is_asked_for(finished: Project) -> None:
+def test_what_comes_before_is_asked_for(finished: Project, call: Callable) -> None:
     for stage, made, rule in (
         ("1", "data/balance/synthetic/none.csv", "balance"),
         ("2", "results/synthetic/models/cnn6_7/pdb/wing/seed0/frames.csv", "correct"),
     ):
         (finished.root / made).unlink()
-        words = ["commands.train_ensemble", "--dataset", "synthetic", "--stage", stage]
-        assert finished.run(*words, status=1) == (
-            f"error: {made}: no such file; run 'snakemake --cores all --until {rule}' first\n"
+        assert call(finished, train_ensemble, dataset="synthetic", stage=stage) == (
+            1,
+            f"error: {made}: no such file; run 'snakemake --cores all --until {rule}' first\n",
         )
 
 
-def test_an_unknown_data_set_is_refused(finished: Project) -> None:
-    said = finished.run("commands.train_ensemble", "--dataset", "300w", "--stage", "1", status=1)
-    assert said == "error: '300w' is not among the datasets in params.yaml\n"
+def test_an_unknown_data_set_is_refused(finished: Project, call: Callable) -> None:
+    assert call(finished, train_ensemble, dataset="300w", stage=1) == (
+        1,
+        "error: '300w' is not among the datasets in params.yaml\n",
+    )

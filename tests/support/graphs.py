@@ -92,7 +92,7 @@ def _relative(file) -> str:
 
 
 def parse_once() -> None:
-    """DVC parses params.yaml anew for each stage, which would take most of the time here."""
+    """DVC parses params.yaml again for each stage, which would take most of the time here."""
     parsed = functools.cache(_yaml.parse_yaml)
     _yaml.parse_yaml = lambda *text_and_path, **options: copy.deepcopy(
         parsed(*text_and_path, **options)

@@ -21,7 +21,7 @@ EARLY = 0.2  # share of kills while Python still imports, reads its data or its 
 def kill_again(project: Project, kills: int, seed: int) -> list[int]:
     """Trains once undisturbed and once through ``kills`` SIGKILLs; fails if the bits differ.
 
-    ``project`` has its data prepared. Returns the steps at which the training was taken up again.
+    ``project`` has its data prepared. Returns the steps at which the training resumed.
     """
     batch = project.params()["recipes"]["fast"]["cnn6"]["batch"]
     project.set(**{"recipes.fast.cnn6.samples.synthetic": (kills + 1) * STEPS * batch})
@@ -35,7 +35,7 @@ def kill_again(project: Project, kills: int, seed: int) -> list[int]:
         assert process.stdout
         if moments.random() > EARLY:
             for line in process.stdout:
-                if "going on from the checkpoint at step" in line:
+                if "resuming from the checkpoint at step" in line:
                     taken_up.append(int(line.split("step ")[1].split()[0]))
                 if " steps of " in line:
                     break
@@ -70,7 +70,7 @@ def main(kills: int = 50, seed: int = 0) -> None:
         for stage in ("download", "prepare", "pose", "balance"):
             project.run(f"stages.{stage}", "--dataset", "synthetic")
         taken_up = kill_again(project, kills, seed)
-    print(f"{kills} kills, taken up at steps {taken_up}: the same bits")
+    print(f"{kills} kills, resumed at steps {taken_up}: the same bits")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import psutil
 import pytest
 import yaml
 
-from pipeline.runtime import cli
+from pipeline.runtime import cli, code_hash
+from wingloss.models.networks import ARCHITECTURES, Plain, Residual
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (
@@ -228,6 +229,14 @@ def finished(template: Project, tmp_path: Path) -> Iterator[Project]:
 
 
 @pytest.fixture
+def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives this process the networks that a project has in its own files."""
+    for name, size, widths in (("cnn6", 64, 5), ("cnn7", 128, 6)):
+        monkeypatch.setitem(ARCHITECTURES, name, Plain(size, widths * (4,), 16))
+    monkeypatch.setitem(ARCHITECTURES, "resnet50", Residual(224, 4, (1, 1, 1, 1)))
+
+
+@pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     """Calls a stage in this process as ``python -m`` would: its exit status and its stderr."""
 
@@ -239,10 +248,23 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
         project: Project, stage: Any, /, *words: str, **arguments: object
     ) -> tuple[int, str]:
         monkeypatch.chdir(project.root)
+        monkeypatch.setattr(code_hash, "ROOT", project.root)
         named = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
         monkeypatch.setattr(sys, "argv", [stage.__name__, *words, *named])
         with pytest.raises(SystemExit) as end:
             cli.main(stage.run)
         return int(end.value.code or 0), capsys.readouterr().err
+
+    return call_stage
+
+
+@pytest.fixture
+def done(call: Callable[..., tuple[int, str]]) -> Callable[..., str]:
+    """Calls a stage as `call` does; what it said. It must end well."""
+
+    def call_stage(project: Project, stage: Any, /, *words: str, **arguments: object) -> str:
+        status, said = call(project, stage, *words, **arguments)
+        assert status == 0, said
+        return said
 
     return call_stage

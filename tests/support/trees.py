@@ -152,6 +152,31 @@ def write_300w(root: Path, train: int = 30, test: int = 8) -> None:
         savemat(mat, {"bounding_boxes": entries})
 
 
+FIVE = [[*range(36, 42)], [*range(42, 48)], [30], [48], [54]]  # eyes, nose, mouth, as means of 68
+FIVE_PROTOCOL = """reader: {reader}
+landmarks: 5
+flip_pairs: [[0, 1], [3, 4]]
+pupils: [[0], [1]]
+headline: inter_pupil
+threshold: 0.1
+parts:
+  - {{name: train, path: {path}, split: train}}
+"""
+
+
+def five(points: Array) -> Array:
+    """The five landmarks ``(..., 5, 2)`` of 300W's ``(..., 68, 2)``."""
+    return np.stack([points[..., group, :].mean(axis=-2) for group in FIVE], axis=-2)
+
+
+def write_faces(folder: Path, points: Array) -> None:
+    """Pictures 0001.jpg, ..., each with a face's points in a .pts file beside it."""
+    for i, own in enumerate(points):
+        path = folder / f"{i + 1:04d}.jpg"
+        write_picture(path, i)
+        write_pts(path.with_suffix(".pts"), own)
+
+
 WRITERS: dict[str, Callable[..., None]] = {
     "300w": write_300w, "aflw": write_aflw, "cofw": write_cofw, "wflw": write_wflw,
 }  # fmt: skip

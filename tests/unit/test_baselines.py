@@ -23,7 +23,7 @@ def test_the_mean_shape_stands_in_each_frame_as_in_the_training_frames() -> None
 
 def test_what_there_is_less_of_is_said() -> None:
     assert FEW.reduced == (
-        "4 of 10 cascades, 20 of 500 trees a cascade, 3 of 5 levels of a tree, "
+        "4 of 10 cascades, 20 of 500 trees per cascade, 3 of 5 levels of a tree, "
         "5 of 20 initialisations, 100 of 400 pixels"
     )
     full = {name: value for name, (value, _) in PUBLISHED.items()}

@@ -2,18 +2,12 @@
 
 import numpy as np
 import pytest
-from trees import faces
+from trees import faces, five
 
 from wingloss.datasets import plausible
-from wingloss.geometry import Array
 
 POINTS = faces("300w", 1)[0][0]
-FIVE = [[*range(36, 42)], [*range(42, 48)], [30], [48], [54]]  # of 68
 COLUMNS = ("left", "top", "right", "bottom")
-
-
-def five(points: Array) -> Array:
-    return np.stack([points[..., group, :].mean(axis=-2) for group in FIVE], axis=-2)
 
 
 @pytest.mark.parametrize("count", [68, 5])

@@ -28,7 +28,7 @@ class RegressionTrees:
 
     @property
     def reduced(self) -> str:
-        """What there is less of than in that paper, as "100 of 500 trees a cascade"; may be empty.
+        """What is less than in that paper, as "100 of 500 trees per cascade"; may be empty.
 
         Fewer of them make weaker trees. The shrinkage isn't one of them: its best depends on them.
         """
@@ -39,7 +39,7 @@ class RegressionTrees:
 
 PUBLISHED = {  # that paper's values
     "cascades": (10, "cascades"),
-    "trees": (500, "trees a cascade"),
+    "trees": (500, "trees per cascade"),
     "depth": (5, "levels of a tree"),
     "initialisations": (20, "initialisations"),
     "pixels": (400, "pixels"),

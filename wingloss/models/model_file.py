@@ -27,7 +27,7 @@ def load(path: Path) -> tuple[str, nn.Module]:
     """The network's name and the network.
 
     Raises:
-        BadModel: the file is torn, or is no model of this project; one line.
+        BadModel: the file is corrupt, or is no model of this project; one line.
     """
     try:
         with safe_open(path, framework="pt") as file:
