@@ -105,12 +105,15 @@ class LossEntry:
 def _entry(kind: str) -> type:
     """What ``params.yaml`` holds of a loss of this kind: ``cnn6: {w: 10, epsilon: 2}``, ..."""
     parameters = ALL_LOSSES[kind]
-    own_networks = [
-        name for name in SAMPLES_A_SECOND if (name in HEAT_MAPS) == (kind in HEATMAP_LOSSES)
+    first = "hourglass" if kind in HEATMAP_LOSSES else "cnn6"  # has them always, others perhaps
+    others = [
+        name
+        for name in SAMPLES_A_SECOND
+        if name != first and (name in HEAT_MAPS) == (first in HEAT_MAPS)
     ]
     networks: list[Any] = [
-        (own_networks[0], parameters),
-        *((name, parameters | None, None) for name in own_networks[1:]),
+        (first, parameters),
+        *((name, parameters | None, None) for name in others),
     ]
     own = [("kind", Literal[kind]), *(networks if fields(parameters) else [])]
     return make_dataclass(parameters.__name__ + "Entry", own, bases=(LossEntry,), frozen=True)
