@@ -66,7 +66,7 @@ def run(dataset: str, /) -> None:
 def _over_all_poses(points: Array, rules: Protocol) -> Array:
     """Indices of faces whose pose coefficients are spread evenly, in their order."""
     count = min(FACES, len(points))
-    coefficients = projection.fit(points, rules.pose_mode).coefficients(points)
+    coefficients = projection.fit(points, rules).coefficients(points)
     left = coefficients.copy()
     wanted, chosen = np.linspace(left.min(), left.max(), count), []
     for value in wanted[np.argsort(-abs(wanted - np.median(left)))]:  # the rare poses first

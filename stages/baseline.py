@@ -24,7 +24,7 @@ def run(dataset: str, method: str, seed: int) -> None:
     """Trains METHOD on the training faces; writes its predictions and its error distribution."""
     start = time.monotonic()
     found = METHODS[method](dataset, seed)
-    reduced = load().ert.reduced if method == "ert" else ""
+    reduced = load().regression_trees.reduced if method == "ert" else ""
     crops = Path(paths.CROPS.format(dataset=dataset, split="train"))
     about = {
         "recipe": paths.NEITHER,
@@ -65,7 +65,9 @@ def _regression_trees(dataset: str, seed: int) -> dict[str, Array]:
         read_faces(dataset, split, rows, frames_of(rows), params.context, rules)
         for split, rows in {"train": _training(dataset), **scored}.items()
     )
-    found = baselines.regression_trees(training, others, params.ert, seed)
+    found = baselines.regression_trees(
+        training, others, params.regression_trees, rules.flip_permutation, seed
+    )
     return {
         split: apply(invert(context_maps(rows, params.context)), points)
         for (split, rows), points in zip(scored.items(), found, strict=True)

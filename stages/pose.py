@@ -14,9 +14,10 @@ from pipeline.runtime.errors import UserError
 from wingloss import protocol
 from wingloss.geometry import Array, apply, to_unit
 from wingloss.pose import projection
+from wingloss.pose.projection import PoseModel
 from wingloss.protocol import Protocol
 
-MODES = 5  # whose likeness to the yaw is compared
+MODES = 5  # eigenvectors whose likeness to the yaw is compared
 ASYMMETRIC = 0.5  # of a face's size (the landmarks' root mean square distance from their centre)
 
 
@@ -27,17 +28,17 @@ def run(dataset: str) -> None:
     points = files.points(samples, rules.n_landmarks)
     training = (samples.split == "train").to_numpy()
     try:
-        model = projection.fit(points[training], rules.pose_mode)
+        model = projection.fit(points[training], rules)
     except ValueError as error:
         raise UserError(f"{dataset}: {error}; bring more training photographs") from error
     boxed = apply(to_unit(frames_of(samples)), points)
     log.info(
         "eigenvector %d explains %.0f %% of the shapes' variance",
-        rules.pose_mode,
-        100 * model.explained[rules.pose_mode - 1],
+        model.mode,
+        100 * model.explained[model.mode - 1],
     )
     if files.YAW in samples:
-        _compare_to_yaw(points[training], samples[training][files.YAW], rules)
+        _compare_to_yaw(points[training], samples[training][files.YAW], model, rules)
     table = pd.DataFrame(
         {
             "face": samples.face,
@@ -48,7 +49,7 @@ def run(dataset: str) -> None:
             ),
         }
     )
-    apart = projection.asymmetry(model.mean, rules.flip_permutation)
+    apart = projection.asymmetry(points[training], rules.flip_permutation)
     if apart.max() > ASYMMETRIC:
         log.warning(
             "landmark %d of the mean face lies far from its mirror image: are flip_pairs in %s "
@@ -60,7 +61,7 @@ def run(dataset: str) -> None:
     files.write_json(
         Path(paths.POSE.format(dataset=dataset)),
         {
-            "mode": rules.pose_mode,
+            "mode": model.mode,
             "explained": model.explained.tolist(),
             "mean": model.mean.tolist(),
             "eigenvector": model.eigenvector.tolist(),
@@ -68,19 +69,23 @@ def run(dataset: str) -> None:
     )
 
 
-def _compare_to_yaw(points: Array, yaw: pd.Series, rules: Protocol) -> None:
-    """Says how the chosen eigenvector goes with the yaw, and whether another does better."""
-    last = min(max(MODES, rules.pose_mode), rules.pose_modes, len(points) - 1)
-    likeness = {
-        mode: abs(np.corrcoef(projection.fit(points, mode).coefficients(points), yaw)[0, 1])
-        for mode in range(1, last + 1)
-    }
-    own, best = likeness[rules.pose_mode], max(likeness.values())
+def _compare_to_yaw(points: Array, yaw: pd.Series, model: PoseModel, rules: Protocol) -> None:
+    """Says how the pose coefficient goes with the yaw, and whether an eigenvector does better."""
+
+    def likeness(model: PoseModel) -> float:
+        return abs(np.corrcoef(model.coefficients(points), yaw)[0, 1])
+
+    own = likeness(model)
     log.info("the pose coefficient's correlation with the yaw: %.2f", own)
-    if own < best:
+    if rules.pose_axis == "antisymmetric":
+        return
+    last = min(max(MODES, model.mode), rules.pose_modes, len(points) - 1)
+    others = {n: likeness(projection.fit_eigenvector(points, n)) for n in range(1, last + 1)}
+    best = max(others, key=others.__getitem__)
+    if own < others[best]:
         log.warning(
-            "eigenvector %d goes with the yaw better (%.2f): is pose_mode in %s right?",
-            *(max(likeness, key=likeness.__getitem__), best, protocol.path(rules.name).name),
+            "eigenvector %d goes with the yaw better (%.2f): set pose_axis in %s to antisymmetric",
+            *(best, others[best], protocol.path(rules.name).name),
         )
 
 

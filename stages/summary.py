@@ -20,11 +20,11 @@ from wingloss.protocol import Protocol
 COLUMNS = [
     "dataset", "data_stamp", "recipe", "weights", "precision", "network", "balance", "loss",
     "loss_parameters", "seed", "status", "split", "subset", "n_faces", "nme_inter_pupil",
-    "nme_inter_ocular", "nme_box", "nme_diag", "auc", "failure_rate", "auc_normaliser",
+    "nme_inter_ocular", "nme_box", "nme_diag", "median", "auc", "failure_rate", "auc_normaliser",
     "auc_threshold", "train_seconds", "samples_seen", "commit",
 ]  # fmt: skip
 # Figures that mean something of a training that ended; one that diverged has none.
-SCORES = (*(f"nme_{name}" for name in metrics.NORMALISERS), "auc", "failure_rate")
+SCORES = (*(f"nme_{name}" for name in metrics.NORMALISERS), "median", "auc", "failure_rate")
 
 
 def run(dataset: str) -> None:
@@ -91,6 +91,7 @@ def _scores(
     return {
         "n_faces": int(chosen.sum()),
         **{f"nme_{name}": 100 * float(error.mean()) for name, error in errors.items()},
+        "median": 100 * float(np.median(headline)),
         "auc": 100 * metrics.auc(headline, rules.threshold),
         "failure_rate": 100 * metrics.failure_rate(headline, rules.threshold),
         "auc_normaliser": rules.headline,
@@ -111,8 +112,8 @@ def _write_metrics(folder: Path, table: pd.DataFrame, rules: Protocol) -> None:
                 part = split if whole else f"{split}_{subset}"
                 scores[f"{part}.nme"] = _mean(faces[f"nme_{rules.headline}"])
                 if whole:
-                    scores[f"{part}.auc"] = _mean(faces.auc)
-                    scores[f"{part}.failure_rate"] = _mean(faces.failure_rate)
+                    for score in ("median", "auc", "failure_rate"):
+                        scores[f"{part}.{score}"] = _mean(faces[score])
             files.write_json(new / f"{network}-{balance}-{loss}.json", scores)
 
 

@@ -21,6 +21,7 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Reader = Literal["ibug", "aflw", "cofw", "wflw", "csv", "coco"]
 Headline = Literal["inter_pupil", "inter_ocular", "box", "diag"]
+PoseAxis = Literal["antisymmetric", "eigenvector"]
 Column = Literal["left", "top", "right", "bottom", "width", "height"]
 COLUMNS: tuple[str, ...] = get_args(Column)  # what a published box may be given by
 CORNERS = COLUMNS[:4]
@@ -75,7 +76,10 @@ class Protocol:
     normalising_box: Literal["face", "landmarks"]
     boxes: Boxes
     bins: int  # K of PDB
-    pose_mode: int  # which eigenvector is the pose's, counted from 1
+    # what PDB takes for the pose: the first eigenvector that changes its sign in a mirror, or the
+    # authors' eigenvector
+    pose_axis: PoseAxis
+    pose_mode: int  # which eigenvector is the authors', counted from 1
     headline: Headline  # the normaliser that the field reports, and of AUC and failure rate
     threshold: float  # tau of AUC and failure rate, as a share of that normaliser
     parts: tuple[Part, ...]
@@ -126,6 +130,7 @@ class _File:
     normalising_box: Literal["face", "landmarks"] = "landmarks"
     boxes: _Boxes = _Boxes()
     bins: Annotated[int, Field(ge=1, le=MOST)] = 9
+    pose_axis: PoseAxis = "antisymmetric"
     pose_mode: Annotated[int, Field(ge=1, le=MOST)] = 1
     subsets: dict[str, Count | None] = field(default_factory=dict)
     other_files: tuple[str, ...] = ()
@@ -164,6 +169,7 @@ def _protocol(name: str, file: _File) -> Protocol:
         normalising_box=file.normalising_box,
         boxes=Boxes(file.boxes.source, _columns(file)),
         bins=file.bins,
+        pose_axis=file.pose_axis,
         pose_mode=file.pose_mode,
         headline=file.headline,
         threshold=file.threshold,

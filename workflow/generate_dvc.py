@@ -110,8 +110,9 @@ def _inputs(given: Any) -> list[str]:
 
 
 def _templated(pattern: str) -> str:
-    """A pattern with Snakemake's wildcards as DVC's; a recipe is no wildcard of a stage."""
-    pattern = pattern.replace("{recipe}", "${recipe}")
+    """A pattern with Snakemake's wildcards as DVC's; recipe and trees are no stage's wildcards."""
+    for chosen in ("recipe", "trees"):
+        pattern = pattern.replace(f"{{{chosen}}}", f"${{{chosen}}}")
     return re.sub(r"(?<!\$)\{(\w+)\}", r"${item.\1}", pattern)
 
 

@@ -1,7 +1,7 @@
 """Have `params.yaml` ask for every run of the paper's tables and claims: `make paper`.
 
-It sets `seeds` and `runs` there and nothing else, because that file is the only switch of both
-engines; `git checkout params.yaml` sets them back.
+It sets `seeds`, `runs` and `trees` there and nothing else, because that file is the only switch of
+both engines; `git checkout params.yaml` sets them back.
 """
 
 import re
@@ -17,6 +17,7 @@ from pipeline.runtime.errors import UserError
 from pipeline.trainings import cost
 
 SEEDS = [0, 1, 2]  # as many as a verdict on a claim needs
+TREES = "published"  # no verdict is on weaker ones
 
 
 def asked(params: Params) -> dict[str, dict[str, list[str]]]:
@@ -41,9 +42,10 @@ def asked(params: Params) -> dict[str, dict[str, list[str]]]:
 
 def main() -> None:
     before, text = load(), PARAMS.read_text(encoding="utf-8")
-    for key, value in {"seeds": SEEDS, "runs": asked(before)}.items():
+    for key, value in {"seeds": SEEDS, "runs": asked(before), "trees": TREES}.items():
         # a key's own line, and those below it that are indented
-        new = yaml.safe_dump({key: value}, default_flow_style=None, sort_keys=False, width=96)
+        flow = False if isinstance(value, str) else None  # None: lists alone are in brackets
+        new = yaml.safe_dump({key: value}, default_flow_style=flow, sort_keys=False, width=96)
         text = re.sub(rf"^{key}:.*\n(?:[ \t]+.*\n)*", new, text, flags=re.M)
     PARAMS.write_text(text, encoding="utf-8")
     params = load()

@@ -223,6 +223,7 @@ class Params:
     recipe: str
     runs: Runs
     baselines: list[Method]
+    trees: str
     tables: list[Annotated[int, Field(ge=1, le=7)]]
     figures: list[Annotated[int, Field(ge=1, le=6)]]
     stage_one: StageOne
@@ -231,7 +232,7 @@ class Params:
     raw: dict[str, Rendered | None]
     on_bad_sample: Literal["stop", "skip"]
     context: Context
-    ert: RegressionTrees
+    ert: dict[str, RegressionTrees]
     correction: Correction
     augmentation: Augmentations
     recipes: dict[str, NetworkRecipes]
@@ -244,6 +245,7 @@ class Params:
                     "and none is 'same'"
                 )
         _among("recipe", [self.recipe], self.recipes)
+        _among("trees", [self.trees], self.ert)
         for key, grid in self.grids.items():
             _among(f"runs.{key}.loss", grid.loss, self.loss)
             network = NETWORKS[key]
@@ -294,6 +296,11 @@ class Params:
     def grids(self) -> dict[str, Grid]:
         """The runs by their keys, which are those of NETWORKS."""
         return vars(self.runs)
+
+    @property
+    def regression_trees(self) -> RegressionTrees:
+        """How the baseline of regression trees is trained."""
+        return self.ert[self.trees]
 
     def key(self, network: str, loss: str) -> str:
         """The key of `runs` for a run of ``network`` with ``loss``; a baseline is its own."""

@@ -101,7 +101,7 @@ def _yaw(dataset: str, samples: pd.DataFrame, points: Array, rules: Protocol) ->
     if files.YAW not in samples:
         return
     yaw = samples[files.YAW].to_numpy()
-    coefficients = projection.fit(points, rules.pose_mode).coefficients(points)
+    coefficients = projection.fit(points, rules).coefficients(points)
     log.info(
         "yaw: %.0f to %.0f degrees, median of its size %.0f; its correlation with the pose "
         "coefficient %.3f, of their ranks %.3f",
@@ -123,7 +123,7 @@ def _duplicates(
 ) -> None:
     """Faces that look the same, aligned by their landmarks, on both sides of a split."""
     maps = context_maps(samples, params.context)
-    mean = projection.fit(points, rules.pose_mode).mean
+    mean = projection.fit(points, rules).mean
     canonical = mean / np.ptp(mean, axis=0).max() * 0.8 * THUMBNAIL + (THUMBNAIL - 1) / 2
     likeness = {}
     for split, rows in samples.groupby("split"):

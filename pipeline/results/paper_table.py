@@ -11,63 +11,70 @@ from pipeline.data import files
 from pipeline.results import run_results
 from pipeline.results.paper_spec import Column, Row, Table
 from pipeline.results.run_results import Results
+from wingloss import protocol
+from wingloss.evaluation import metrics
 
 UNITS = {"parameters": 1e6, "size": 2**20}  # a table has millions, and MiB
-COLUMNS = ["method", "column", "paper", "here", "std", "difference", "seeds", "status"]
+COLUMNS = [
+    "method", "column", "paper", "here", "std", "difference", "median", "auc", "failure_rate",
+    "seeds", "status",
+]  # fmt: skip
 NOT_RUN = "not run"
 
 
 def compare(table: Table, results: Results) -> pd.DataFrame:
-    """A row a cell: the published figure, mean and deviation over seeds here, the difference."""
+    """A row a cell: the published figure, mean and deviation over seeds here, the difference.
+
+    And the means over seeds of median, AUC and failure rate, which a few very large errors don't
+    make.
+    """
     rows = []
     for row in table.rows:
         for i, column in enumerate(table.columns):
-            here, std, seeds, status = _here(row, i, column, table, results)
+            found: dict[str, Any] = {"here": np.nan, "seeds": 0}
+            found |= _here(row, i, column, table, results)
             figure = row.published[i]
             published = np.nan if figure is None else figure
-            rows.append(
-                [
-                    row.method,
-                    column.name,
-                    published,
-                    here,
-                    std,
-                    here - published,
-                    seeds,
-                    status,
-                ]
-            )
+            places = {"method": row.method, "column": column.name, "paper": published}
+            rows.append(places | found | {"difference": found["here"] - published})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _here(
     row: Row, index: int, column: Column, table: Table, results: Results
-) -> tuple[float, float, int, str]:
-    """Mean, deviation, seeds and status of one cell here."""
-    nothing = (np.nan, np.nan, 0)
+) -> dict[str, float | str]:
+    """What there is of one cell here, and its status."""
     if row.network is None:
-        return *nothing, "published only"
+        return {"status": "published only"}
     if column.measure != "nme":
         value = _speed(results.dataset)["networks"][row.network][column.measure]
         if value is None:
-            return *nothing, "no GPU"
-        return value / UNITS.get(column.measure, 1), np.nan, 0, "measured"
+            return {"status": "no GPU"}
+        return {"here": value / UNITS.get(column.measure, 1), "status": "measured"}
     own = results.dataset in {other.data for other in table.columns}
     if own and column.data != results.dataset:
-        return *nothing, f"other data: see {column.data}"
+        return {"status": f"other data: see {column.data}"}
     cell = row.cell(index)
     if cell not in results.cells:
-        return *nothing, NOT_RUN
+        return {"status": NOT_RUN}
     found = results.cells[cell]
     inside = found.inside(column.subset)
     if not inside.any():
-        return *nothing, f"no {column.subset} faces"
-    errors = found.errors[:, inside].mean(axis=1)
+        return {"status": f"no {column.subset} faces"}
+    errors = found.errors[:, inside]
     if found.diverged:
-        return *nothing[:2], len(errors), "diverged"
-    std = float(errors.std(ddof=1)) if len(errors) > 1 else np.nan
-    status = f"run, {found.reduced}" if found.reduced else "run"
-    return float(errors.mean()), std, len(errors), status
+        return {"seeds": len(errors), "status": "diverged"}
+    means = errors.mean(axis=1)
+    threshold = 100 * protocol.load(results.dataset).threshold
+    return {
+        "here": float(means.mean()),
+        "std": float(means.std(ddof=1)) if len(means) > 1 else np.nan,
+        "median": float(np.median(errors, axis=1).mean()),
+        "auc": 100 * metrics.auc(errors.ravel(), threshold),
+        "failure_rate": 100 * metrics.failure_rate(errors.ravel(), threshold),
+        "seeds": len(errors),
+        "status": f"run, {found.reduced}" if found.reduced else "run",
+    }
 
 
 def _speed(dataset: str) -> dict[str, Any]:
@@ -98,6 +105,8 @@ def wide(table: Table, cells: pd.DataFrame, results: Results) -> list[list[str]]
             ran = [results.cells[cell] for cell in row.cells if cell in results.cells]
             here = ", ".join(["here", *{one.reduced for one in ran if one.reduced}])
             lines.append(["", here, *(_text(one, digits) for one in own.itertuples())])
+            if own["median"].notna().any():
+                lines.append(["", "median / AUC / failures", *(map(_others, own.itertuples()))])
             if own.here.notna().any():
                 differences = [_number(value, digits, "+") for value in own.difference]
                 lines.append(["", "difference", *differences])
@@ -115,6 +124,13 @@ def _text(one, digits: int) -> str:
         return one.status
     spread = f" ± {one.std:.{digits}f}" if np.isfinite(one.std) else ""
     return f"{one.here:.{digits}f}{spread}"
+
+
+def _others(one) -> str:
+    """What else is said of the errors in a cell, in percent."""
+    if np.isnan(one.median):
+        return "–"
+    return f"{one.median:.2f} / {one.auc:.1f} / {one.failure_rate:.1f}"
 
 
 def _number(value: float, digits: int, sign: str = "") -> str:
@@ -143,6 +159,12 @@ def notes(table: Table, cells: pd.DataFrame, results: Results) -> list[str]:
     if results.cells:
         spread = "; mean ± standard deviation over seeds" if len(results.any.seeds) > 1 else ""
         said.append(f"Here: {results.said}{spread}.")
+        threshold = 100 * protocol.load(results.dataset).threshold
+        said.append(
+            f"AUC: the area under the cumulative error curve up to {threshold:g} %, as a share of the "
+            "largest; failures: errors above that. Median, AUC and failures are in percent, means "
+            "over seeds."
+        )
     if results.elsewhere(_theirs(table)):
         said.append(
             "Other faces than the paper's: the order of the methods can be compared, levels can't."

@@ -173,7 +173,9 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
         "bins": {"dataset.synthetic.bins": 7},
         "folds": {"correction.folds": 4},
         "another loss": {"loss.l1.kind": "smooth_l1"},
-        "trees": {"ert.trees": 3},
+        "trees": {"ert.reduced.trees": 3},
+        "the other trees": {"trees": "published"},
+        "trees that are not taken": {"ert.published.depth": 4},
         "one run less": {"runs.cnn6.loss": ["wing"]},
     }.items():
         finished.set(**values)
@@ -192,6 +194,8 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
         # CNN-6 before CNN-7 may have any of the losses
         "another loss": ["cnn6_7_stage1@synthetic-pdb-wing-0"],
         "trees": ["baseline@synthetic-ert-0", "baseline@synthetic-mean_shape-0"],
+        "the other trees": ["baseline@synthetic-ert-0", "baseline@synthetic-mean_shape-0"],
+        "trees that are not taken": [],
         "one run less": [
             "claims@synthetic",
             "figure@synthetic-4",

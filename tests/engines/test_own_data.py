@@ -173,7 +173,7 @@ def test_too_few_pictures_are_said(mine: Project, prepared: Callable, call: Call
     assert prepared()[0] == 0
     status, said = call(mine, pose, dataset="mine")
     assert status == 1
-    assert "error: mine: 1 shapes are too few for eigenvector 1; bring more training" in said
+    assert "error: mine: 1 shapes are too few for a pose axis; bring more training" in said
 
 
 def test_nothing_of_ones_own_is_said_with_what_is_needed(mine: Project, prepared: Callable) -> None:

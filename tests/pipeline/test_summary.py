@@ -19,7 +19,7 @@ from stages import claims, evaluate, figure, report, summary, table, train
 COLUMNS = (
     "dataset", "data_stamp", "recipe", "weights", "precision", "network", "balance", "loss",
     "loss_parameters", "seed", "status", "split", "subset", "n_faces", "nme_inter_pupil",
-    "nme_inter_ocular", "nme_box", "nme_diag", "auc", "failure_rate", "auc_normaliser",
+    "nme_inter_ocular", "nme_box", "nme_diag", "median", "auc", "failure_rate", "auc_normaliser",
     "auc_threshold", "train_seconds", "samples_seen", "commit",
 )  # fmt: skip
 ABOUT = {
@@ -110,6 +110,7 @@ def test_values(scored: Project, call: Callable) -> None:
     assert full.nme_box == pytest.approx(3.5, rel=1e-5)
     assert full.nme_diag == pytest.approx(7.0 / 3, rel=1e-5)
     assert (full.auc_normaliser, full.auc_threshold) == ("inter_pupil", 0.08)
+    assert full["median"] == pytest.approx(6.0, rel=1e-5)
     # under the CED up to 8 %: (8 - 3) + (8 - 6) + 0 of 3 * 8
     assert full.auc == pytest.approx(100 * 7 / 24, rel=1e-4)
     assert full.failure_rate == pytest.approx(100 / 3, rel=1e-5)
@@ -119,10 +120,12 @@ def test_values(scored: Project, call: Callable) -> None:
     assert table.loc[0, "val", "full"].nme_inter_pupil == pytest.approx(2.0, rel=1e-5)
     assert table.loc[7, "test", "full"].nme_inter_pupil == pytest.approx(14.0, rel=1e-5)
     means = json.loads(scored.read("results/300w/metrics/cnn6-pdb-wing.json"))
-    scores = {f"{split}.{score}" for split in ("val", "test") for score in ("auc", "failure_rate")}
+    named = ("median", "auc", "failure_rate")
+    scores = {f"{split}.{score}" for split in ("val", "test") for score in named}
     parts = {"val", "test", "test_blur", "test_common", "test_challenge"}
     assert means.keys() == scores | {f"{part}.nme" for part in parts}
     assert means["test.nme"] == pytest.approx(10.5, rel=1e-4)
+    assert means["test.median"] == pytest.approx(9.0, rel=1e-4)
     assert means["test.failure_rate"] == pytest.approx(50.0, rel=1e-4)
 
 
@@ -135,7 +138,7 @@ def test_a_diverged_run_has_rows_that_say_so(scored: Project, call: Callable, er
     row = table_of(scored, "300w").set_index(["seed", "split", "subset"]).loc[7, "test", "full"]
     assert (row.status, row.n_faces) == ("diverged", 3)
     assert row[[name for name in COLUMNS if name.startswith("nme_")]].isna().all()
-    assert math.isnan(row.auc) and math.isnan(row.failure_rate)
+    assert math.isnan(row["median"]) and math.isnan(row.auc) and math.isnan(row.failure_rate)
     means = json.loads(scored.read("results/300w/metrics/cnn6-pdb-wing.json"))
     assert set(means.values()) == {"diverged"}  # one seed that diverged leaves no mean
     (line,) = [line for line in said.splitlines() if "wing" in line]

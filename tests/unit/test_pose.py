@@ -1,6 +1,7 @@
-"""The pose space: what Procrustes removes, and that the first mode of turned heads is their yaw."""
+"""The pose space: what Procrustes removes, and that its axis is the yaw of turned heads."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from project import ROOT
 
+from benchmarks.pose_axis import likeness, rendered
 from pipeline.config.params import load
 from stages import pose as pose_stage
 from wingloss import protocol
@@ -18,14 +20,17 @@ from wingloss.pose.projection import (
     PoseModel,
     _similar,
     align,
+    asymmetry,
     authors_coefficients,
     fit,
+    fit_antisymmetric,
+    fit_eigenvector,
+    mirrored,
     normalise,
     rotations,
 )
-from wingloss.synthetic.face import AFLW, _turned_landmarks, rotation
-from wingloss.synthetic.head import LANDMARKS, draw_shape
-from wingloss.synthetic.population import draw_pose
+from wingloss.synthetic.face import AFLW
+from wingloss.synthetic.head import LANDMARKS
 
 RNG = np.random.default_rng(0)
 SHAPE = RNG.normal(size=(12, 2))
@@ -57,7 +62,7 @@ HEADS = heads(YAW, PITCH)
 
 @pytest.fixture(scope="module")
 def model() -> PoseModel:
-    return fit(HEADS, mode=1)
+    return fit_eigenvector(HEADS, mode=1)
 
 
 def test_normalised_shapes_are_centred_and_of_unit_norm():
@@ -108,43 +113,78 @@ def test_the_first_mode_of_turned_heads_is_their_yaw(model: PoseModel):
     assert abs(np.corrcoef(coefficients, PITCH)[0, 1]) < 0.2
 
 
-@pytest.fixture(scope="module")
-def population() -> tuple[Array, pd.Series]:
-    """Landmarks ``(N, 68, 2)`` of the rendered faces, unrendered, and their yaw in degrees."""
-    faces = load(ROOT / "params.yaml").raw["synthetic"].faces
-    shapes, yaw = [], []
-    for i in range(200):
-        rng = np.random.default_rng([2, i])
-        turn = draw_pose(faces, rng)
-        controls = draw_shape(bool(i % 2), rng.random() < faces.expression, rng)
-        shapes.append(_turned_landmarks(controls, rotation(*turn), turn[0], turn[2])[:, :2])
-        yaw.append(turn[0])
-    return np.array(shapes), pd.Series(yaw)
+def faces_turned(spread: float, scheme: Sequence[Sequence[int]]) -> tuple[Array, Array]:
+    """600 rendered faces' landmarks, and their yaw, whose standard deviation is ``spread``."""
+    population = load(ROOT / "params.yaml").raw["synthetic"]
+    assert population
+    return rendered(population.faces, spread, scheme, 600)
 
 
-@pytest.mark.parametrize(("name", "scheme"), [("synthetic", range(68)), ("aflw", AFLW)])
-def test_the_protocols_own_mode_is_the_yaws(
-    population: tuple[Array, pd.Series], caplog: pytest.LogCaptureFixture, name: str, scheme
-):
-    shapes, yaw = population
-    points = np.stack(
-        [shapes[:, group].reshape(len(yaw), -1, 2).mean(axis=1) for group in scheme], 1
-    )
+@pytest.mark.parametrize("spread", [20, 35, 42])
+def test_the_first_antisymmetric_mode_is_the_yaw_however_far_faces_are_turned(spread: float):
+    """AFLW's 19 landmarks: the first two eigenvectors mix between 30 and 45 degrees."""
+    shapes, yaw = faces_turned(spread, AFLW)
+    rules = protocol.load("aflw")
+    found, authors = fit(shapes, rules), fit_eigenvector(shapes, rules.pose_mode)
+    assert likeness(found, shapes, yaw) > 0.96
+    # the shift of turned landmarks goes with the sine
+    assert likeness(found, shapes, np.sin(np.deg2rad(yaw))) > 0.98
+    assert likeness(authors, shapes, yaw) < 0.92
+
+
+@pytest.mark.parametrize("name", ["synthetic", "300w"])
+def test_with_68_landmarks_the_papers_axis_is_the_antisymmetric_one(name: str):
+    shapes, yaw = faces_turned(20, [[i] for i in range(68)])
     rules = protocol.load(name)
+    found = fit(shapes, rules)
+    assert likeness(found, shapes, yaw) > 0.98
+    other = fit_antisymmetric(shapes, rules.flip_permutation)
+    assert likeness(other, shapes, found.coefficients(shapes)) > 0.999
+
+
+def test_the_antisymmetric_axis_changes_its_sign_in_a_mirror():
+    shapes, _ = faces_turned(35, AFLW)
+    flip = protocol.load("aflw").flip_permutation
+    model = fit_antisymmetric(shapes[:300], flip)
+    np.testing.assert_allclose(
+        model.coefficients(mirrored(shapes, flip)), -model.coefficients(shapes), atol=1e-9
+    )
+    np.testing.assert_allclose(mirrored(model.mean[None], flip)[0], model.mean, atol=1e-9)
+    again = fit_antisymmetric(mirrored(shapes[:300], flip), flip)
+    np.testing.assert_allclose(again.eigenvector, model.eigenvector, atol=1e-9)
+    assert again.mode == model.mode
+
+
+def test_asymmetric_landmarks_of_the_mean_are_found():
+    shapes, _ = faces_turned(20, AFLW)
+    flip = protocol.load("aflw").flip_permutation
+    assert asymmetry(shapes, flip).max() < 0.1
+    wrong = flip.copy()
+    wrong[[6, 11]] = [6, 11]  # the eyes' outer corners become themselves
+    assert (np.flatnonzero(asymmetry(shapes, wrong) > 0.5) == [6, 11]).all()
+
+
+def test_an_eigenvector_that_is_not_the_yaws_is_said(caplog: pytest.LogCaptureFixture):
+    shapes, yaw = faces_turned(20, AFLW)
     caplog.set_level("INFO", "wingloss")
-    pose_stage._compare_to_yaw(points, yaw, rules)
+    rules = protocol.load("aflw")
+    pose_stage._compare_to_yaw(shapes, pd.Series(yaw), fit(shapes, rules), rules)
     (line,) = caplog.messages
-    assert float(line.rpartition(": ")[2]) > 0.7
-    pose_stage._compare_to_yaw(points, yaw, dataclasses.replace(rules, pose_mode=3))
-    assert caplog.messages[-1].startswith(f"eigenvector {rules.pose_mode} goes with the yaw better")
-    assert f"is pose_mode in {name}.yaml right?" in caplog.messages[-1]
+    assert float(line.rpartition(": ")[2]) > 0.97
+    authors = dataclasses.replace(rules, pose_axis="eigenvector")
+    pose_stage._compare_to_yaw(shapes, pd.Series(yaw), fit(shapes, authors), authors)
+    assert caplog.messages[-1].startswith("eigenvector 1 goes with the yaw better (0.9")
+    assert "set pose_axis in aflw.yaml to antisymmetric" in caplog.messages[-1]
 
 
 def test_rolled_and_moved_heads_have_the_same_pose_space(model: PoseModel):
     rng = np.random.default_rng(1)
     rolled = np.stack([turned(head, rng.uniform(-1.2, 1.2)) for head in HEADS])
     rolled = rolled * rng.uniform(5, 200, (300, 1, 1)) + rng.uniform(-99, 99, (300, 1, 2))
-    found, expected = fit(rolled, mode=1).coefficients(rolled), model.coefficients(HEADS)
+    found, expected = (
+        fit_eigenvector(rolled, mode=1).coefficients(rolled),
+        model.coefficients(HEADS),
+    )
     side = np.sign(np.sum(found * expected))  # of the eigenvector: it is turned with the mean
     np.testing.assert_allclose(side * found, expected, atol=0.005 * expected.std())
 
@@ -166,7 +206,7 @@ def test_left_and_right_are_opposite(model: PoseModel):
 def test_mean_and_eigenvector_are_normed_and_the_sign_is_fixed():
     shapes = np.random.default_rng(2).normal(size=(30, 12, 2))
     for mode in range(1, 9):
-        model = fit(shapes, mode)
+        model = fit_eigenvector(shapes, mode)
         norms = np.linalg.norm([model.mean, model.eigenvector], axis=(1, 2))
         assert norms == pytest.approx([1, 1])
         np.testing.assert_allclose(model.mean.mean(axis=0), 0, atol=1e-12)
@@ -176,7 +216,7 @@ def test_mean_and_eigenvector_are_normed_and_the_sign_is_fixed():
 
 def test_modes_are_counted_from_one_and_orthogonal(model: PoseModel):
     assert (np.diff(model.explained) <= 0).all() and model.explained.sum() <= 1 + 1e-12
-    second = fit(HEADS, mode=2)
+    second = fit_eigenvector(HEADS, mode=2)
     assert abs(np.sum(model.eigenvector * second.eigenvector)) < 1e-9
     assert np.var(model.coefficients(HEADS)) > 2 * np.var(second.coefficients(HEADS))
 
@@ -184,11 +224,18 @@ def test_modes_are_counted_from_one_and_orthogonal(model: PoseModel):
 @pytest.mark.parametrize(("count", "mode"), [(0, 1), (1, 1), (2, 2)])
 def test_too_few_shapes_are_refused(count: int, mode: int):
     with pytest.raises(ValueError, match=f"{count} shapes are too few"):
-        fit(HEADS[:count], mode)
+        fit_eigenvector(HEADS[:count], mode)
+
+
+def test_one_shape_has_no_pose_axis():
+    flip = protocol.load("synthetic").flip_permutation
+    with pytest.raises(ValueError, match="1 shapes are too few"):
+        fit_antisymmetric(HEADS[:1], flip)
+    assert fit_antisymmetric(HEADS[:2], flip).explained.sum() <= 1 + 1e-12
 
 
 def test_as_many_shapes_as_needed_are_enough():
-    assert fit(HEADS[:2], 1).explained[0] == pytest.approx(1)
+    assert fit_eigenvector(HEADS[:2], 1).explained[0] == pytest.approx(1)
 
 
 def test_the_authors_coefficients_ignore_position_size_rotation_and_mirroring():

@@ -105,17 +105,30 @@ def test_300w_is_measured_between_pupils():
     assert rules.outer_eye_corners == ((36,), (45,))
 
 
+def test_the_pose_axis_is_the_papers_where_that_is_the_yaw_at_every_spread():
+    axes = {name: protocol.load(name) for name in protocol.available()}
+    assert {name: rules.pose_axis for name, rules in axes.items()} == {
+        "300w": "eigenvector",
+        "aflw": "antisymmetric",
+        "cofw": "antisymmetric",
+        "synthetic": "eigenvector",
+        "wflw": "antisymmetric",
+    }
+    assert {name for name, rules in axes.items() if rules.pose_mode != 1} == {"aflw"}
+    assert axes["aflw"].pose_mode == 2  # the authors'
+
+
 def test_the_other_sets_are_the_fields():
-    """Faces, landmarks, K, eigenvector and headline as their authors and the paper have them."""
+    """Faces, landmarks, K and headline as their authors and the paper have them."""
     facts = {}
     for name in ("aflw", "cofw", "wflw"):
         rules = protocol.load(name)
         counts = tuple(part.count for part in rules.parts)
-        facts[name] = (counts, rules.n_landmarks, rules.bins, rules.pose_mode, rules.headline)
+        facts[name] = (counts, rules.n_landmarks, rules.bins, rules.headline)
     assert facts == {
-        "aflw": ((20000, 4386), 19, 17, 2, "box"),
-        "cofw": ((1345, 507), 29, 9, 1, "inter_pupil"),
-        "wflw": ((7500, 2500), 98, 9, 1, "inter_ocular"),
+        "aflw": ((20000, 4386), 19, 17, "box"),
+        "cofw": ((1345, 507), 29, 9, "inter_pupil"),
+        "wflw": ((7500, 2500), 98, 9, "inter_ocular"),
     }
     aflw = protocol.load("aflw")
     assert (aflw.pupils, aflw.outer_eye_corners, aflw.normalising_box) == (None, None, "face")

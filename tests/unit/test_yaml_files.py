@@ -126,7 +126,7 @@ ABSURD = {
     "correction.folds": 10**6,
     "loss.wing.cnn6.w": 1e9,
     "augmentation.cnn6.blur_sigma": 1e9,
-    "ert.trees": 10**9,
+    "ert.reduced.trees": 10**9,
 }
 
 

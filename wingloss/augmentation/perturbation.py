@@ -124,8 +124,10 @@ def plain(faces: Faces, chosen: NDArray[np.intp], size: int) -> tuple[Images, Ar
 def shrink(faces: Faces, size: int) -> Faces:
     """The same faces with crops as small as inputs of ``size`` pixels need.
 
-    A warp samples its source at points, which would alias where it makes a picture much smaller.
-    So the crops are first averaged over whole blocks of pixels.
+    A warp samples its source at points, which aliases where it makes a picture much smaller. So
+    the crops are first averaged over whole blocks of pixels, where the frames still have as many
+    pixels as the input then. Frames of less than twice ``size``, such as 112 for 64, stay as they
+    are, and finer detail than the input's pixels may alias.
     """
     factor = shrinkage(faces, size)
     if factor == 1:

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from wingloss.augmentation.perturbation import Faces, Images, plain
-from wingloss.geometry import Array, apply, compose, invert, to_unit
+from wingloss.geometry import Array, apply, compose, flip, invert, to_unit
 
 SIDE = 200  # px of the pictures that the trees see
 MARGIN = 1.25  # of these pictures to the face's frame, whose side is 160 px in them
@@ -22,7 +23,8 @@ class RegressionTrees:
     trees: Annotated[int, Field(ge=1, le=100_000)]  # K of each cascade
     depth: Annotated[int, Field(ge=1, le=20)]  # F
     shrinkage: Annotated[float, Field(gt=0, le=1)]  # nu
-    initialisations: Annotated[int, Field(ge=1, le=1000)]  # R of each training face
+    initialisations: Annotated[int, Field(ge=1, le=1000)]  # R of each training picture
+    mirrored: bool  # whether each training face is also seen in a mirror
     pixels: Annotated[int, Field(ge=2, le=100_000)]  # P that a cascade's trees choose from
     splits: Annotated[int, Field(ge=1, le=100_000)]  # S tried at each node
 
@@ -33,7 +35,9 @@ class RegressionTrees:
         Fewer of them make weaker trees. The shrinkage isn't one of them: its best depends on them.
         """
         own = {words: (getattr(self, name), full) for name, (full, words) in PUBLISHED.items()}
-        less = (f"{here} of {full} {words}" for words, (here, full) in own.items() if here < full)
+        less = [f"{here} of {full} {words}" for words, (here, full) in own.items() if here < full]
+        if not self.mirrored:
+            less.append("no mirrored copies")
         return ", ".join(less)
 
 
@@ -59,13 +63,18 @@ def mean_shape(training: Array, training_frames: Array, frames: Array) -> Array:
 
 
 def regression_trees(
-    training: Faces, others: list[Faces], recipe: RegressionTrees, seed: int
+    training: Faces,
+    others: list[Faces],
+    recipe: RegressionTrees,
+    flip_permutation: NDArray[np.intp],
+    seed: int,
 ) -> list[Array]:
     """Trains dlib's regression trees; the landmarks ``(N, L, 2)`` of each of ``others``.
 
     They are in the pixels of those faces' crops. The trees see each face in grey, in its frame with
     some room around it, 160 pixels a frame, and give whole pixels: an error of 0.24 % of the frame
-    in the mean, which is lost beside theirs. Memory: 40 kB a training face, and about 4 bytes a
+    in the mean, which is lost beside theirs. That is more pixels than the crops have, because whole
+    pixels of fewer would be coarser. Memory: 40 kB a training picture, and about 4 bytes a
     coordinate and chosen pixel of each of its initialisations.
     """
     import dlib  # nothing else of this project needs it
@@ -83,10 +92,13 @@ def regression_trees(
     edge = round(SIDE * (1 - 1 / MARGIN) / 2)
     frame = dlib.rectangle(edge, edge, SIDE - 1 - edge, SIDE - 1 - edge)
     pictures, maps = _grey(training)
-    points = np.rint(apply(maps, training.points)).astype(int)
+    points = apply(maps, training.points)
+    if recipe.mirrored:
+        pictures += [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures]
+        points = np.concatenate([points, flip(points, flip_permutation, SIDE)])
     shapes = [
         [dlib.full_object_detection(frame, [dlib.point(x, y) for x, y in shape])]
-        for shape in points.tolist()
+        for shape in np.rint(points).astype(int).tolist()
     ]
     predictor = dlib.train_shape_predictor(pictures, shapes, options)
     found = []

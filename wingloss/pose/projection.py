@@ -1,6 +1,11 @@
 """The pose space (Section 5): Procrustes alignment to the mean shape, then PCA.
 
 One coefficient along the shape eigenvector that controls yaw stands for a face's pose.
+
+Which eigenvector that is depends on the landmarks and on how far the faces are turned: yaw and
+pitch change places where they vary about as much, and mix. But in a mirror yaw changes its sign and
+pitch doesn't. So among the eigenvectors of shapes together with their mirror images, each of which
+is symmetric or antisymmetric, yaw is the first antisymmetric one.
 """
 
 from dataclasses import dataclass
@@ -10,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wingloss.geometry import Array
+from wingloss.protocol import Protocol
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
+
+LEADING = 10  # eigenvectors at least whose share of the variance is told
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,7 @@ class PoseModel:
 
     mean: Array
     eigenvector: Array
+    mode: int  # the eigenvector's place, counted from 1
     explained: Array  # share of the variance that each of the leading eigenvectors explains
 
     def coefficients(self, shapes: Array) -> Array:
@@ -66,38 +75,87 @@ def align(shapes: Array, reference: Array) -> Array:
     return turned * scale[:, None, None]
 
 
-def asymmetry(mean: Array, flip_permutation: NDArray[np.intp]) -> Array:
-    """How far each landmark ``(L,)`` lies from its mirror image, in the face's size.
+def mirrored(shapes: Array, flip_permutation: NDArray[np.intp]) -> Array:
+    """The mirror images of shapes ``(N, L, 2)`` about the y axis."""
+    return shapes[:, flip_permutation] * [-1, 1]
 
-    ``mean`` is ``(L, 2)``, centred and of unit norm; the size is the landmarks' root mean square
-    distance from their centre. Landmarks that are not flipped as they should be lie far apart.
+
+def asymmetry(shapes: Array, flip_permutation: NDArray[np.intp]) -> Array:
+    """How far each landmark ``(L,)`` of the mean shape lies from its mirror image, in its size.
+
+    The size is the landmarks' root mean square distance from their centre. Landmarks that are not
+    flipped as they should be lie far apart.
     """
-    mirrored = mean[flip_permutation] * [-1, 1]
-    apart = np.linalg.norm(align(mirrored[None], mean)[0] - mean, axis=1)
+    mean = _mean(shapes)
+    apart = np.linalg.norm(align(mirrored(mean[None], flip_permutation), mean)[0] - mean, axis=1)
     return apart * np.sqrt(len(mean))
 
 
-def fit(shapes: Array, mode: int) -> PoseModel:
-    """The pose model of training shapes ``(N, L, 2)``.
+def fit(shapes: Array, rules: Protocol) -> PoseModel:
+    """The pose model of training shapes ``(N, L, 2)``, along the axis that the protocol names.
 
-    ``mode`` counts the eigenvectors from 1; the authors take the second for AFLW's 19 landmarks
-    and the first otherwise. The eigenvector's sign is fixed by its largest entry being positive.
+    Raises:
+        ValueError: the shapes are too few.
+    """
+    if rules.pose_axis == "antisymmetric":
+        return fit_antisymmetric(shapes, rules.flip_permutation)
+    return fit_eigenvector(shapes, rules.pose_mode)
+
+
+def fit_eigenvector(shapes: Array, mode: int) -> PoseModel:
+    """The pose model of training shapes ``(N, L, 2)`` along eigenvector ``mode``, from 1.
+
+    The authors take the second for AFLW's 19 landmarks and the first otherwise. The eigenvector's
+    sign is fixed by its largest entry being positive.
 
     Raises:
         ValueError: there are no more shapes than eigenvectors asked for.
     """
     if len(shapes) <= mode:
         raise ValueError(f"{len(shapes)} shapes are too few for eigenvector {mode}")
+    mean = _mean(shapes)
+    return _model(mean, _shape_space(shapes, mean), mode)
+
+
+def fit_antisymmetric(shapes: Array, flip_permutation: NDArray[np.intp]) -> PoseModel:
+    """The pose model of training shapes ``(N, L, 2)`` along the first antisymmetric eigenvector.
+
+    It is one of the shapes together with their mirror images, whose mean is symmetric. Sign as
+    :func:`fit_eigenvector`'s.
+
+    Raises:
+        ValueError: there is no second shape.
+    """
+    if len(shapes) < 2:
+        raise ValueError(f"{len(shapes)} shapes are too few for a pose axis")
+    shapes = np.concatenate([shapes, mirrored(shapes, flip_permutation)])
+    mean = _mean(shapes)
+    pca = _shape_space(shapes, mean)
+    vectors = pca.components_.reshape(-1, *mean.shape)
+    symmetry = np.einsum("klc,klc->k", vectors, mirrored(vectors, flip_permutation))  # -1 or 1
+    return _model(mean, pca, int(np.argmax(symmetry < 0)) + 1)
+
+
+def _mean(shapes: Array) -> Array:
+    """The Procrustes mean ``(L, 2)`` of shapes ``(N, L, 2)``, of unit norm."""
     mean = normalise(shapes).mean(axis=0)
     # A mean of turned shapes is itself a shape up to scale; one more pass removes the rotations.
     mean /= np.linalg.norm(mean)
     mean = align(shapes, mean).mean(axis=0)
-    mean /= np.linalg.norm(mean)
+    return mean / np.linalg.norm(mean)
+
+
+def _shape_space(shapes: Array, mean: Array) -> "PCA":
+    """PCA of shapes ``(N, L, 2)`` aligned to ``mean``, with all eigenvectors there are."""
     aligned = align(shapes, mean).reshape(len(shapes), -1)
-    pca = _pca(aligned, min(max(10, mode), len(shapes), aligned.shape[1]))
+    return _pca(aligned, min(aligned.shape))
+
+
+def _model(mean: Array, pca: "PCA", mode: int) -> PoseModel:
     vector = pca.components_[mode - 1]
     vector = vector * np.sign(vector[np.abs(vector).argmax()])
-    return PoseModel(mean, vector.reshape(mean.shape), pca.explained_variance_ratio_)
+    explained = pca.explained_variance_ratio_[: max(LEADING, mode)]
+    return PoseModel(mean, vector.reshape(mean.shape), mode, explained)
 
 
 def authors_coefficients(training: Array, shapes: Array, mode: int) -> Array:
@@ -106,7 +164,8 @@ def authors_coefficients(training: Array, shapes: Array, mode: int) -> Array:
     One pass: every shape is moved, scaled, turned *and, where that fits better, mirrored* to the
     plain mean of the ``training`` shapes ``(M, L, 2)``, which are not aligned before they are
     averaged; PCA of the training shapes follows. All shapes are in the units of their face boxes.
-    The sign is arbitrary, as the authors' bins take absolute values. Errors as :func:`fit`'s.
+    The sign is arbitrary, as the authors' bins take absolute values. Errors as
+    :func:`fit_eigenvector`'s.
     """
     if len(training) <= mode:
         raise ValueError(f"{len(training)} shapes are too few for eigenvector {mode}")

@@ -108,13 +108,14 @@ def recorded_as(*patterns):
 
 
 def science(*keys):
-    """The named parts of params.yaml, {wildcards} and {recipe} filled in.
+    """The named parts of params.yaml, {wildcards}, {recipe} and {trees} filled in.
 
     A rule that has them as a parameter makes its outputs again when one of them changes.
     """
 
     def values(wildcards):
-        names = [key.format(recipe=PARAMS.recipe, **wildcards) for key in keys]
+        chosen = {"recipe": PARAMS.recipe, "trees": PARAMS.trees}
+        names = [key.format(**chosen, **wildcards) for key in keys]
         # Snakemake's `lookup` walks through all of the parameters for each of them, which took a third
         # of the time for a graph of 500 runs
         return {name: reduce(getitem, name.split("."), config) for name in names}

@@ -80,7 +80,7 @@ rule baseline:
     resources:
         work=15,
     params:
-        science=science("context", "ert"),
+        science=science("context", "trees", "ert.{trees}"),
     shell:
         "exec python -m stages.baseline --dataset {wildcards.dataset} --method {wildcards.method}"
         " --seed {wildcards.seed}"
