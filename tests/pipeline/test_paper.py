@@ -59,6 +59,7 @@ def write_predictions(
         path,
         run=json.dumps(vars(run) | said | about),
         face=np.array([f"face{first + i}" for i in range(N_FACES)]),
+        photograph=np.array([f"photograph{(first + i) // 2}" for i in range(N_FACES)]),
         split=np.array([split] * N_FACES),
         subsets=np.array(["large_pose"] * 20 + [""] * (N_FACES - 20)),
         predicted=true + miss[:, None, None] * (0.6, 0.8),
@@ -472,6 +473,15 @@ def test_large_poses_are_the_outer_tenth_where_the_data_name_none(
     assert (found == "").sum() == 27
     samples.loc[4, "subsets"] = "large_pose"
     assert predictions_file._subsets("300w", samples).tolist() == samples.subsets.tolist()
+
+
+def test_predictions_name_each_faces_photograph(finished: Project) -> None:
+    samples = pd.read_csv(io.BytesIO(finished.read("data/prepared/synthetic/samples.csv")))
+    photographs = samples.set_index("face").photograph
+    assert samples.photograph.nunique() > 8
+    for path in (finished.root / "results/synthetic/predictions").rglob("*.npz"):
+        data = np.load(path)
+        assert data["photograph"].tolist() == photographs[data["face"]].tolist()
 
 
 def test_tables_and_claims_name_losses_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
