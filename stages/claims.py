@@ -1,6 +1,5 @@
 """A verdict on each of the paper's claims, from predictions and measured speeds alone."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,26 +12,26 @@ from pipeline.config.params import load
 from pipeline.config.paths import Cell
 from pipeline.data import files
 from pipeline.results import paper_spec, run_results
-from pipeline.results.paper_spec import Claim, Published
+from pipeline.results.effects import Effects
+from pipeline.results.paper_spec import Claim, Claims, Published
 from pipeline.results.run_results import Results, Scored
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from wingloss import protocol
 from wingloss.evaluation import significance
-from wingloss.evaluation.significance import Estimate
+from wingloss.evaluation.significance import Effect, log_mean
 from wingloss.geometry import Array
 
 LEVEL = 0.05
 SEEDS = 3  # fewer can't tell a better network from a luckier start
 LARGE = 2  # errors beyond this many of the protocol's thresholds are large
-WEAKER = "this says nothing of trees as strong as their paper's"
-VERDICTS = ("reproduced", "contradicted", "undecided", "not run")
+VERDICTS = ("reproduced", "contradicted", "equivalent", "undecided", "not run")
 
 
 def run(dataset: str) -> None:
     """Writes the claims with what was found and their verdicts, and how many there are of each."""
     results = run_results.read(load(), dataset)
-    found = judge(paper_spec.claims(), results)
+    found = judge(paper_spec.families(), results, paper_spec.published())
     files.write_json(Path(paths.CLAIMS.format(dataset=dataset)), found)
     counts = Counter(one["verdict"] for one in found)
     numbers = {verdict.replace(" ", "_"): counts[verdict] for verdict in VERDICTS}
@@ -40,35 +39,80 @@ def run(dataset: str) -> None:
     log.info(", ".join(f"{number} {name}" for name, number in numbers.items()))
 
 
-def judge(claims: list[Claim], results: Results) -> list[dict[str, Any]]:
+def judge(claims: Claims, results: Results, known: Published) -> list[dict[str, Any]]:
     """Each claim with its verdict, why, and the comparisons behind it.
 
     All pairs of a claim must hold, so for it counts the largest of their p-values, and against it
     the smallest, times their number. The claim's p-value is twice the smaller of both, because it
-    may go either way; Holm's correction is over all claims that have one.
+    may go either way. Holm's correction is over all claims of its family that have a test, those
+    not run too.
     """
-    known = paper_spec.published()
-    found = [_look(claim, results, known) for claim in claims]
-    tested = [one for one in found if one["p"] is not None]
-    adjusted = significance.holm([one["p"] for one in tested])
-    for one, p in zip(tested, adjusted, strict=True):
-        one["p_adjusted"] = float(p)
-        if p <= LEVEL:
-            one["verdict"] = "reproduced" if one["holds"] else "contradicted"
-            one["why"] = f"p = {p:.2g} after Holm's correction"
-        else:
-            one["verdict"] = "undecided"
-            one["why"] = f"p = {p:.2g} after Holm's correction is above {LEVEL}"
-    for claim, one in zip(claims, found, strict=True):
-        reduced = results.reduced(claim.cells)
-        if reduced and one["verdict"] != "not run":
-            one["against"] = reduced
-            one["why"] += f"{'' if one['why'].endswith('.') else '.'} Against {reduced}; {WEAKER}."
-    return found
+    effects = _AllEffects(results)
+    every = []
+    for family in claims.families:
+        found = [
+            {"family": family.family} | _look(claim, effects, known, claims.equivalent_within)
+            for claim in family.claims
+        ]
+        tested = [one for one in found if one["p"] is not None]
+        adjusted = significance.holm([one["p"] for one in tested], family.size)
+        for one, p in zip(tested, adjusted, strict=True):
+            one["p_adjusted"] = float(p)
+            one |= _decide(one, family.size, claims.equivalent_within)
+        every += found
+    return every
 
 
-def _look(claim: Claim, results: Results, known: Published) -> dict[str, Any]:
+def _decide(one: dict[str, Any], size: int, within: float) -> dict[str, str]:
+    """The verdict on a claim that has p-values."""
+    why = f"{_p(one['p_adjusted'])} after Holm's correction over {size} tests"
+    if one["p_adjusted"] <= LEVEL:
+        return {"verdict": "reproduced" if one["holds"] else "contradicted", "why": f"{why}."}
+    if one["p_equivalent"] is not None and one["p_equivalent"] <= LEVEL:
+        why = f"{_p(one['p_equivalent'])} that the errors differ by {100 * within:g} % or more."
+        return {"verdict": "equivalent", "why": why}
+    return {"verdict": "undecided", "why": f"{why}, above {LEVEL}."}
+
+
+def _p(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+class _AllEffects:
+    """The effects by each measure that a claim names, on its faces."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self._known: dict[tuple[str, str, str | None], Effects] = {}
+
+    def by(self, claim: Claim) -> Effects:
+        """Logarithms of ratios of errors, or differences of percentages of the faces."""
+        key = (claim.measure, claim.subset, claim.gains_on)
+        if key not in self._known:
+            self._known[key] = self._by(claim)
+        return self._known[key]
+
+    def _by(self, claim: Claim) -> Effects:
+        inside = self.results.any.inside(claim.subset)
+        if claim.measure == "large_errors":
+            return Effects(self.results, inside, lambda errors: _large(errors, self.results))
+        if claim.gains_on is None:
+            return Effects(self.results, inside, lambda errors: log_mean(errors, inside[inside]))
+        on = self.results.any.inside(claim.gains_on)[inside]
+        return Effects(
+            self.results, inside, lambda errors: log_mean(errors, on) - log_mean(errors, ~on), on
+        )
+
+
+def _large(errors: Array, results: Results) -> Array:
+    """100 for each large error, else 0."""
+    limit = 100 * LARGE * protocol.load(results.dataset).threshold
+    return np.where(errors > limit, 100.0, 0.0)
+
+
+def _look(claim: Claim, effects: _AllEffects, known: Published, within: float) -> dict[str, Any]:
     """What the runs say of one claim; verdicts that need a p-value are still to come."""
+    results = effects.results
     found: dict[str, Any] = {
         "claim": _title(claim, results),
         "text": claim.claim,
@@ -77,9 +121,9 @@ def _look(claim: Claim, results: Results, known: Published) -> dict[str, Any]:
         "verdict": "not run",
         "why": "",
         "missing": [],
-        "against": None,
         "p": None,
         "p_adjusted": None,
+        "p_equivalent": None,
         "holds": None,
         "comparisons": [],
     }
@@ -96,20 +140,25 @@ def _look(claim: Claim, results: Results, known: Published) -> dict[str, Any]:
     diverged = [str(c) for c, r in zip(claim.cells, runs, strict=True) if r.diverged]
     if diverged:
         return found | {"verdict": "undecided", "why": f"Diverged: {', '.join(diverged)}."}
-    estimates = [_estimate(claim, pair, results) for pair in claim.pairs]
+    measured = [effects.by(claim).between(*pair) for pair in claim.pairs]
     found["comparisons"] = [
-        {"of": _formula(claim, *pair), "unit": _unit(claim)}
-        | _figures(claim, pair, results, known)
-        | dataclasses.asdict(estimate)
-        for pair, estimate in zip(claim.pairs, estimates, strict=True)
+        _comparison(claim, pair, effect, results, known)
+        for pair, effect in zip(claim.pairs, measured, strict=True)
     ]
     seeds = len(runs[0].seeds)
     if seeds < SEEDS:
         why = f"{seeds} of at least {SEEDS} seeds; set `seeds: [0, 1, 2]` in params.yaml."
         return found | {"verdict": "undecided", "why": why}
-    holds = max(one.p_below for one in estimates)
-    fails = min(one.p_above for one in estimates) * len(estimates)
-    return found | {"p": min(1.0, 2 * min(holds, fails)), "holds": holds < fails}
+    bound = _bound(claim)
+    holds = significance.all_below(measured, bound)
+    fails = significance.any_above(measured, bound)
+    found |= {"p": min(1.0, 2 * min(holds, fails)), "holds": holds < fails}
+    if claim.plain:
+        found["p_equivalent"] = max(
+            significance.all_below(measured, np.log1p(within)),
+            significance.any_above(measured, np.log1p(-within)),
+        )
+    return found
 
 
 def _title(claim: Claim, results: Results) -> str:
@@ -118,8 +167,6 @@ def _title(claim: Claim, results: Results) -> str:
     here = None if claim.faster else results.elsewhere([claim.data])
     if here:
         title += f" (claimed of {claim.data}, tested on {here})"
-    if reduced := results.reduced(claim.cells):
-        title += f" ({reduced})"
     if results.weights == "none" and any(cell.network == "resnet50" for cell in claim.cells):
         title += f" (ResNet-50 began with {run_results.WEIGHTS['none']})"
     return title
@@ -127,9 +174,10 @@ def _title(claim: Claim, results: Results) -> str:
 
 def _obstacle(claim: Claim, results: Results) -> str | None:
     """Why no run of this recipe on these faces can test the claim; None if some could."""
-    for subset in (claim.subset, claim.gains_on or "full"):
-        if not results.any.inside(subset).any():
-            return f"There are no {subset} faces in {results.faces}."
+    if scarce := _scarce(claim, results):
+        return f"{scarce} in {results.faces}."
+    if reduced := results.reduced(claim.cells):
+        return f"No claim is tested on {reduced} (`ert` in params.yaml)."
     recipes = results.params.recipes
     if not claim.testable(recipes[results.params.recipe].cnn6.optimiser):
         able = [name for name, recipe in recipes.items() if claim.testable(recipe.cnn6.optimiser)]
@@ -137,6 +185,20 @@ def _obstacle(claim: Claim, results: Results) -> str | None:
             "AdamW divides each gradient by its usual size, so none explodes: this needs plain "
             f"gradient descent, `recipe: {' or '.join(able)}` in params.yaml."
         )
+    return None
+
+
+def _scarce(claim: Claim, results: Results) -> str | None:
+    """Which of the claim's faces are of fewer photographs than it takes to tell chance."""
+    inside = results.any.inside(claim.subset)
+    groups = {claim.subset: inside}
+    if claim.gains_on:
+        on = results.any.inside(claim.gains_on)
+        groups = {claim.gains_on: inside & on, f"other than {claim.gains_on}": inside & ~on}
+    for name, group in groups.items():
+        photographs = len(np.unique(results.any.photographs[group]))
+        if photographs < 2:
+            return f"There are {'too few' if photographs else 'no'} {name} faces"
     return None
 
 
@@ -168,13 +230,15 @@ def _speeds(claim: Claim, dataset: str) -> dict[str, Any]:
         ),
         "comparisons": [
             {
-                "of": f"{claim.factor:g} × {second} − {first}, on {name}",
-                "unit": "faces a second",
-                "paper": _printed(known, [(network, measure) for network in claim.faster]),
+                "of": f"{first} against {second}, on {name}",
+                "unit": "times as fast",
+                "paper": (paper := _printed(known, [(one, measure) for one in claim.faster])),
+                "paper_effect": paper and paper[0] / paper[1],
                 "here": here[measure],
-                "mean": claim.factor * here[measure][1] - here[measure][0],
+                "effect": ratios[name],
                 "low": None,
                 "high": None,
+                "bound": claim.factor,
             }
             for measure, name in places.items()
         ],
@@ -191,59 +255,51 @@ def _divergence(runs: list[Scored]) -> dict[str, str]:
     return {"verdict": verdict, "why": f"{diverged} of {count} trainings diverged."}
 
 
-def _estimate(claim: Claim, pair: tuple[Cell, Cell], results: Results) -> Estimate:
-    """What must be below zero for the claim to hold of a pair of cells."""
-    first, second = (results.cells[cell] for cell in pair)
-    inside = first.inside(claim.subset)
-    ours, theirs = (_measured(claim, one, results)[:, inside] for one in (first, second))
-    if claim.gains_on is None:
-        return significance.compare(ours, claim.factor * theirs + claim.margin)
-    table = 100 * significance.gain_contrast(ours, theirs, first.inside(claim.gains_on)[inside])
-    return significance.compare(table, np.zeros_like(table))
+def _bound(claim: Claim) -> float:
+    """What each effect must lie below for the claim to hold."""
+    return claim.margin if claim.measure == "large_errors" else float(np.log(claim.factor))
 
 
-def _figures(
-    claim: Claim, pair: tuple[Cell, Cell], results: Results, known: Published
-) -> dict[str, list[float] | None]:
-    """The pair's two figures in the paper and here; None where there are no such two."""
-    if claim.gains_on:
-        return {"paper": None, "here": None}
-    inside = results.any.inside(claim.subset)
-    runs = [_measured(claim, results.cells[cell], results)[:, inside] for cell in pair]
+def _comparison(
+    claim: Claim, pair: tuple[Cell, Cell], effect: Effect, results: Results, known: Published
+) -> dict[str, Any]:
+    """One pair's figures and effect, in the paper and here, in percent; None where there is none.
+
+    An effect is a relative change of the error, or a difference of shares of the faces.
+    """
+    first, second = pair
+    shares = claim.measure == "large_errors"
+
+    def percent(value: float) -> float:
+        return float(value if shares else 100 * np.expm1(value))
+
     keys = [(cell, claim.data, claim.subset) for cell in pair]
+    paper = here = None
+    if not claim.gains_on:
+        paper = None if shares else _printed(known, keys)
+        inside = results.any.inside(claim.subset)
+        errors = [results.cells[cell].errors[:, inside] for cell in pair]
+        here = [float((_large(one, results) if shares else one).mean()) for one in errors]
+    low, high = effect.interval()
     return {
-        "paper": _printed(known, keys) if claim.measure == "nme" else None,
-        "here": [float(errors.mean()) for errors in runs],
+        "of": f"{first} against {second}"
+        + (f", on {claim.gains_on} faces against the others" if claim.gains_on else ""),
+        "unit": "% of the faces" if shares else "% of the error",
+        "paper": paper,
+        "paper_effect": paper and 100 * (paper[0] / paper[1] - 1),
+        "here": here,
+        "effect": percent(effect.value),
+        "low": percent(low),
+        "high": percent(high),
+        "bound": percent(_bound(claim)),
+        "p_below": effect.p_below(_bound(claim)),
+        "p_above": effect.p_above(_bound(claim)),
     }
 
 
 def _printed(known: Mapping[Any, float], keys: list[Any]) -> list[float] | None:
     """The published figures, where each of them is."""
     return [known[key] for key in keys] if all(key in known for key in keys) else None
-
-
-def _measured(claim: Claim, one: Scored, results: Results) -> Array:
-    """The claim's measure of each face ``(S, N)``, in percent."""
-    if claim.measure == "nme":
-        return one.errors
-    limit = 100 * LARGE * protocol.load(results.dataset).threshold
-    return np.where(one.errors > limit, 100.0, 0.0)
-
-
-def _formula(claim: Claim, first: Cell, second: Cell) -> str:
-    """What is below zero if the claim holds, for the reader."""
-    if claim.gains_on:
-        return f"gain of {first} over {second}, on {claim.gains_on} faces less on the others"
-    factor = "" if claim.factor == 1 else f"{claim.factor:g} × "
-    margin = "" if claim.margin == 0 else f" − {claim.margin:g}"
-    return f"{first} − {factor}{second}{margin}"
-
-
-def _unit(claim: Claim) -> str:
-    """What one of the comparison's figures is one of."""
-    if claim.gains_on:
-        return "% of the error"
-    return {"nme": "points of NME", "large_errors": "% of the faces"}[claim.measure]
 
 
 if __name__ == "__main__":

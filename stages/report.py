@@ -27,7 +27,7 @@ TEMPLATE = Path("stages/report.html.j2")
 DEVIATIONS = Path("docs/deviations.md")
 ROWS = 16  # runs of the chart that show at once
 TICKS = 4  # intervals of an axis, about: legible on a phone
-POINTS = "points of NME"
+MARKS = ("low", "effect", "high", "paper_effect", "bound")  # of a comparison in the forest plot
 NOTHING = "–"
 SHOWN = 10  # of the best, the median and the worst faces each
 # Whose faces are shown: the first of these that has run, else the first run.
@@ -58,19 +58,19 @@ def run(dataset: str) -> None:
     )
     environment.filters["note"] = NOTE.renderInline
     shown = next((cell for cell in PREFERRED if cell in results.cells), next(iter(results.cells)))
+    within = paper_spec.families().equivalent_within
     tested = [one for one in claims if one["verdict"] != "not run"]
     page = environment.get_template(TEMPLATE.as_posix()).render(
         dataset=dataset,
         facts=overview.facts(results),
         normaliser=results.any.normaliser.replace("_", "-"),
         elsewhere=results.elsewhere(sorted({claim.data for claim in paper_spec.claims()})),
-        against=sum(one["against"] is not None for one in claims),
         counts=files.read_json(Path(paths.VERDICTS.format(dataset=dataset))),
         best=overview.best(results),
         named=paper_spec.named,
         errors=_errors(results),
-        effects=_effects(tested),
-        tested=tested,
+        forest=_forest(tested, within),
+        within=f"{100 * within:g}",
         common=_common(tested),
         not_run=_not_run(claims),
         advice=_advice(known, results),
@@ -139,29 +139,39 @@ def _bar(scale: _Scale, means: Array) -> dict[str, Any]:
     }
 
 
-def _effects(tested: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The chart of differences in NME: of each claim, the pair that is least in its favour.
+def _forest(tested: list[dict[str, Any]], within: float) -> list[dict[str, Any]]:
+    """The forest plot: families of claims on axes of their own, each claim with its decisive pair.
 
-    Adds to each claim its number, by which the page refers to it, and that pair.
+    That is the pair least in its favour. ``within`` is the share of the error by which equivalent
+    errors may differ.
     """
+    families: dict[str, list[dict[str, Any]]] = {}
     for number, one in enumerate(tested, start=1):
         one["number"] = number
-        one["decisive"] = max(one["comparisons"], key=lambda pair: pair["mean"], default=None)
-    drawn = [one for one in tested if one["decisive"] and one["decisive"]["unit"] == POINTS]
-    if not drawn:
-        return None
-    ends = [one["decisive"][end] for one in drawn for end in ("low", "high")]
-    scale = _Scale(min(*ends, 0), max(*ends, 0))
-    rows = [
-        {
-            "number": one["number"],
-            "text": one["text"],
-            "verdict": one["verdict"],
-            "at": [scale.at(one["decisive"][key]) for key in ("low", "mean", "high")],
-        }
-        for one in drawn
-    ]
-    return {"ticks": scale.ticks, "zero": scale.at(0), "rows": rows}
+        one["decisive"] = max(one["comparisons"], key=_against, default=None)
+        families.setdefault(one["family"], []).append(one)
+    return [{"name": name, "claims": own} | _axis(own, within) for name, own in families.items()]
+
+
+def _axis(own: list[dict[str, Any]], within: float) -> dict[str, Any]:
+    """A family's axis; adds to each pair where its marks lie, or None where it isn't drawn."""
+    pairs = [one["decisive"] for one in own if one["decisive"]]
+    drawn = [pair for pair in pairs if pair["low"] is not None]
+    band = [100 * sign * within for sign in (-1, 1)]
+    marks = [pair[key] for pair in drawn for key in MARKS if pair[key] is not None]
+    scale = _Scale(min(*band, *marks), max(*band, *marks))
+    for pair in pairs:
+        places = {key: scale.at(pair[key]) for key in MARKS if pair[key] is not None}
+        pair["at"] = places if pair in drawn else None
+    low, high = map(scale.at, band)
+    ticks = scale.ticks if drawn else None
+    return {"ticks": ticks, "zero": scale.at(0), "band": {"low": low, "width": high - low}}
+
+
+def _against(pair: dict[str, Any]) -> float:
+    """How little a comparison speaks for its claim; speeds, which have no interval, the other way."""
+    short = pair["effect"] - pair["bound"]
+    return -short if pair["low"] is None else short
 
 
 def _common(tested: list[dict[str, Any]]) -> dict[str, int]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pipeline.config import networks, paths
 from pipeline.config.paths import Cell
 from pipeline.results import paper_spec
+from pipeline.results.effects import Effects
 from pipeline.results.run_results import METHODS, WEIGHTS, Results, Scored
-from wingloss.evaluation import significance
-from wingloss.evaluation.significance import Estimate
+from wingloss.evaluation.significance import Effect
 
 
 def facts(results: Results) -> dict[str, str]:
@@ -23,7 +23,6 @@ def facts(results: Results) -> dict[str, str]:
     began = f"ResNet-50 began with {WEIGHTS[results.weights]}"
     said = {
         "faces": results.faces,
-        "errors": f"NME in percent of {results.any.normaliser.replace('_', '-')}",
         "networks": _each(networks.TITLES[cell.network] for cell in own),
         "weights": began if any(cell.network == "resnet50" for cell in own) else "",
         "losses": _losses(own),
@@ -86,7 +85,7 @@ class Best:
     cell: Cell
     error: float
     next: Cell | None
-    behind: Estimate | None  # positive: the next run's error is higher
+    behind: Effect | None  # positive: the next run's error is higher
 
 
 def best(results: Results) -> Best | None:
@@ -95,8 +94,9 @@ def best(results: Results) -> Best | None:
     if not whole:
         return None
     (cell, errors), *others = whole
-    if not others:
+    photographs = len(set(results.any.photographs))
+    if not others or photographs < 2:  # one tells nothing of others
         return Best(cell, float(errors.mean()), None, None)
-    following, theirs = others[0]
-    behind = significance.compare(theirs, errors)
-    return Best(cell, float(errors.mean()), following, behind)
+    following = others[0][0]
+    every = Effects(results, results.any.inside("full"), lambda errors: errors)
+    return Best(cell, float(errors.mean()), following, every.between(following, cell))

@@ -173,6 +173,15 @@ class Claim:
                 f"{self.claim}: pairs of runs under lower, or runs under diverges, or a pair of "
                 "networks under faster"
             )
+        if (self.factor != 1 and (self.measure != "nme" or self.gains_on)) or (
+            self.margin and self.measure == "nme"
+        ):
+            raise ValueError(f"{self.claim}: errors have a factor, shares of the faces a margin")
+
+    @property
+    def plain(self) -> bool:
+        """Whether it says of errors that one is lower than another, by however little."""
+        return bool(self.lower) and self.measure == "nme" and not self.gains_on and self.factor == 1
 
     def testable(self, optimiser: str) -> bool:
         """Whether a recipe with the optimiser (of recipe.Recipe) can show it.
@@ -193,9 +202,35 @@ class Claim:
         return [Cell.of(name) for name in dict.fromkeys(named)]
 
 
+@dataclass(frozen=True)
+class Family:
+    """Claims that one question has in common; chance is shared out among those that have a test."""
+
+    family: str
+    claims: list[Claim]
+
+    @property
+    def size(self) -> int:
+        """How many of its claims have a test, whether or not their runs are there."""
+        return sum(bool(claim.lower) for claim in self.claims)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """All of ``paper/claims.yaml``; its first lines say what the keys mean."""
+
+    equivalent_within: float
+    families: list[Family]
+
+
+def families() -> Claims:
+    """The paper's claims by family, and the margin within which errors are equivalent."""
+    return _load(CLAIMS, Claims)
+
+
 def claims() -> list[Claim]:
-    """The paper's claims, in the order of the paper."""
-    return _load(CLAIMS, list[Claim])
+    """The paper's claims, family by family."""
+    return [claim for family in families().families for claim in family.claims]
 
 
 def tables() -> dict[int, Table]:

@@ -45,6 +45,7 @@ def write(run: Run, found: dict[str, Array], about: dict[str, Any]) -> None:
             file,
             run=json.dumps(about),
             face=samples.face.to_numpy(str),
+            photograph=samples.photograph.to_numpy(str),
             split=samples.split.to_numpy(str),
             subsets=_subsets(run.dataset, samples).to_numpy(str),
             predicted=predicted.astype(np.float32),

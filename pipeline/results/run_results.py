@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.config import paths
 from pipeline.config.params import Params
@@ -27,10 +28,11 @@ class Scored:
     about: list[dict[str, Any]]  # what evaluation says of each run
     split: str  # test, or val where the data have no test faces
     normaliser: str
+    photographs: NDArray[np.str_]  # (N,) of which each face is
     subsets: list[set[str]]  # of each face
     errors: Array  # (S, N) in percent of the normaliser; a row of NaN for a training that diverged
 
-    def inside(self, subset: str) -> Array:
+    def inside(self, subset: str) -> NDArray[np.bool_]:
         """The mask ``(N,)`` of a subset's faces; ``full`` is all of them."""
         return np.array([subset == "full" or subset in own for own in self.subsets], dtype=bool)
 
@@ -200,6 +202,7 @@ def _scored(seeds: list[tuple[int, dict[str, Any]]], normaliser: str) -> Scored:
         about=about,
         split=split,
         normaliser=normaliser,
+        photographs=seeds[0][1]["photograph"][chosen],
         subsets=[set(names.split()) for names in seeds[0][1]["subsets"][chosen]],
         errors=100 * np.stack(errors),
     )

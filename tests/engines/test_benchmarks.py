@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import curves
+from benchmarks.power import Scenario, simulate
 from benchmarks.training import training_flops
 from wingloss.models.networks import build
 
@@ -34,3 +35,23 @@ def test_curves_are_drawn_by_name_with_their_last_error(tmp_path: Path) -> None:
     drawn = (tmp_path / "drawn.svg").read_text()
     for label in ("paper (6.12 %)", "fast (5.50 %)", "inter-pupil"):
         assert label in drawn
+
+
+@pytest.mark.parametrize(
+    "scenario, power",
+    [(Scenario(0.041), 0.9), (Scenario(0.041, wing=3), 0.8)],
+    ids=["as measured", "Wing's seeds lie further apart"],
+)
+def test_verdicts_are_rarely_false_and_mostly_found(scenario: Scenario, power: float) -> None:
+    """As ``python -m benchmarks.power`` has it, with fewer simulations and so with wide limits."""
+    found = simulate(scenario, 150)
+    assert found["false verdict, one claim"] <= 0.13
+    assert found["any false verdict, family"] <= 0.1
+    assert 0.87 <= found["interval holds the truth"] < 1
+    assert found["power, 0.36 points"] >= power
+    assert found["equivalent, 1 % apart"] <= 0.1
+
+
+def test_equivalence_takes_more_faces() -> None:
+    few, many = (simulate(Scenario(0.041, faces=faces), 20) for faces in (203, 4386))
+    assert few["equivalent, no difference"] < 0.2 < 0.8 < many["equivalent, no difference"]

@@ -162,6 +162,7 @@ def test_the_library_does_without_the_pipelines_packages(wheel: Path, tmp_path: 
         "wingloss.datasets.cofw": "h5py",
         "wingloss.datasets.matlab": "scipy",
         "wingloss.drawing": "matplotlib",
+        "wingloss.evaluation.significance": "scipy",
         "wingloss.synthetic": "scipy",
     }
 

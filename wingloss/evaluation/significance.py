@@ -1,117 +1,216 @@
-"""Whether one network is better than another: tests over faces and seeds, Holm's correction.
+"""Whether one network is better than another: effects with intervals, and families of tests.
 
-Both networks are tested on the same faces and trained from the same seeds, so what counts is the
-table of their differences. Faces are hundreds and are resampled (a paired bootstrap); seeds are
-three, too few for that, and are what Student's t was made for.
+An effect is the difference of two cells' means over seeds and faces. Three things vary in it:
+
+- photographs: the faces of one are alike, so whole photographs count, and there are many;
+- seeds: there are three, too few to tell their variance from one pair of cells. So it is pooled
+  over all cells of one network and recipe, less what a seed does to all of them alike (a two-way
+  analysis of variance);
+- what seeds and faces do together is in both of these, and is subtracted once (Cameron, Gelbach and
+  Miller, Journal of Business & Economic Statistics, 2011).
+
+The sum's degrees of freedom are Satterthwaite's (Biometrics Bulletin, 1946).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtr, stdtrit
 
 from wingloss.geometry import Array
 
-REPLICATES = 10_000
-_AT_ONCE = 500  # replicates held in memory at a time
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a variance, and the degrees of freedom of its estimate."""
+
+    variance: float
+    freedom: float
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean difference, and what the bootstrap says of it; in the unit of the differences."""
+class Effect:
+    """A difference with its standard error, which Student's t describes; negative is lower."""
 
-    mean: float
-    low: float  # the interval's ends
-    high: float
-    p_below: float  # one-sided: how well chance explains a mean as far below zero
-    p_above: float
+    value: float
+    error: float
+    freedom: float
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The ends of the interval that holds the truth with the chance ``level``."""
+        half = self.error * float(stdtrit(self.freedom, (1 + level) / 2))
+        return self.value - half, self.value + half
+
+    def p_below(self, bound: float = 0.0) -> float:
+        """One-sided: how well chance explains a value as far below ``bound``."""
+        return self._chance(self.value - bound)
+
+    def p_above(self, bound: float = 0.0) -> float:
+        """The same of a value as far above it."""
+        return self._chance(bound - self.value)
+
+    def _chance(self, distance: float) -> float:
+        if self.error == 0:
+            return float(distance >= 0)
+        return float(stdtr(self.freedom, distance / self.error))
 
 
-def bootstrap(differences: Array, seed: int = 0, replicates: int = REPLICATES) -> Array:
-    """Replicates ``(R,)`` of the mean of ``differences`` ``(S, N)``: S seeds, N faces.
+def log_mean(errors: Array, chosen: NDArray[np.bool_]) -> Array:
+    """Values ``(S, N)`` whose mean is the log of the mean error of the ``chosen`` faces ``(N,)``.
 
-    Each draws N faces with replacement, takes their mean over faces and seeds, and adds a draw of
-    Student's t with S - 1 degrees of freedom, times s / sqrt(S): s is the standard deviation over
-    seeds of the mean difference. Resampled instead, three seeds would have 2/3 of their variance,
-    and all be the same one in a ninth of the draws. What faces and seeds do together is in both
-    parts. It is counted twice, not subtracted: it is small (a 1/N of that variance), and s squared
-    less another estimate has no distribution that three seeds could tell. With one seed only faces
-    vary.
+    Each value is that log and the face's own share in its change (delta method). So differences of
+    such values are relative changes, and their variance is that of the ratio. ``errors`` are
+    ``(S, N)``.
+    """
+    mean = errors[:, chosen].mean()
+    return np.log(mean) + np.where(chosen, errors / mean - 1, 0) / chosen.mean()
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The cells of one network and recipe: values ``(C, S, N)`` of C cells, S seeds, N faces."""
+
+    values: Array
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.values).all():
+            raise ValueError("values must be finite: no training may have diverged")
+
+    def part(self, weights: Array) -> Part:
+        """The seeds' part in the variance of the cells' means, weighted by ``(C,)`` and added up.
+
+        It is pooled over all cells, but no less than what the cells with a weight show by
+        themselves: where their seeds vary more than the others', pooling would hide it. One seed
+        tells no variance.
+        """
+        pooled, own = (self._part(used, weights) for used in (weights == weights, weights != 0))
+        return Part(max(pooled.variance, own.variance), pooled.freedom)
+
+    def _part(self, used: NDArray[np.bool_], weights: Array) -> Part:
+        """The same from some of the cells: a two-way analysis of variance, by cell and seed."""
+        means, w = self._means[used], weights[used]
+        n_cells, n_seeds = means.shape
+        if n_seeds == 1:
+            return Part(0.0, np.inf)
+        by_seed = means.mean(axis=0)
+        rest = means - means.mean(axis=1, keepdims=True) - by_seed + by_seed.mean()
+        shared = w.sum() ** 2 / n_cells  # what the weights don't cancel of a seed's own luck
+        parts = [Part(shared * n_cells * by_seed.var(ddof=1) / n_seeds, n_seeds - 1)]
+        if n_cells > 1:
+            freedom = (n_cells - 1) * (n_seeds - 1)
+            own = (w**2).sum() - shared
+            parts.append(Part(own * (rest**2).sum() / freedom / n_seeds, freedom))
+        return _added(parts)
+
+    @cached_property
+    def _means(self) -> Array:
+        return self.values.mean(axis=2)
+
+
+def _added(parts: Sequence[Part]) -> Part:
+    """The sum, with Satterthwaite's degrees of freedom."""
+    variance = float(sum(part.variance for part in parts))
+    squares = float(sum(part.variance**2 / part.freedom for part in parts))
+    return Part(variance, variance**2 / squares if squares else np.inf)
+
+
+def photographs_part(values: Array, photographs: NDArray[np.intp]) -> Part:
+    """The variance of the mean of ``values`` ``(N,)``, where faces of one photograph are alike.
+
+    Deviations from the mean are added up within each of G photographs; the squares of these sums,
+    times G / (G - 1), are the variance times N squared (Liang and Zeger, Biometrika, 1986).
 
     Raises:
-        ValueError: there is no face, or a difference is not finite (a training that diverged).
+        ValueError: there are fewer than two photographs.
     """
-    n_seeds, n_faces = differences.shape
-    if not differences.size or not np.isfinite(differences).all():
-        raise ValueError("differences must be finite, and at least one")
-    seeds_drawn, faces_drawn = (np.random.default_rng([seed, axis]) for axis in (0, 1))
-    of_faces, means = differences.mean(axis=0), []
-    for first in range(0, replicates, _AT_ONCE):
-        size = min(_AT_ONCE, replicates - first)
-        counts = faces_drawn.multinomial(n_faces, [1 / n_faces] * n_faces, size)
-        means.append(counts @ of_faces / n_faces)
-    drawn = np.concatenate(means)
-    if n_seeds > 1:
-        error = differences.mean(axis=1).std(ddof=1) / np.sqrt(n_seeds)
-        drawn += error * seeds_drawn.standard_t(n_seeds - 1, replicates)
-    return drawn
+    sums = _by_photograph(values - values.mean(), photographs)
+    if len(sums) < 2:
+        raise ValueError("it takes two photographs to tell a variance")
+    count = len(sums)
+    return Part(float(count / (count - 1) * (sums**2).sum() / values.size**2), count - 1)
 
 
-def estimate(mean: float, replicates: Array, level: float = 0.95) -> Estimate:
-    """The percentile interval of ``replicates`` ``(R,)`` at ``level``, and both p-values.
+def _joint_variance(values: Array, photographs: NDArray[np.intp]) -> float:
+    """The variance of the mean of ``values`` ``(S, N)`` that seeds and photographs have together.
 
-    ``p_below`` is the share of replicates at or above zero, counted with one more on either side
-    so that it is never zero (Davison and Hinkley, Bootstrap Methods, 1997, Eq. 4.11).
+    It is that of what neither a seed's mean nor a face's explains.
     """
-    low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2])
-    count = len(replicates) + 1
-    return Estimate(
-        mean=mean,
-        low=float(low),
-        high=float(high),
-        p_below=(1 + int((replicates >= 0).sum())) / count,
-        p_above=(1 + int((replicates <= 0).sum())) / count,
-    )
+    n_seeds, n_faces = values.shape
+    if n_seeds == 1:
+        return 0.0
+    by_face = values.mean(axis=0)
+    rest = values - values.mean(axis=1, keepdims=True) - by_face + by_face.mean()
+    sums = np.stack([_by_photograph(one, photographs) for one in rest])
+    count = sums.shape[1]
+    return float(count / (count - 1) * (sums**2).sum() / (n_seeds - 1) / n_seeds / n_faces**2)
 
 
-def compare(first: Array, second: Array, seed: int = 0) -> Estimate:
-    """How far the mean of ``first`` lies below (negative) or above that of ``second``.
+def _by_photograph(values: Array, photographs: NDArray[np.intp]) -> Array:
+    """The sums ``(G,)`` of ``values`` ``(N,)`` over each photograph's faces."""
+    sums = np.bincount(photographs, weights=values).astype(np.float64)
+    return sums[np.bincount(photographs) > 0]
 
-    Both are errors ``(S, N)`` of the same seeds and faces.
+
+def compare(
+    ours: Runs,
+    i: int,
+    theirs: Runs,
+    j: int,
+    photographs: NDArray[np.intp],
+    strata: NDArray[np.bool_] | None = None,
+) -> Effect:
+    """How far the mean of cell ``i`` of ``ours`` lies from that of cell ``j`` of ``theirs``.
+
+    Both have the same seeds and faces; ``photographs`` ``(N,)`` are the numbers of the faces' own.
+    Faces inside and outside of ``strata`` ``(N,)`` vary by themselves, which matters where there
+    are few inside. Seeds of two networks are taken for independent. With one seed only photographs
+    vary.
     """
-    differences = first - second
-    return estimate(float(differences.mean()), bootstrap(differences, seed))
+    table = ours.values[i] - theirs.values[j]
+    by_face = table.mean(axis=0)
+    faces = []
+    for group in [np.ones(len(by_face), bool)] if strata is None else [strata, ~strata]:
+        part = photographs_part(by_face[group], photographs[group])
+        faces.append(Part(part.variance * group.mean() ** 2, part.freedom))
+    if ours is theirs:
+        seeds = [ours.part(_unit(ours, i) - _unit(ours, j))]
+    else:
+        seeds = [ours.part(_unit(ours, i)), theirs.part(_unit(theirs, j))]
+    both = _added(faces + seeds)
+    # it is in either, so by chance alone could it seem to be more than one of them
+    twice = min(_joint_variance(table, photographs), *(_added(p).variance for p in (faces, seeds)))
+    variance = both.variance - twice
+    freedom = both.freedom * (variance / both.variance) ** 2 if both.variance else np.inf
+    return Effect(float(table.mean()), variance**0.5, freedom)
 
 
-def gain_contrast(first: Array, second: Array, on: NDArray[np.bool_]) -> Array:
-    """A table ``(S, N)`` to bootstrap: does ``first`` gain more over ``second`` on some faces?
-
-    Its mean is the relative change of the error, from ``second`` to ``first``, on the faces where
-    ``on`` ``(N,)`` is true less that on the others; negative where the gain is larger on them. Both
-    ratios are linearised about their values (delta method), so that a resampled mean has their
-    variance and not that of the groups' sizes.
-    """
-    table = np.zeros_like(first)
-    contrast = 0.0
-    for group, sign in ((on, 1), (~on, -1)):
-        ours, theirs = first[:, group], second[:, group]
-        base = theirs.mean()
-        change = float((ours - theirs).mean() / base)
-        contrast += sign * change
-        rest = ours - theirs - change * theirs
-        table[:, group] = sign * rest / base * (group.size / group.sum())
-    return contrast + table
+def _unit(runs: Runs, i: int) -> Array:
+    return np.eye(len(runs.values))[i]
 
 
-def holm(p_values: ArrayLike) -> Array:
-    """Holm's step-down adjustment of the p-values ``(K,)`` of a family of tests, in their order.
+def all_below(effects: Sequence[Effect], bound: float = 0.0) -> float:
+    """The p-value that all effects lie below ``bound``: the largest (intersection-union test)."""
+    return max(one.p_below(bound) for one in effects)
 
-    Those at most alpha can be rejected with at most alpha's chance of any false rejection
-    (Holm, Scandinavian Journal of Statistics, 1979).
+
+def any_above(effects: Sequence[Effect], bound: float = 0.0) -> float:
+    """The p-value that one lies above ``bound``: the smallest, times their number (Bonferroni)."""
+    return min(1.0, len(effects) * min(one.p_above(bound) for one in effects))
+
+
+def holm(p_values: ArrayLike, size: int) -> Array:
+    """Holm's step-down adjustment of p-values ``(K,)``, of a family of ``size`` tests, in order.
+
+    Tests of the family that weren't made count as if their p-value were 1. Those at most alpha can
+    be rejected with at most alpha's chance of any false rejection (Holm, Scandinavian Journal of
+    Statistics, 1979).
     """
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    stepped = np.maximum.accumulate(p[order] * np.arange(size, size - len(p), -1))
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(stepped, 1)
     return adjusted
