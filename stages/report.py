@@ -169,7 +169,7 @@ def _axis(own: list[dict[str, Any]], within: float) -> dict[str, Any]:
 
 
 def _against(pair: dict[str, Any]) -> float:
-    """How little a comparison speaks for its claim; speeds, which have no interval, the other way."""
+    """How little a comparison speaks for its claim; of speeds, without interval, the opposite."""
     short = pair["effect"] - pair["bound"]
     return -short if pair["low"] is None else short
 
