@@ -86,7 +86,8 @@ class Runs:
         themselves: where their seeds vary more than the others', pooling would hide it. One seed
         tells no variance.
         """
-        pooled, own = (self._part(used, weights) for used in (weights == weights, weights != 0))
+        pooled = self._part(np.ones(len(weights), bool), weights)
+        own = self._part(weights != 0, weights)
         return Part(max(pooled.variance, own.variance), pooled.freedom)
 
     def _part(self, used: NDArray[np.bool_], weights: Array) -> Part:
