@@ -33,7 +33,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Effect:
-    """A difference with its standard error, which Student's t describes; negative is lower."""
+    """A difference with its standard error, which Student's t describes; negative is lower.
+
+    Where nothing varied, chance can't be told, and all p-values are 1: that no face of a few has a
+    large error doesn't say that none ever has.
+    """
 
     value: float
     error: float
@@ -54,7 +58,7 @@ class Effect:
 
     def _chance(self, distance: float) -> float:
         if self.error == 0:
-            return float(distance >= 0)
+            return 1.0
         return float(stdtr(self.freedom, distance / self.error))
 
 
