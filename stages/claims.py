@@ -98,9 +98,10 @@ class _AllEffects:
             return Effects(self.results, inside, lambda errors: _large(errors, self.results))
         if claim.gains_on is None:
             return Effects(self.results, inside, lambda errors: log_mean(errors, inside[inside]))
-        on = self.results.any.inside(claim.gains_on)[inside]
+        large = self.results.any.inside(claim.gains_on)
+        on = large[inside]
         return Effects(
-            self.results, inside, lambda errors: log_mean(errors, on) - log_mean(errors, ~on), on
+            self.results, inside, lambda errors: log_mean(errors, on) - log_mean(errors, ~on), large
         )
 
 

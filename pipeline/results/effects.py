@@ -15,8 +15,9 @@ from wingloss.geometry import Array
 class Effects:
     """All differences between cells on the faces ``chosen`` ``(N,)``, by the values of a measure.
 
-    ``measure`` makes values ``(S, N)`` of errors ``(S, N)`` of the chosen faces alone. Cells of one
-    network share what is known of the seeds' variance; those of which a seed diverged tell nothing.
+    ``measure`` makes values ``(S, n)`` of errors ``(S, n)`` of the chosen faces alone; ``strata``
+    ``(N,)`` are significance.compare's. Cells of one network share what is known of the seeds'
+    variance; those of which a seed diverged tell nothing.
     """
 
     def __init__(

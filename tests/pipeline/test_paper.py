@@ -1,5 +1,6 @@
 """The paper's tables and claims, from predictions made by hand."""
 
+import dataclasses
 import io
 import json
 import re
@@ -496,6 +497,24 @@ def test_gains_on_large_poses_are_told_from_gains_elsewhere(
     for pair in more["comparisons"]:  # errors are 40 % lower there, beside what is everywhere
         assert pair["effect"] == pytest.approx(-40, abs=1.5)
         assert (pair["paper"], pair["paper_effect"], pair["here"]) == (None, None, None)
+
+
+def test_gains_within_a_subset(table1: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halved on the large poses among the common faces; the others are not looked at."""
+    monkeypatch.chdir(table1.root)
+    results = run_results.read(load(table1.root / "params.yaml"), "synthetic")
+    small, l2 = Cell("cnn6", "none", "wing"), Cell("cnn6", "none", "l2")
+    one = results.cells[l2]
+    one.subsets[:50] = [own | {"common"} for own in one.subsets[:50]]
+    factor = np.where(one.inside("large_pose"), 0.5, np.where(one.inside("common"), 1, 0.1))
+    results.cells[small] = dataclasses.replace(one, errors=one.errors * factor)
+    claim = paper_spec.Claim(
+        "a", "b", "aflw", lower=[[str(small), str(l2)]], subset="common", gains_on="large_pose"
+    )
+    family = paper_spec.Claims(0.01, [paper_spec.Family("c", [claim])])
+    (found,) = claims.judge(family, results, {})
+    (pair,) = found["comparisons"]
+    assert pair["effect"] == pytest.approx(-50)
 
 
 @pytest.mark.parametrize("photographs, said", [(0, "no"), (1, "too few")])

@@ -33,7 +33,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Effect:
-    """A difference with its standard error, which Student's t describes; negative is lower."""
+    """A difference with its standard error, which Student's t describes; negative is lower.
+
+    Where nothing varied, chance can't be told, and all p-values are 1: that no face of a few has a
+    large error doesn't say that none ever has.
+    """
 
     value: float
     error: float
@@ -54,7 +58,7 @@ class Effect:
 
     def _chance(self, distance: float) -> float:
         if self.error == 0:
-            return float(distance >= 0)
+            return 1.0
         return float(stdtr(self.freedom, distance / self.error))
 
 
@@ -86,7 +90,8 @@ class Runs:
         themselves: where their seeds vary more than the others', pooling would hide it. One seed
         tells no variance.
         """
-        pooled, own = (self._part(used, weights) for used in (weights == weights, weights != 0))
+        pooled = self._part(np.ones(len(weights), bool), weights)
+        own = self._part(weights != 0, weights)
         return Part(max(pooled.variance, own.variance), pooled.freedom)
 
     def _part(self, used: NDArray[np.bool_], weights: Array) -> Part:
