@@ -161,9 +161,9 @@ def notes(table: Table, cells: pd.DataFrame, results: Results) -> list[str]:
         said.append(f"Here: {results.said}{spread}.")
         threshold = 100 * protocol.load(results.dataset).threshold
         said.append(
-            f"AUC: the area under the cumulative error curve up to {threshold:g} %, as a share of the "
-            "largest; failures: errors above that. Median, AUC and failures are in percent, means "
-            "over seeds."
+            f"AUC: the area under the cumulative error curve up to {threshold:g} %, as a share of "
+            "the largest; failures: errors above that. Median, AUC and failures are in percent, "
+            "means over seeds."
         )
     if results.elsewhere(_theirs(table)):
         said.append(
