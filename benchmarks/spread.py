@@ -12,7 +12,6 @@ without bfloat16 trains in float32, ``precision: float32`` in params.yaml.
 import sys
 from pathlib import Path
 
-from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.data import files
 from workflow.compare import REFERENCE, errors, settings
@@ -27,8 +26,7 @@ def main(first: Path, others: list[Path]) -> None:
         }
         for name, nme in reference.items()
     }
-    losses = {name.split("/")[2] for name in runs} - {paths.NEITHER}
-    files.write_json(REFERENCE, {"settings": settings(load(), losses), "runs": runs})
+    files.write_json(REFERENCE, {"settings": settings(load(), runs), "runs": runs})
 
 
 if __name__ == "__main__":

@@ -9,10 +9,13 @@ import dataclasses
 import hashlib
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from pipeline.config import paths
 from pipeline.config.params import PARAMS, Params, load
+from pipeline.config.paths import Cell
 from pipeline.data import files
 from pipeline.runtime.errors import UserError
 from wingloss import protocol
@@ -21,20 +24,32 @@ REFERENCE = Path("docs/results/default.json")
 DATASET = "synthetic"  # the default parameters'
 
 
-def settings(params: Params, losses: set[str]) -> str:
-    """A hash of the parameters that runs with these losses on DATASET depend on."""
-    values = dataclasses.asdict(params)
-    recipe = values["recipes"][params.recipe]
-    for network in recipe.values():
-        network["samples"] = network["samples"].get(DATASET)
+def settings(params: Params, names: Iterable[str]) -> str:
+    """A hash of the parameters that these runs on DATASET depend on; runs are named as by `errors`.
+
+    What other networks and losses have of their own doesn't count.
+    """
+    values, recipe = dataclasses.asdict(params), params.recipes[params.recipe]
+    networks = [Cell.of(name.rpartition("/")[0]) for name in names]
+    cells = sorted({cell for cell in networks if cell.network in paths.STAGES}, key=str)
+    trainings: dict[str, Any] = {}
+    for cell in cells:
+        for part in paths.STAGES[cell.network]:
+            own = dataclasses.asdict(getattr(recipe, part))
+            own["samples"] = own["samples"].get(DATASET)
+            loss = params.loss[cell.loss]
+            trainings[f"{part}/{cell.loss}"] = {
+                "recipe": own,
+                "loss": [loss.kind, dataclasses.asdict(loss.on(part))],  # type: ignore[call-overload]
+                "augmentation": values["augmentation"][part],
+            }
     own = {
         "raw": values["raw"].get(DATASET),
         "dataset": values["dataset"].get(DATASET),
-        "loss": {name: values["loss"].get(name) for name in sorted(losses)},
-        "recipe": recipe,
+        "trainings": trainings,
+        "trees": dataclasses.asdict(params.regression_trees),
     }
-    shared = ("on_bad_sample", "context", "ert", "correction", "augmentation", "stage_one")
-    own |= {name: values[name] for name in shared}
+    own |= {name: values[name] for name in ("on_bad_sample", "context", "correction", "stage_one")}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 
 
@@ -54,10 +69,7 @@ def compare(params: Params) -> list[str]:
     known = reference["runs"]
     if DATASET not in params.datasets or not summary.exists():
         return [f"No runs on {DATASET} here, so there is nothing to compare with {REFERENCE}."]
-    if (
-        settings(params, {name.split("/")[2] for name in known} - {paths.NEITHER})
-        != (reference["settings"])
-    ):
+    if settings(params, known) != reference["settings"]:
         return [f"{PARAMS} has other settings than the default's: nothing to compare."]
     here = {name: nme for name, nme in errors(summary).items() if name in known}
     width = max(map(len, here), default=0)
