@@ -51,7 +51,7 @@ from wingloss.training.on_processor import OnProcessor
 from wingloss.training.stacked import Stacked
 
 NETWORK, SEEDS = "cnn6", range(4)
-MULTIPLES = {"l1": (0.5, 1, 2, 3.6, 7), "smooth_l1": (1, 3.6), "wing": (0.28, 1, 2)}
+MULTIPLES = {"l1": (1, 2, 3.6, 7), "smooth_l1": (1, 3.6), "wing": (0.28, 1, 2)}
 TITLES = {"l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}
 GRADIENT = 3.6  # Wing's (w = 10, epsilon = 2) in L1's, for errors of about a pixel
 # differences of two cells, by Student's t over the seeds: each has its own photographs held out

@@ -27,11 +27,12 @@ def run(dataset: str) -> None:
     samples = files.read_samples(Path(paths.SAMPLES.format(dataset=dataset)))
     points = files.points(samples, rules.n_landmarks)
     training = (samples.split == "train").to_numpy()
+    boxed = apply(to_unit(frames_of(samples)), points)
     try:
         model = projection.fit(points[training], rules)
+        authors = projection.authors_coefficients(boxed[training], boxed, rules.pose_mode)
     except ValueError as error:
         raise UserError(f"{dataset}: {error}; bring more training photographs") from error
-    boxed = apply(to_unit(frames_of(samples)), points)
     log.info(
         "eigenvector %d explains %.0f %% of the shapes' variance",
         model.mode,
@@ -44,9 +45,7 @@ def run(dataset: str) -> None:
             "face": samples.face,
             "split": samples.split,
             "coefficient": model.coefficients(points),
-            "coefficient_authors": projection.authors_coefficients(
-                boxed[training], boxed, rules.pose_mode
-            ),
+            "coefficient_authors": authors,
         }
     )
     apart = projection.asymmetry(points[training], rules.flip_permutation)

@@ -258,6 +258,8 @@ class Params:
                     needed = self.loss[name].names
                     raise ValueError(f"loss.{name}.{last}: {network}'s runs need {needed} there")
         _among("stage_one.loss", [self.stage_one.loss], ["same", *self.loss])
+        if self.stage_one.loss != "same" and not self.loss[self.stage_one.loss].fits("cnn6"):
+            raise ValueError(f"stage_one.loss: {self.stage_one.loss} is no loss of CNN-6's")
         _check_datasets(self.datasets)
         _among("datasets", self.datasets, self.dataset)
         _among("datasets", self.datasets, self.raw)
@@ -323,12 +325,22 @@ def load(path: Path = PARAMS) -> Params:
     try:
         params = build(Params, data)
         for name in params.datasets:
-            protocol.load(name)
+            _check_boundaries(params, protocol.load(name))
     except Refused as error:
         raise UserError(f"{path}: {error}") from error
     except protocol.BadProtocol as error:
         raise UserError(str(error)) from error
     return params
+
+
+def _check_boundaries(params: Params, rules: protocol.Protocol) -> None:
+    """Hourglasses of a boundary need one."""
+    for key in ("hourglass", "hourglass4"):
+        if params.grids[key].pairs and not rules.boundaries:
+            raise Refused(
+                f"runs.{key}: the protocol of {rules.name} has no boundaries; add them "
+                "(docs/guide/own-data.md), or take hourglass_plain"
+            )
 
 
 def _check_datasets(names: list[str]) -> None:

@@ -1,6 +1,6 @@
 """How far the cells of a data set lie apart, by one measure of their errors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from wingloss.geometry import Array
 
 
 class Effects:
-    """All differences between cells on the faces ``chosen`` ``(N,)``, by the values of a measure.
+    """Differences between ``cells`` on the faces ``chosen`` ``(N,)``, by the values of a measure.
 
     ``measure`` makes values ``(S, n)`` of errors ``(S, n)`` of the chosen faces alone; ``strata``
     ``(N,)`` are significance.compare's. Cells of one network share what is known of the seeds'
@@ -23,13 +23,16 @@ class Effects:
     def __init__(
         self,
         results: Results,
+        cells: Collection[Cell],
         chosen: NDArray[np.bool_],
         measure: Callable[[Array], Array],
         strata: NDArray[np.bool_] | None = None,
     ) -> None:
         _, self.photographs = np.unique(results.any.photographs[chosen], return_inverse=True)
         self.strata = None if strata is None else strata[chosen]
-        whole = {cell: one for cell, one in results.cells.items() if not one.diverged}
+        whole = {
+            cell: one for cell, one in results.cells.items() if cell in cells and not one.diverged
+        }
         groups: dict[str, list[Cell]] = {}
         for cell in whole:
             groups.setdefault(cell.network, []).append(cell)

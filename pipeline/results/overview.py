@@ -60,8 +60,9 @@ def _recipe(results: Results, own: list[Cell]) -> str:
     params, budgets = results.params, []
     for network in dict.fromkeys(part for cell in own for part in paths.STAGES[cell.network]):
         samples = getattr(params.recipes[params.recipe], network).samples[results.dataset]
-        share = 100 * samples / paper_spec.SAMPLES
-        budgets.append(f"{networks.TITLES[network]} {samples:,} ({share:.2g} %)")
+        share = f" ({100 * samples / paper_spec.SAMPLES:.2g} %)"
+        own_paper = "" if network in networks.HEAT_MAPS else share  # the follow-up has another
+        budgets.append(f"{networks.TITLES[network]} {samples:,}{own_paper}")
     if not budgets:
         return ""
     paper = f"samples a training, of the paper's {paper_spec.SAMPLES:,}"
@@ -98,5 +99,5 @@ def best(results: Results) -> Best | None:
     if not others or photographs < 2:  # one tells nothing of others
         return Best(cell, float(errors.mean()), None, None)
     following = others[0][0]
-    every = Effects(results, results.any.inside("full"), lambda errors: errors)
+    every = Effects(results, results.cells, results.any.inside("full"), lambda errors: errors)
     return Best(cell, float(errors.mean()), following, every.between(following, cell))

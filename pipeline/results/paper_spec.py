@@ -210,6 +210,11 @@ class Family:
     claims: list[Claim]
 
     @property
+    def cells(self) -> set[Cell]:
+        """The cells that its claims compare."""
+        return {cell for claim in self.claims for cell in claim.cells}
+
+    @property
     def size(self) -> int:
         """How many of its claims have a test, whether or not their runs are there."""
         return sum(bool(claim.lower) for claim in self.claims)

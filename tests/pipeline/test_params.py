@@ -1,6 +1,7 @@
 """params.yaml: what it may say, and the one line that says what is wrong with it."""
 
 import copy
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from project import ROOT, Project
 from pipeline.config.params import Params, load
 from pipeline.runtime.errors import UserError
 from stages import balance, pose
-from wingloss import validation
+from wingloss import protocol, validation
 
 SCHEMA = ROOT / "workflow/schemas/params.schema.json"
 COMMITTED = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -138,6 +139,10 @@ MEANING = {
     "coordinates' loss of heat maps": (
         with_value("runs.hourglass", {"balance": ["none"], "loss": ["l1"]}),
         "runs.hourglass.loss: l1 is no loss of heat maps",
+    ),
+    "a stage one of heat maps": (
+        with_value("stage_one.loss", "adaptive_wing"),
+        "stage_one.loss: adaptive_wing is no loss of CNN-6's",
     ),
     "heat maps that begin with a mean shape": (
         with_value("recipes.fast.hourglass.first_guess", "mean_shape"),
@@ -279,3 +284,19 @@ def test_snakemake_ends_with_the_one_line(project: Project, text: str, message: 
     profile, *said = project.snakemake("--dry-run", status=1).splitlines()
     assert len(said) == 1
     assert said[0].startswith(f"error: params.yaml: {message}")
+
+
+def test_hourglasses_of_a_boundary_need_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = dataclasses.replace(protocol.load("synthetic"), boundaries=())
+    monkeypatch.setattr(protocol, "load", lambda name: rules)
+    for key, refused in (("hourglass", True), ("hourglass_plain", False)):
+        path = tmp_path / f"{key}.yaml"
+        runs = {"balance": ["none"], "loss": ["adaptive_wing"]}
+        path.write_text(yaml.safe_dump(with_value(f"runs.{key}", runs)))
+        if refused:
+            with pytest.raises(UserError, match="runs.hourglass: the protocol of synthetic has no"):
+                load(path)
+        else:
+            load(path)

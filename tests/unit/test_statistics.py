@@ -67,6 +67,17 @@ def test_what_a_pair_shows_by_itself_is_not_pooled_away() -> None:
     assert (pair.variance, pair.freedom) == (pytest.approx(3 / 3), pytest.approx(4))
 
 
+def test_a_pair_that_varies_more_than_chance_explains_counts_by_itself() -> None:
+    """Eight quiet cells, and one whose seeds are 0, 9 and -9: by its own two degrees of freedom."""
+    quiet = [[0, 0.1, -0.1], [0.1, 0, -0.1], [-0.1, 0.1, 0], [0, -0.1, 0.1]]
+    runs = Runs(np.array([*quiet, *quiet, [0, 9, -9]])[:, :, None])
+    pair = runs.part(np.array([1.0, *[0] * 7, -1]))
+    variance = np.var([0, 0.1 - 9, 9 - 0.1], ddof=1) / 3  # of the difference's mean
+    assert (pair.variance, pair.freedom) == (pytest.approx(variance), pytest.approx(2))
+    others = runs.part(np.array([1.0, -1, *[0] * 7]))
+    assert others.freedom == pytest.approx(16)  # pooled: eight cells, times two seeds, beyond one
+
+
 def test_against_another_network_the_seeds_own_luck_counts() -> None:
     """Cells vary over seeds by 1, 1 and 7, so by 3; 7/3 of it is the seeds', 2/3 the rest's."""
     one = WORKED.part(np.array([1.0, 0, 0]))

@@ -18,9 +18,11 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.special import fdtri, stdtr, stdtrit
 
 from wingloss.geometry import Array
+
+OWN = 0.1  # how often chance may make a pair's seeds look as if they varied more than the others'
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,13 @@ class Runs:
         """The seeds' part in the variance of the cells' means, weighted by ``(C,)`` and added up.
 
         It is pooled over all cells, but no less than what the cells with a weight show by
-        themselves: where their seeds vary more than the others', pooling would hide it. One seed
-        tells no variance.
+        themselves; and where that is more than chance explains (an F test at ``OWN``), by their own
+        few degrees of freedom. One seed tells no variance.
         """
         pooled = self._part(np.ones(len(weights), bool), weights)
         own = self._part(weights != 0, weights)
+        if own.variance > pooled.variance * fdtri(own.freedom, pooled.freedom, 1 - OWN):
+            return own
         return Part(max(pooled.variance, own.variance), pooled.freedom)
 
     def _part(self, used: NDArray[np.bool_], weights: Array) -> Part:

@@ -142,9 +142,9 @@ class Alone:
     def __init__(self, network: nn.Module, precision: Precision) -> None:
         self.own = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.precision = precision
-        stepped = [_in_memory_order(p) for p in network.parameters()]
+        stepped = [_in_memory_order(p) for p in network.parameters() if p.requires_grad]
         self.weights: list[Tensor] = [p for p in stepped if p.ndim > 1]
-        self.biases: list[Tensor] = [p for p in stepped if p.ndim == 1]
+        self.biases: list[Tensor] = [p for p in stepped if p.ndim <= 1]
 
     def train(self) -> None:
         self.own.train()
