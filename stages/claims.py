@@ -70,7 +70,8 @@ def _decide(one: dict[str, Any], size: int, within: float) -> dict[str, str]:
     if one["p_adjusted"] <= LEVEL:
         return {"verdict": "reproduced" if one["holds"] else "contradicted", "why": f"{why}."}
     if one["p_equivalent"] is not None and one["p_equivalent"] <= LEVEL:
-        why = f"{_p(one['p_equivalent'])} that the errors differ by {100 * within:g} % or more."
+        what = "the errors differ" if len(one["comparisons"]) == 1 else "it differs from the best"
+        why = f"{_p(one['p_equivalent'])} that {what} by {100 * within:g} % or more."
         return {"verdict": "equivalent", "why": why}
     return {"verdict": "undecided", "why": f"{why}, above {LEVEL}."}
 
@@ -166,8 +167,10 @@ def _look(
     fails = significance.any_above(measured, bound)
     found |= {"p": min(1.0, 2 * min(holds, fails)), "holds": holds < fails}
     if claim.plain:
+        # no worse than any of them, and no better than the best of them
         found["p_equivalent"] = max(
-            max(one.p_below(np.log1p(within)), one.p_above(np.log1p(-within))) for one in measured
+            significance.all_below(measured, np.log1p(within)),
+            significance.any_above(measured, np.log1p(-within)),
         )
     return found
 

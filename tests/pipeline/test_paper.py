@@ -426,7 +426,7 @@ def test_a_claim_of_two_pairs(table1: Project, call: Callable, wing: float, verd
     assert one["verdict"] == verdict
     if verdict == "equivalent":
         assert one["p_adjusted"] > 0.05 >= one["p_equivalent"]
-        assert one["why"].endswith("that the errors differ by 1 % or more.")
+        assert one["why"].endswith("that it differs from the best by 1 % or more.")
 
 
 def test_what_chance_explains_is_undecided(table1: Project, call: Callable) -> None:
