@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from pipeline.data import files
 from pipeline.runtime import cli
@@ -19,6 +20,18 @@ def predict(path: Path, faces: Faces, frames: Array) -> Array:
     ``frames`` ``(N, 4)`` are where the faces are seen, in image pixels. Runs in float32: what a
     precision costs in training is measured, not added to.
     """
+    name, network, on = load(path)
+    small = shrink(faces, ARCHITECTURES[name].input_size)
+    found = inference.predict(network, name, small, "float32", on)
+    if not len(faces):
+        return found
+    # from the shrunk crops' pixels by way of the unit square, which both crops share
+    to_image = compose(invert(to_unit(frames)), small.to_unit)
+    return apply(to_image, found)
+
+
+def load(path: Path) -> tuple[str, nn.Module, torch.device]:
+    """A model's network by name, its layers, and the device that they are on, ready to predict."""
     torch.set_num_threads(cli.threads())
     try:
         name, network = model_file.load(files.existing(path))
@@ -29,10 +42,4 @@ def predict(path: Path, faces: Faces, frames: Array) -> Array:
     on = inference.device()
     inference.be_deterministic(on)
     network = network.to(on, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    small = shrink(faces, ARCHITECTURES[name].input_size)
-    found = inference.predict(network, name, small, "float32", on)
-    if not len(faces):
-        return found
-    # from the shrunk crops' pixels by way of the unit square, which both crops share
-    to_image = compose(invert(to_unit(frames)), small.to_unit)
-    return apply(to_image, found)
+    return name, network, on

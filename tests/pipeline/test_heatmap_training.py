@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -174,3 +175,9 @@ def test_it_goes_through_the_stages(finished: Project, call: Callable) -> None:
         row for row in rows if ",hourglass,none,adaptive_wing," in row and ",test,full," in row
     ]
     assert "alpha=2.1 omega=14 epsilon=1 theta=0.5 weight=10" in own
+
+    drawn = finished.run("commands.inspect_heatmaps", *words, "--seed=0")
+    sheet = "results/synthetic/inspect/heatmaps-hourglass-none-adaptive_wing-seed0.jpg"
+    assert f"{sheet} written" in drawn
+    picture = cv2.imread(str(finished.root / sheet))
+    assert picture.shape == (8 * 64, 5 * 64, 3) and picture.std() > 20
