@@ -33,15 +33,17 @@ FACES = 8
 def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     """Draws a sheet of the run's heat maps to results/DATASET/inspect.
 
-    A row a validation face: the input with its true landmarks, the true maps, and the answered
+    A row a validation face, or test face where there are none: the input with its true landmarks, the true maps, and the answered
     ones. The eight faces are spread evenly over the run's errors, from the least to the largest.
     """
     if network not in HEAT_MAPS:
         known = ", ".join(sorted(HEAT_MAPS))
         raise UserError(f"--network {network}: it has no heat maps; {known} have")
     one_run, rules = Run(dataset, network, balance, loss, seed), protocol.load(dataset)
-    rows = predictions_file.faces(dataset)["val"]
-    faces = read_faces(dataset, "val", rows, frames_of(rows), load().context, rules)
+    parts = predictions_file.faces(dataset)
+    split = "val" if len(parts["val"]) else "test"
+    rows = parts[split]
+    faces = read_faces(dataset, split, rows, frames_of(rows), load().context, rules)
     name, trained, on = predict.load(one_run.path(paths.MODEL, stage=1))
     sizes = ARCHITECTURES[name]
     assert isinstance(sizes, Hourglasses)

@@ -70,6 +70,11 @@ def run(dataset: str) -> None:
             f"{records[0].image} say{names.alike(root, records[0].image)}"
         )
     samples = _table(records, params.dataset[dataset])
+    if (samples.split == "train").all():
+        raise UserError(
+            f"dataset.{dataset}.validation.share: 0 leaves no faces to score, for the data set has "
+            "no test faces; set it above 0"
+        )
     with ExitStack() as outputs:  # all of them or none
         orientations = np.zeros(len(samples), dtype=int)  # EXIF's, and 0 of what has no crop
         for split in SPLITS:

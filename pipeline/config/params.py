@@ -135,9 +135,9 @@ class Box:
 
 @dataclass(frozen=True)
 class Validation:
-    """The part of the training photographs that is set aside for validation."""
+    """The part of the training photographs that is set aside for validation; 0 for none."""
 
-    share: Annotated[float, Field(gt=0, le=0.5)]
+    share: Annotated[float, Field(ge=0, le=0.5)]
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
@@ -263,6 +263,13 @@ class Params:
         _check_datasets(self.datasets)
         _among("datasets", self.datasets, self.dataset)
         _among("datasets", self.datasets, self.raw)
+        if self.correction.training_crops == "matched_jitter":
+            for name in self.datasets:
+                if self.dataset[name].validation.share == 0:
+                    raise ValueError(
+                        "correction.training_crops: matched_jitter needs validation faces; set "
+                        f"dataset.{name}.validation.share above 0"
+                    )
         if "synthetic" in self.datasets and self.raw["synthetic"] is None:
             raise ValueError("raw.synthetic: nobody publishes these faces; say how to render them")
         for network in vars(self.recipes[self.recipe]):

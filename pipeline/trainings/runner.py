@@ -152,8 +152,8 @@ def run_steps(
 
 
 def _described(loss: float, nme: float | None) -> str:
-    """The last loss, and the last validation NME (percent), in words."""
-    return f"loss {loss:.2f}, validation NME {'not yet known' if nme is None else f'{nme:.2f} %'}"
+    """The last loss and, where it is known, the last validation NME (percent), in words."""
+    return f"loss {loss:.2f}" + ("" if nme is None else f", validation NME {nme:.2f} %")
 
 
 def finish(
@@ -179,7 +179,8 @@ def finish(
         _manifest(spec, state) | {"key": entry.key, "inputs": entry.inputs} | about,
     )
     entry.finish(result)
-    log.info("%s: validation NME %.2f %%", spec.title, state.curve[-1].val_nme)
+    last = state.curve[-1]
+    log.info("%s: %s", spec.title, _described(last.loss, last.val_nme))
 
 
 def _manifest(spec: TrainingSpec, state: Trained) -> dict[str, Any]:

@@ -300,3 +300,11 @@ def test_hourglasses_of_a_boundary_need_one(
                 load(path)
         else:
             load(path)
+
+
+def test_jitter_needs_validation_faces() -> None:
+    chosen = with_value("correction.training_crops", "matched_jitter")
+    validation.build(Params, chosen)
+    chosen["dataset"]["synthetic"]["validation"]["share"] = 0
+    with pytest.raises(validation.Refused, match=r"set dataset\.synthetic\.validation\.share above"):
+        validation.build(Params, chosen)

@@ -82,6 +82,21 @@ def test_validation_takes_whole_photographs(
     assert set(samples[samples.split == "test"].image.str.split("/").str[0]) == {"helen", "ibug"}
 
 
+def test_no_photograph_is_held_out_where_test_faces_are_scored(
+    project: Project, raw: Path, call: Callable
+) -> None:
+    project.set(**{"dataset.300w.validation.share": 0})
+    assert call(project, prepare, dataset="300w")[0] == 0
+    assert set(samples_of(project).split) == {"train", "test"}
+    for folder in ("helen/testset", "lfpw/testset", "ibug"):
+        shutil.rmtree(raw / folder, ignore_errors=True)
+    status, said = call(project, prepare, dataset="300w")
+    assert status == 1 and said.splitlines()[-1] == (
+        "error: dataset.300w.validation.share: 0 leaves no faces to score, for the data set has no "
+        "test faces; set it above 0"
+    )
+
+
 def test_boxes_from_detector_or_landmarks(project: Project, raw: Path, call: Callable) -> None:
     assert call(project, prepare, dataset="300w")[0] == 0
     samples = samples_of(project)

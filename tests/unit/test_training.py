@@ -202,6 +202,16 @@ def test_the_curve_has_its_points(faces: Faces):
     assert course(state).losses == []
 
 
+def test_without_validation_faces_only_the_loss_is_known(faces: Faces):
+    none = Faces(*(values[:0] for values in vars(faces).values()))
+    validate = loop.validation("cnn6", none, np.ones(0), "float32", torch.device("cpu"))
+    state = beginning(faces)
+    run(state, faces, 40, validate=validate)
+    assert state.step == 40 and not state.is_over
+    assert [point.val_nme for point in course(state).curve] == 20 * [None]
+    assert state.report() == (course(state).curve[-1].loss, None)
+
+
 def test_a_point_of_the_curve_is_the_mean_loss_since_the_last(faces: Faces):
     """Of 40 steps two make a point; of 39 every one does, and shows what they were."""
     recipe = replace(RECIPE, final_learning_rate=1e-3)  # a steady rate: both runs step alike

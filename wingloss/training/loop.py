@@ -32,7 +32,8 @@ DIVERGED = 100.0  # times the first step's loss: a training that gets there has 
 # Of what the members' networks answer, and the true shape vectors ``(M, B, 2L)`` in pixels of the
 # input crop, the members' losses ``(M,)``.
 MemberLosses = Callable[[Tensor, Tensor], Tensor]
-Validate = Callable[[nn.Module], float]  # a network's validation NME in percent
+# a network's validation NME in percent; None where there are no validation faces
+Validate = Callable[[nn.Module], float | None]
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class CurvePoint:
     samples: int
     learning_rate: float
     loss: float  # mean training loss since the last point
-    val_nme: float  # percent, by the data set's headline normaliser
+    val_nme: float | None  # percent, by the headline normaliser; None without validation faces
 
 
 @dataclass
@@ -101,7 +102,7 @@ class Course:
                 self.diverged = step
                 return
 
-    def add_point(self, samples: int, rate: float, val_nme: float) -> None:
+    def add_point(self, samples: int, rate: float, val_nme: float | None) -> None:
         """Ends a piece of the curve: its losses become their mean."""
         mean = sum(self.losses) / len(self.losses)
         self.curve.append(CurvePoint(samples, rate, mean, val_nme))
@@ -221,13 +222,14 @@ class Training:
         )
 
     def report(self) -> tuple[float, float | None]:
-        """Medians of the last loss and, once it is known, the last validation NME in percent.
+        """Medians of the last loss and, where one is known, the last validation NME in percent.
 
         Over the members that haven't diverged, or over all if all have.
         """
         courses = [c for c in self.courses if c.diverged is None] or self.courses
         losses = [c.losses[-1] if c.losses else c.curve[-1].loss for c in courses]
-        errors = [c.curve[-1].val_nme for c in courses if c.curve]
+        known = [c.curve[-1].val_nme for c in courses if c.curve]
+        errors = [nme for nme in known if nme is not None]
         return float(np.median(losses)), float(np.median(errors)) if errors else None
 
     def checkpoint(self) -> dict:
@@ -289,7 +291,7 @@ def train(
                 now = training.member(index)
                 val_nme = members[index].validate(now.network)
                 course.add_point(now.step * recipe.batch, rates[now.step - first - 1], val_nme)
-                if not math.isfinite(val_nme):
+                if val_nme is not None and not math.isfinite(val_nme):
                     course.diverged = now.step
         yield training
 
@@ -409,7 +411,9 @@ def validation(
     made, transform = plain(faces, np.arange(len(faces)), ARCHITECTURES[name].input_size)
     pictures = torch.from_numpy(made).to(on)
 
-    def validate(network: nn.Module) -> float:
+    def validate(network: nn.Module) -> float | None:
+        if not len(faces):
+            return None
         predicted = predict_inputs(network, name, pictures, transform, precision, on)
         return 100 * float(nme(predicted, faces.points, normaliser).mean())
 
