@@ -33,8 +33,9 @@ FACES = 8
 def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     """Draws a sheet of the run's heat maps to results/DATASET/inspect.
 
-    A row a validation face, or test face where there are none: the input with its true landmarks, the true maps, and the answered
-    ones. The eight faces are spread evenly over the run's errors, from the least to the largest.
+    A row a face: the input with its true landmarks, the true maps, and the answered ones. The eight
+    faces are spread evenly over the run's errors on its validation faces, from the least to the
+    largest; where there are none, on its test faces.
     """
     if network not in HEAT_MAPS:
         known = ", ".join(sorted(HEAT_MAPS))

@@ -306,5 +306,7 @@ def test_jitter_needs_validation_faces() -> None:
     chosen = with_value("correction.training_crops", "matched_jitter")
     validation.build(Params, chosen)
     chosen["dataset"]["synthetic"]["validation"]["share"] = 0
-    with pytest.raises(validation.Refused, match=r"set dataset\.synthetic\.validation\.share above"):
+    with pytest.raises(
+        validation.Refused, match=r"set dataset\.synthetic\.validation\.share above"
+    ):
         validation.build(Params, chosen)
