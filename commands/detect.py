@@ -20,19 +20,21 @@ from pipeline.config.params import Context, Params, load
 from pipeline.config.paths import Run
 from pipeline.data import files, image_listing, images, locate_faces, predict
 from pipeline.data.image_listing import Listing, said_count
-from pipeline.data.images import Picture
 from pipeline.data.locate_faces import Boxing
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.progress import tracked
+from wingloss import pictures
 from wingloss.augmentation.perturbation import Faces, Images
+from wingloss.crops import context_crop
 from wingloss.datasets.csv_faces import BOX
 from wingloss.datasets.face_record import BadSample
 from wingloss.datasets.names import printable
 from wingloss.drawing.contact_sheet import Tile, sheet
 from wingloss.geometry import Array, apply, compose, enlarge, invert, to_unit, unit_to_pixels
 from wingloss.models.correction import corrected_frames
+from wingloss.pictures import Picture
 
 AT_ONCE = 256  # faces in memory, about
 SHOWN, COLUMNS, TILE = 48, 8, 200  # on the sheet; px
@@ -152,7 +154,7 @@ def _faces(found: Listing, boxes: Boxing, context: Context) -> Iterator[Batch]:
         for frame in boxes.locate(name, picture):
             to_crop = _to_crops(frame[None], context)[0]
             try:
-                crops.append(images.crop(picture, path, frame, to_crop, context.size))
+                crops.append(context_crop(picture, path, frame, to_crop, context.size))
             except BadSample as error:
                 log.warning("%s", error)
                 found.remark(name, _without(path, error))
@@ -175,7 +177,7 @@ def _read(path: Path) -> Picture:
         raise BadSample(f"{path}: its name is not UTF-8; rename it") from None
     except OSError as error:
         raise BadSample(f"{path}: it can't be opened ({error.strerror})") from None
-    return images.read(path)
+    return pictures.read(path)
 
 
 def _without(path: Path, error: BadSample) -> str:

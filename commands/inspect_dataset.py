@@ -15,8 +15,9 @@ from pipeline.data import dataset_report, files, images
 from pipeline.data.prepared_faces import face_boxes, frames_of, read_faces
 from pipeline.runtime.cli import log, main
 from pipeline.runtime.errors import UserError
-from wingloss import protocol
+from wingloss import pictures, protocol
 from wingloss.augmentation.perturbation import Faces, augment
+from wingloss.crops import context_crop
 from wingloss.datasets.face_record import BadSample
 from wingloss.drawing.contact_sheet import Tile, sheet
 from wingloss.geometry import (
@@ -85,7 +86,7 @@ def _as_read(root: Path, row: pd.Series, points: Array, size: int = TILE) -> Til
     corners = box[[[0, 1], [2, 1], [2, 3], [0, 3]]]
     try:
         path = root / row.image
-        picture = images.crop(images.read(path), path, frame, transform, size)
+        picture = context_crop(pictures.read(path), path, frame, transform, size)
     except BadSample as error:  # it was good when the samples were prepared
         raise UserError(f"{error}; run 'snakemake' to see to it") from error
     return Tile(

@@ -13,25 +13,22 @@ import pandas as pd
 
 from pipeline.config import paths
 from pipeline.config.params import Context, Dataset, Params, Validation, load
-from pipeline.data import files, images, origin
+from pipeline.data import files, origin
 from pipeline.data.origin import Origin
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.progress import tracked
-from wingloss import protocol
+from wingloss import pictures, protocol
+from wingloss.crops import context_crop, context_maps
 from wingloss.datasets import names, plausible, readers
 from wingloss.datasets.face_record import BadSample, Record
 from wingloss.datasets.readers import Reading
 from wingloss.datasets.validation_part import held_out
 from wingloss.geometry import (
     Array,
-    compose,
-    enlarge,
     landmark_boxes,
     square_frames,
-    to_unit,
-    unit_to_pixels,
 )
 from wingloss.protocol import SPLITS, Protocol
 
@@ -354,20 +351,20 @@ def _crops(
 ) -> Iterator[tuple[np.ndarray, int] | BadSample]:
     """Context crops and their pictures' orientation, or why there is none, on all threads."""
     frames = samples[["frame_x", "frame_y", "frame_side", "frame_angle"]].to_numpy(np.float64)
-    maps = compose(unit_to_pixels(context.size), to_unit(enlarge(frames, context.scale)))
+    maps = context_maps(frames, context)
     cv2.setNumThreads(1)  # the pool has the threads
 
     def make(job: tuple[Record, Array, Array]) -> tuple[np.ndarray, int] | BadSample:
         record, frame, to_crop = job
         path = root / record.image
         try:
-            picture = images.read(path)
-            orientation = images.orientation(path)
+            picture = pictures.read(path)
+            orientation = pictures.orientation(path)
             height, width = picture.shape[:2]
             if fault := plausible.outside_fault(record.points, width, height):
                 turned = " as EXIF has it shown" if orientation > 1 else ""
                 raise BadSample(f"{record.source}: {fault}{turned}")
-            return images.crop(picture, path, frame, to_crop, context.size), orientation
+            return context_crop(picture, path, frame, to_crop, context.size), orientation
         except BadSample as error:
             if path.exists():
                 return error

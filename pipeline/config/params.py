@@ -14,6 +14,7 @@ from pipeline.config.networks import HEAT_MAPS, NETWORKS, SAMPLES_A_SECOND, STAG
 from pipeline.runtime.errors import UserError
 from wingloss import losses, protocol, yaml_files
 from wingloss.augmentation.perturbation import Augmentation
+from wingloss.crops import Context
 from wingloss.evaluation.baselines import RegressionTrees
 from wingloss.heatmap_losses import HEATMAP_LOSSES, HeatmapLoss
 from wingloss.losses import LOSSES
@@ -158,14 +159,6 @@ class Rendered:
     test: Annotated[int, Field(ge=1, le=1_000_000)]
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     faces: FaceDistribution
-
-
-@dataclass(frozen=True)
-class Context:
-    """The context crops that all networks draw their inputs from."""
-
-    scale: Annotated[float, Field(ge=1, le=10)]
-    size: Annotated[int, Field(ge=32, le=1024)]
 
 
 @dataclass(frozen=True)

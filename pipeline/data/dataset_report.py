@@ -9,10 +9,11 @@ from scipy.stats import spearmanr
 
 from pipeline.config import paths
 from pipeline.config.params import Params
-from pipeline.data import files, images
+from pipeline.data import files
 from pipeline.data.prepared_faces import context_maps, face_boxes, frames_of, read_crops
 from pipeline.runtime.cli import log
 from pipeline.runtime.progress import tracked
+from wingloss import pictures
 from wingloss.drawing.contact_sheet import Picture
 from wingloss.evaluation import duplicates
 from wingloss.geometry import Array, apply, landmark_boxes, square_frames
@@ -40,7 +41,7 @@ def _picture_sizes(root: Path, samples: pd.DataFrame) -> Array:
     sizes = {}
     names = samples.image.unique()
     for name in tracked(names, "measuring pictures", len(names), "pictures"):
-        sizes[name] = images.size(files.existing(root / name))
+        sizes[name] = pictures.size(files.existing(root / name))
     return np.array([sizes[name] for name in samples.image], float)
 
 

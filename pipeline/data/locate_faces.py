@@ -10,7 +10,6 @@ import numpy as np
 from pipeline.config import paths
 from pipeline.config.params import Context, Params
 from pipeline.data import files
-from pipeline.data.images import Picture
 from pipeline.data.prepared_faces import frames_of, read_crops
 from pipeline.runtime.cli import log
 from pipeline.runtime.errors import UserError
@@ -19,9 +18,10 @@ from wingloss.datasets import csv_table, names
 from wingloss.datasets.csv_faces import BOX
 from wingloss.datasets.face_record import FARTHEST, BadSample
 from wingloss.datasets.ibug import BOXES
+from wingloss.detection import face_detector
 from wingloss.geometry import Array, landmark_boxes, square_frames
-from wingloss.models import face_detector
 from wingloss.models.correction import displaced, frame_errors
+from wingloss.pictures import Picture
 
 KNOWN, FEWEST = 200, 20  # training faces that the detector is compared on, and that it must find
 

@@ -19,11 +19,13 @@ from project import Project
 
 from commands import detect
 from pipeline.config.params import load
-from pipeline.data import images, locate_faces
+from pipeline.data import locate_faces
 from pipeline.runtime.errors import UserError
+from wingloss import pictures
+from wingloss.crops import context_crop
 from wingloss.datasets.face_record import PICTURES, BadSample
+from wingloss.detection import face_detector
 from wingloss.geometry import Array, compose, enlarge, square_frames, to_unit, unit_to_pixels
-from wingloss.models import face_detector
 from wingloss.models.correction import displaced, frame_errors
 
 RUN = "synthetic/cnn6_7/pdb/wing/seed0"
@@ -278,13 +280,13 @@ def test_a_picture_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_no_picture_is_named(tmp_path: Path, content: bytes, fault: str) -> None:
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(BadSample, match=re.escape(f"a.jpg: {fault}")):
-        images.read(tmp_path / "a.jpg")
+        pictures.read(tmp_path / "a.jpg")
 
 
 def test_a_torn_note_of_a_camera_is_not_said(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.new("RGB", (20, 20)).save(path, exif=b"Exif\0\0II*\0" + bytes([8, 0, 0, 0, 9]))
-    code = f"from pipeline.data import images as p; p.read(p.Path({str(path)!r}))"
+    code = f"from wingloss import pictures as p; p.read(p.Path({str(path)!r}))"
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert made.stderr == ""
 
@@ -310,7 +312,7 @@ def test_a_box_of_no_picture_points_at_the_one_that_is_meant(tmp_path: Path, nam
 def test_every_ending_of_the_formats_is_taken() -> None:
     known = Image.registered_extensions()
     assert {ending: known[ending] for ending in PICTURES} == {
-        ending: kind for ending, kind in known.items() if kind in images.FORMATS
+        ending: kind for ending, kind in known.items() if kind in pictures.FORMATS
     }
 
 
@@ -387,7 +389,7 @@ def test_folders_that_give_nothing_are_one_line(
 def seen(mine: Path) -> dict[Path, Array]:
     """The pictures in which the detector finds one face, and its box ``(1, 4)``."""
     boxes = {
-        path: face_detector.find(images.read(path)) for path in sorted(mine.glob("test/*.jpg"))
+        path: face_detector.find(pictures.read(path)) for path in sorted(mine.glob("test/*.jpg"))
     }
     return {path: box for path, box in boxes.items() if len(box) == 1}
 
@@ -402,7 +404,7 @@ def test_the_detector_finds_faces_where_they_are(
         nose = np.array([row.x30, row.y30])
         assert (box[0, :2] < nose).all() and (nose < box[0, 2:]).all()
         wide = np.zeros((160, 1600, 3), np.uint8)  # is shrunk to 1280 px
-        wide[:, 1000:1160] = images.read(path)
+        wide[:, 1000:1160] = pictures.read(path)
         (found,) = face_detector.find(wide)
         assert np.abs(found - box[0] - [1000, 0, 1000, 0]).max() < 0.2 * np.ptp(box[0, ::2])
 
@@ -421,14 +423,14 @@ def test_its_boxes_are_brought_to_those_of_the_training_faces(
     crops = []
     for path, frame in frames.items():
         transform = compose(unit_to_pixels(160), to_unit(enlarge(frame, 2)))[0]
-        crops.append(images.crop(images.read(path), path, frame[0], transform, 160))
+        crops.append(context_crop(pictures.read(path), path, frame[0], transform, 160))
     np.save(finished.root / "data/prepared/synthetic/crops_train.npy", np.stack(crops * 20))
     (mine / "detector_boxes.csv").unlink()
 
     monkeypatch.chdir(finished.root)
     boxes = locate_faces.of(mine, "synthetic", load())
     for path, frame in frames.items():
-        (box,) = boxes.locate("", images.read(path))
+        (box,) = boxes.locate("", pictures.read(path))
         assert np.abs(box[:2] - frame[0, :2]).max() < 0.06 * frame[0, 2]
         assert abs(np.log(box[2] / frame[0, 2])) < 0.12 and box[3] == 0
     # and twice from the landmarks' box to where training faces with such landmarks have theirs
@@ -454,12 +456,12 @@ def test_its_boxes_are_brought_to_those_of_the_training_faces(
 def test_a_picture_is_converted_strip_by_strip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    monkeypatch.setattr(images, "STRIP", 7)
+    monkeypatch.setattr(pictures, "STRIP", 7)
     noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     path = tmp_path / "a.tif"
     Image.fromarray(noise).convert(mode).save(path)
     whole = np.asarray(Image.open(path).convert("RGB"))
-    assert (images.read(path) == whole).all()
+    assert (pictures.read(path) == whole).all()
 
 
 def test_a_picture_of_too_many_pixels_is_one_line(
@@ -467,13 +469,13 @@ def test_a_picture_of_too_many_pixels_is_one_line(
 ) -> None:
     path = tmp_path / "a.png"
     Image.new("1", (16_320, 12_240)).save(path)  # 200 million; 4 kB
-    monkeypatch.setattr(images, "_pixels", lambda image: image.size)  # nothing is decoded
-    assert images.read(path) == (16_320, 12_240)
-    monkeypatch.setattr(images, "MOST_PIXELS", 199_000_000)
+    monkeypatch.setattr(pictures, "_pixels", lambda image: image.size)  # nothing is decoded
+    assert pictures.read(path) == (16_320, 12_240)
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 199_000_000)
     with pytest.raises(
         BadSample, match=r"^[^\n]*a\.png: 16320 x 12240 pixels are more than the 199 m"
     ):
-        images.read(path)
+        pictures.read(path)
     assert not recwarn
 
 
@@ -486,7 +488,7 @@ def test_a_face_is_cut_out_of_a_picture_of_any_sides() -> None:
     def crop(picture: Array, left: int) -> Array:
         place = frame + [left, 0, 0, 0]
         to_crop = compose(unit_to_pixels(64), to_unit(enlarge(place[None], 2)))[0]
-        return images.crop(picture, Path("a.jpg"), place, to_crop, 64)
+        return context_crop(picture, Path("a.jpg"), place, to_crop, 64)
 
     for left in (0, 35_000, 39_880):
         wide[:] = 0

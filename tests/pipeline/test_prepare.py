@@ -18,9 +18,11 @@ from project import Project
 from scipy.io import savemat
 from trees import FOLDERS, write_small_300w
 
-from pipeline.data import files, images
+from pipeline.data import files
 from pipeline.runtime.errors import UserError
 from stages import download, prepare
+from wingloss import pictures
+from wingloss.crops import context_crop
 from wingloss.datasets.face_record import BadSample
 from wingloss.datasets.ibug import write_pts
 
@@ -158,10 +160,10 @@ def torn_points(raw: Path) -> None:
     (raw / "afw/one_1.pts").write_text("version: 1\nn_points: 68\n{\n1 2\n", encoding="utf-8")
 
 
-def more_than_8_bits(raw: Path) -> None:
+def more_than_16_bits(raw: Path) -> None:
     (raw / "afw/one_1.jpg").unlink()
-    deep = np.full((90, 100), 40_000, np.uint16)
-    (raw / "afw/one_1.jpg").write_bytes(cv2.imencode(".png", deep)[1].tobytes())
+    deep = np.full((90, 100), 40_000, np.float32)
+    (raw / "afw/one_1.jpg").write_bytes(cv2.imencode(".tiff", deep)[1].tobytes())
 
 
 def box_elsewhere(raw: Path) -> None:
@@ -224,8 +226,8 @@ def edit_boxes(raw: Path, old: str, new: str) -> None:
         (no_points, "data/raw/300w/afw/one_1.pts: no such file; every picture needs its .pts"),
         (torn_points, "data/raw/300w/afw/one_1.pts: no points between braces"),
         (
-            more_than_8_bits,
-            "data/raw/300w/afw/one_1.jpg: more than 8 bits per channel; save it with 8",
+            more_than_16_bits,
+            "data/raw/300w/afw/one_1.jpg: more than 16 bits per channel; save it with 8",
         ),
         (
             box_elsewhere,
@@ -409,9 +411,9 @@ def test_a_spoilt_picture_is_cropped_or_named(
     path = tmp_path / "face.jpg"
     path.write_bytes(content)
     try:
-        picture = images.read(path)
+        picture = pictures.read(path)
         frame = np.array([9.0, 9.0, 8.0, 0.0])
-        crop = images.crop(picture, path, frame, np.eye(2, 3), 16)
+        crop = context_crop(picture, path, frame, np.eye(2, 3), 16)
     except BadSample as error:
         assert str(error).startswith(f"{path}: ")
     else:

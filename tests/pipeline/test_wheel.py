@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 PACKAGES = ("commands", "pipeline", "snakemake_logger_plugin_wingloss", "stages", "workflow")
 OTHERS = {  # named too, because a distribution may not say what its modules are
     *PACKAGES,
-    *("snakemake", "dvc", "pandas", "matplotlib", "scipy", "sklearn", "dlib", "h5py", "PIL"),
+    *("snakemake", "dvc", "pandas", "matplotlib", "scipy", "sklearn", "dlib", "h5py"),
     *("psutil", "requests", "rich", "threadpoolctl", "vl_convert", "pytest"),
 }
 USE = """

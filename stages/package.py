@@ -1,0 +1,140 @@
+"""A run's networks, with all that it takes to use them, as one file for ``wingloss.Detector``."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.acquire import sources
+from pipeline.config import paths
+from pipeline.config.params import Context, Params, load
+from pipeline.config.paths import STAGES, Run
+from pipeline.data import files
+from pipeline.data.prepared_faces import frames_of, read_crops
+from pipeline.runtime import cli
+from pipeline.runtime.cli import log
+from pipeline.runtime.errors import UserError
+from wingloss import protocol
+from wingloss.detection import detector_file, face_detector
+from wingloss.detection.card import (
+    Boxes,
+    Card,
+    Displacement,
+    StageTwo,
+    TrainedOn,
+    displacement,
+    flip_pairs,
+)
+from wingloss.evaluation import metrics
+from wingloss.geometry import landmark_boxes, square_frames
+from wingloss.models import model_file
+from wingloss.models.correction import frame_errors
+from wingloss.protocol import Protocol
+
+KNOWN, FEWEST = 200, 20  # training faces that dlib's detector is compared on, and must find
+
+
+def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
+    """Writes the run's detector.
+
+    Raises:
+        UserError: a stage diverged, or was trained in other crops than ``params.yaml`` asks for.
+    """
+    params, rules = load(), protocol.load(dataset)
+    one = Run(dataset, network, balance, loss, seed)
+    networks = []
+    for stage, name in enumerate(STAGES[network], start=1):
+        manifest = files.read_json(one.path(paths.MANIFEST, stage=stage))
+        if manifest["status"] == "diverged":
+            raise UserError(f"{one}: the training of stage {stage} diverged, so it finds nothing")
+        if manifest["inputs"]["context"] != asdict(params.context):
+            raise UserError(
+                f"{one} was trained with another `context`; run 'snakemake --cores all'"
+            )
+        path = files.existing(one.path(paths.MODEL, stage=stage))
+        try:
+            found, trained = model_file.load(path)
+        except model_file.BadModel as error:
+            raise UserError(str(error)) from error
+        if found != name:
+            raise UserError(f"{path}: holds {found}, not {name}")
+        networks.append(trained)
+    card = _card(one, params, rules, manifest["commit"])
+    with files.whole_file(one.path(paths.DETECTOR)) as partial:
+        detector_file.save(partial, card, networks)
+
+
+def _card(one: Run, params: Params, rules: Protocol, commit: str) -> Card:
+    """What the file says; ``commit`` is that of the training."""
+    stamp = files.read_json(Path(paths.STAMP.format(dataset=one.dataset)))
+    networks = STAGES[one.network]
+    stage_two = None
+    if len(networks) == 2:
+        mean = np.array(files.read_json(Path(paths.POSE.format(dataset=one.dataset)))["mean"])
+        shape = tuple((float(x), float(y)) for x, y in mean)
+        stage_two = StageTwo(params.correction.margin, shape)
+    return Card(
+        networks=networks,
+        landmarks=rules.n_landmarks,
+        flip_pairs=flip_pairs(rules.flip_permutation),
+        context=params.context,
+        boxes=_boxes(one.dataset, params, rules),
+        stage_two=stage_two,
+        trained_on=TrainedOn(
+            one.dataset, stamp["data_stamp"], stamp["faces"]["train"], _licence(one.dataset, params)
+        ),
+        commit=commit,
+        scores=_scores(one, rules),
+    )
+
+
+def _licence(dataset: str, params: Params) -> str:
+    """The terms of the data set."""
+    if params.raw[dataset] is not None:
+        return "rendered by this project, MIT"
+    source = sources.load(dataset)
+    return source.licence if source else "its owner's own pictures; ask them"
+
+
+def _scores(one: Run, rules: Protocol) -> dict[str, float]:
+    """The run's mean error in percent, of each split that has faces."""
+    data = files.read_arrays(one.path(paths.PREDICTIONS))
+    errors = metrics.nme(data["predicted"], data["true"], data[f"normaliser_{rules.headline}"])
+    return {
+        f"{split} NME by {rules.headline}, percent": round(100 * float(errors[own].mean()), 3)
+        for split in ("val", "test")
+        if (own := data["split"] == split).any()
+    }
+
+
+def _boxes(dataset: str, params: Params, rules: Protocol) -> Boxes:
+    """How boxes become frames as those of the training faces are: by medians over these."""
+    samples = files.read_samples(Path(paths.SAMPLES.format(dataset=dataset)))
+    training = samples[samples.split == "train"]
+    squares = square_frames(landmark_boxes(files.points(training, rules.n_landmarks)), scale=1)
+    from_landmarks = np.median(frame_errors(frames_of(training), squares), axis=0)
+    return Boxes(
+        scale=params.dataset[dataset].box.scale,
+        from_landmarks=displacement(from_landmarks),
+        from_dlib=_from_dlib(dataset, params.context),
+    )
+
+
+def _from_dlib(dataset: str, context: Context) -> Displacement | None:
+    """From the square about dlib's box to a face's frame; None where it finds too few faces."""
+    crops = read_crops(Path(paths.CROPS.format(dataset=dataset, split="train")))
+    middle = context.size / 2 - 0.5
+    frame = np.array([middle, middle, context.size / context.scale, 0.0])  # in every crop
+    chosen = np.unique(np.linspace(0, len(crops) - 1, KNOWN).astype(int))
+    offsets = []
+    for index in chosen:
+        found = square_frames(face_detector.find(crops[index]), scale=1)
+        found = found[np.abs(found[:, :2] - frame[:2]).max(axis=1) < frame[2] / 2]
+        offsets.append(frame_errors(np.tile(frame, (len(found), 1)), found)[:1])  # the surest
+    known = np.concatenate(offsets)
+    log.info("dlib's detector finds %d of %d training faces", len(known), len(chosen))
+    return None if len(known) < FEWEST else displacement(np.median(known, axis=0))
+
+
+if __name__ == "__main__":
+    cli.main(run)

@@ -1,0 +1,1 @@
+"""Landmarks in pictures: the detector, its files, and where faces are."""
