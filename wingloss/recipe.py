@@ -12,7 +12,21 @@ from wingloss.heatmap_losses import HEATMAP_LOSSES
 from wingloss.losses import LOSSES
 
 Precision = Literal["bfloat16", "float32"]
-Weights = Literal["none", "imagenet"]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A trained model to begin with: a run's file, or a detector's, which holds the network too.
+
+    ``wingloss info FILE`` prints its hash. Written down here, it makes both engines train anew
+    when the file is replaced.
+    """
+
+    file: str  # from the project's root
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+Weights = Literal["none", "imagenet"] | ModelFile
 
 
 @dataclass(frozen=True)
@@ -48,7 +62,8 @@ class Recipe:
     # the budget: augmented faces seen, by data set
     samples: dict[str, Annotated[int, Field(ge=1, le=10**10)]]
     strength: Strength  # of the augmentation's rotation and blur
-    # what ResNet-50 begins with, but for its last layer: none, or published ones
+    # what the network begins with: none (drawn by chance), a model's, or, but for its last layer,
+    # ResNet-50's published ones
     weights: Weights = "none"
 
     def __post_init__(self) -> None:

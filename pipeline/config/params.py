@@ -189,7 +189,7 @@ class NetworkRecipes:
             if getattr(self, name).first_guess != "zero":
                 raise ValueError(f"{name}.first_guess: heat maps begin with zero")
         for name, recipe in vars(self).items():
-            if name != "resnet50" and recipe.weights != "none":
+            if name != "resnet50" and recipe.weights == "imagenet":
                 raise ValueError(
                     f"{name}.weights: nobody published any; only resnet50 can have them"
                 )

@@ -17,6 +17,7 @@ from pipeline.trainings import training_data
 from pipeline.trainings.spec import TrainingSpec
 from wingloss import protocol
 from wingloss.models import inference
+from wingloss.recipe import ModelFile
 
 
 def inputs(spec: TrainingSpec) -> dict[str, Any]:
@@ -36,6 +37,8 @@ def inputs(spec: TrainingSpec) -> dict[str, Any]:
         data[f"{split} crops"] = files.file_hash(crops)
     recipe = dataclasses.asdict(spec.recipe)
     del recipe["samples"]  # the steps say what counts
+    if isinstance(spec.recipe.weights, ModelFile):
+        recipe["weights"] = spec.recipe.weights.sha256  # wherever it lies
     factors = recipe.pop("learning_rate_factor")
     return {
         "network": spec.network,
@@ -60,8 +63,7 @@ def code(spec: TrainingSpec, side_by_side: bool = False) -> str:
     """A hash of the code that the training depends on; on a GPU, where it is one of several
     side by side if only by itself, more of it has a part.
 
-    Other losses, networks and published weights have none. What a protocol says of the faces
-    stands in ``inputs``, so how it is read has none either.
+    Other losses, networks and published weights have none.
     """
     gpu = inference.device().type == "cuda"
     return code_hash(
@@ -72,9 +74,14 @@ def code(spec: TrainingSpec, side_by_side: bool = False) -> str:
             "wingloss.losses": TableEntry("LOSSES", spec.objective.loss_kind),
             "wingloss.heatmap_losses": TableEntry("HEATMAP_LOSSES", spec.objective.loss_kind),
             "wingloss.models.networks": TableEntry("ARCHITECTURES", spec.network),
-            "pipeline.trainings.pretrained": TableEntry("PUBLISHED", spec.recipe.weights),
+            "pipeline.trainings.pretrained": TableEntry("PUBLISHED", str(spec.recipe.weights)),
         },
-        known={"wingloss.protocol"},
+        # what a protocol says, and which weights a file holds, stands in the inputs
+        known={
+            "wingloss.protocol",
+            "wingloss.detection.detector_file",
+            "wingloss.models.model_file",
+        },
     )
 
 

@@ -1,4 +1,4 @@
-"""Published weights that a network may begin with: brought in by the user, never fetched."""
+"""Weights that a network may begin with: brought in by the user, never fetched."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,9 @@ from torch import Tensor
 from pipeline.config import paths
 from pipeline.data import files
 from pipeline.runtime.errors import UserError
+from wingloss.detection import detector_file
+from wingloss.models import model_file
+from wingloss.recipe import ModelFile, Weights
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Published:
     name: str
     what: str
     sha256: str
+    last_layer: str  # which answers something else
 
 
 PUBLISHED = {
@@ -25,17 +29,20 @@ PUBLISHED = {
         "resnet50-0676ba61.pth",
         "torchvision's ResNet50_Weights.IMAGENET1K_V1",
         "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+        last_layer="fc",
     )
 }
 
 
-def read(name: str) -> dict[str, Tensor]:
-    """The published weights by their names in the network. Reading them never runs code.
+def read(weights: Weights, network: str) -> dict[str, Tensor]:
+    """The weights by their names in the network. Reading them never runs code.
 
     Raises:
-        UserError: the file isn't there, or is another one.
+        UserError: the file isn't there, is another one, or holds another network's.
     """
-    one = PUBLISHED[name]
+    if isinstance(weights, ModelFile):
+        return _of_model(weights, network)
+    one = PUBLISHED[weights]
     path = Path(paths.INCOMING.format(dataset="weights")) / one.name
     if not path.exists():
         raise UserError(
@@ -44,4 +51,22 @@ def read(name: str) -> dict[str, Tensor]:
     found = files.file_hash(path)
     if found != one.sha256:
         raise UserError(f"{path}: its SHA-256 is {found}, that of {one.what} is {one.sha256}")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    held = torch.load(path, map_location="cpu", weights_only=True)
+    return {name: held[name] for name in held if not name.startswith(f"{one.last_layer}.")}
+
+
+def _of_model(weights: ModelFile, network: str) -> dict[str, Tensor]:
+    """Those of a run's model, or of a detector's stage."""
+    path = Path(weights.file)
+    if not path.exists():
+        raise UserError(f"{path}: no such file; `weights` in the recipe names it")
+    found = files.file_hash(files.existing(path))
+    if found != weights.sha256:
+        raise UserError(f"{path}: its SHA-256 is {found}; `weights` in the recipe says otherwise")
+    try:
+        held = detector_file.networks(path)
+    except model_file.BadModel as error:
+        raise UserError(str(error)) from error
+    if network not in held:
+        raise UserError(f"{path}: it holds {', '.join(held)}, and no {network}")
+    return held[network].state_dict()

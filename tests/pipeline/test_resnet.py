@@ -90,16 +90,17 @@ def test_missing_and_wrong_files_of_weights_are_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="IMAGENET1K_V1 there, or set `weights: none`") as error:
-        pretrained.read("imagenet")
+        pretrained.read("imagenet", "resnet50")
     path = Path("data/incoming/weights/resnet50-0676ba61.pth")
     assert str(error.value).startswith(f"{path}: ")
     path.parent.mkdir(parents=True)
-    torch.save({"conv1.weight": torch.ones(2)}, path)
+    torch.save({"conv1.weight": torch.ones(2), "fc.bias": torch.ones(1000)}, path)
     with pytest.raises(UserError, match="its SHA-256 is [0-9a-f]{64}, that of torchvision's"):
-        pretrained.read("imagenet")
+        pretrained.read("imagenet", "resnet50")
     one = replace(pretrained.PUBLISHED["imagenet"], sha256=pipeline.data.files.file_hash(path))
     monkeypatch.setitem(pretrained.PUBLISHED, "imagenet", one)
-    assert pretrained.read("imagenet")["conv1.weight"].tolist() == [1, 1]
+    read = pretrained.read("imagenet", "resnet50")
+    assert list(read) == ["conv1.weight"] and read["conv1.weight"].tolist() == [1, 1]
 
 
 def test_a_model_file_keeps_what_batch_normalisation_learnt(small: None, tmp_path: Path) -> None:

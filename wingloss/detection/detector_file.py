@@ -43,5 +43,20 @@ def load(path: Path) -> tuple[Card, list[nn.Module]]:
         ]
 
 
+def networks(path: Path) -> dict[str, nn.Module]:
+    """The networks in a detector's file, or the one in a run's model file, by their names.
+
+    Raises:
+        model_file.BadModel: the file is corrupt, or holds neither; one line.
+    """
+    with model_file.reading(path) as file:
+        is_detector = HEADER in (file.metadata() or {})
+    if is_detector:
+        card, held = load(path)
+        return dict(zip(card.networks, held, strict=True))
+    name, network = model_file.load(path)
+    return {name: network}
+
+
 def _prefix(stage: int) -> str:
     return f"stage{stage}."

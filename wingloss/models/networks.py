@@ -194,15 +194,17 @@ def build(name: str, n_landmarks: int, seed: int) -> nn.Module:
     return network
 
 
-def take_over(network: nn.Module, published: dict[str, Tensor]) -> None:
-    """Gives ``network`` all of the published weights but the last layer's, which has other outputs.
+def take_over(network: nn.Module, trained: dict[str, Tensor]) -> None:
+    """Gives ``network`` the tensors of a trained one.
+
+    Those of another shape, which answer another number of landmarks, stay as they are.
 
     Raises:
         RuntimeError: they are another network's.
     """
-    last, _ = list(network.named_children())[-1]
-    kept = {name: value for name, value in published.items() if not name.startswith(f"{last}.")}
-    network.load_state_dict(network.state_dict() | kept)
+    own = network.state_dict()
+    other_shape = {name for name in own.keys() & trained if own[name].shape != trained[name].shape}
+    network.load_state_dict(own | {n: v for n, v in trained.items() if n not in other_shape})
 
 
 def to_points(shape_vectors: Tensor) -> Tensor:
