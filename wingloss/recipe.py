@@ -18,8 +18,8 @@ Precision = Literal["bfloat16", "float32"]
 class ModelFile:
     """A trained model to begin with: a run's file, or a detector's, which holds the network too.
 
-    ``wingloss info FILE`` prints its hash. Written down here, it makes both engines train anew
-    when the file is replaced.
+    ``sha256sum FILE`` prints its hash. Written down here, it makes both engines train anew when the
+    file is replaced.
     """
 
     file: str  # from the project's root

@@ -60,14 +60,13 @@ def test_a_training_begins_with_a_runs_weights(finished: Project) -> None:
     weights = ModelFile(str(model), files.file_hash(finished.root / model))
     copied = finished.root / "mine.safetensors"
     copied.write_bytes((finished.root / model).read_bytes())
-    finished.set(
-        **{
-            "recipes.fast.cnn6.weights": asdict(replace(weights, file="mine.safetensors")),
-            "recipes.fast.cnn6.learning_rate": 1e-12,
-            "recipes.fast.cnn6.final_learning_rate": 1e-12,
-            "recipes.fast.cnn6.weight_decay": 0,
-        }
-    )
+    recipe = finished.params()["recipes"]["fast"]["cnn6"] | {
+        "weights": asdict(replace(weights, file="mine.safetensors")),
+        "learning_rate": 1e-12,
+        "final_learning_rate": 1e-12,
+        "weight_decay": 0,
+    }
+    finished.set(**{"recipes.fast.cnn6": recipe})
     words = ["--dataset=synthetic", "--network=cnn6", "--balance=none", "--loss=wing", "--seed=0"]
     finished.run("stages.train", *words, "--stage=1")
     before, after = (
