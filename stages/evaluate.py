@@ -12,11 +12,11 @@ from pipeline.runtime import cli
 from wingloss import protocol
 
 
-def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
+def run(dataset: str, recipe: str, network: str, balance: str, loss: str, seed: int) -> None:
     """Writes the run's predictions and its cumulative error distribution."""
     context = load().context
     rules = protocol.load(dataset)
-    one_run = Run(dataset, network, balance, loss, seed)
+    one_run = Run(dataset, recipe, network, balance, loss, seed)
     stage = len(paths.STAGES[network])
     model, found = one_run.path(paths.MODEL, stage=stage), {}
     for split, rows in predictions_file.faces(dataset).items():
@@ -33,7 +33,6 @@ def _about(one_run: Run) -> dict[str, Any]:
     last = made[-1]
     parameters = last["inputs"]["objective"]["loss"]
     return {
-        "recipe": last["recipe"],
         "weights": last["inputs"]["recipe"]["weights"],
         "precision": last["precision"],
         "loss_parameters": " ".join(f"{name}={value:g}" for name, value in parameters.items()),

@@ -4,6 +4,7 @@ It sets `seeds`, `runs` and `trees` there and nothing else, because that file is
 both engines; `git checkout params.yaml` sets them back.
 """
 
+import dataclasses
 import re
 import sys
 
@@ -11,38 +12,63 @@ import yaml
 
 from pipeline.config import paths
 from pipeline.config.networks import STAGES
-from pipeline.config.params import PARAMS, Params, load
+from pipeline.config.params import PARAMS, Grid, Params, load
 from pipeline.results import paper_spec
 from pipeline.runtime.errors import UserError
 from pipeline.trainings import cost
+from wingloss.pose.balancing import Balance
 
 SEEDS = [0, 1, 2]  # as many as a verdict on a claim needs
 TREES = "published"  # no verdict is on weaker ones
 
 
-def asked(params: Params) -> dict[str, dict[str, list[str]]]:
-    """The balances and losses under each key of `runs`, for all tables and testable claims."""
-    optimiser = params.recipes[params.recipe].cnn6.optimiser
+def asked(params: Params) -> dict[str, Grid]:
+    """What `runs` is to be for all tables and testable claims, by the recipes that it names.
+
+    Other keys of `runs` stay, but for what these ask for too.
+    """
+    first = next(iter(params.runs.values())).recipe
     every = [cell for table in paper_spec.tables().values() for cell in table.cells]
     every += [
-        cell for claim in paper_spec.claims() if claim.testable(optimiser) for cell in claim.cells
+        cell
+        for claim in paper_spec.claims()
+        if any(claim.testable(params.recipes[name]) for name in first)
+        for cell in claim.cells
     ]
-    own = {
-        key: [cell for cell in every if params.key(cell.network, cell.loss) == key]
-        for key in params.grids
-    }
-    return {
-        key: {
-            "balance": list(dict.fromkeys(cell.balance for cell in cells)),
-            "loss": list(dict.fromkeys(cell.loss for cell in cells)),
-        }
-        for key, cells in own.items()
-    }
+    own: dict[str, Grid] = {}
+    for cell in every:
+        if cell.network in STAGES:
+            key = params.key(cell.network, cell.loss)
+            recipe = params.runs[key].recipe if key in params.runs else first
+            grid = own.setdefault(key, Grid(cell.network, recipe, [], []))
+            for axis, name in ((grid.balance, cell.balance), (grid.loss, cell.loss)):
+                axis += [] if name in axis else [name]
+    return merged(own, {key: grid for key, grid in params.runs.items() if key not in own})
+
+
+def merged(first: dict[str, Grid], others: dict[str, Grid]) -> dict[str, Grid]:
+    """``first``, and of ``others`` the runs that aren't among it; params.yaml has each run once."""
+    there = {(grid.network, *cell) for grid in first.values() for cell in grid.cells}
+    found = dict(first)
+    for key, grid in others.items():
+        left = [cell for cell in grid.cells if (grid.network, *cell) not in there]
+        if len(left) == len(grid.cells):
+            found[key] = grid
+        else:
+            losses: dict[tuple[str, Balance], list[str]] = {}
+            for recipe, balance, loss in left:
+                losses.setdefault((recipe, balance), []).append(loss)
+            found |= {
+                f"{key}_{recipe}_{balance}": Grid(grid.network, [recipe], [balance], own)
+                for (recipe, balance), own in losses.items()
+            }
+    return found
 
 
 def main() -> None:
     before, text = load(), PARAMS.read_text(encoding="utf-8")
-    for key, value in {"seeds": SEEDS, "runs": asked(before), "trees": TREES}.items():
+    runs = {key: dataclasses.asdict(grid) for key, grid in asked(before).items()}
+    for key, value in {"seeds": SEEDS, "runs": runs, "trees": TREES}.items():
         # a key's own line, and those below it that are indented
         flow = False if isinstance(value, str) else None  # None: lists alone are in brackets
         new = yaml.safe_dump({key: value}, default_flow_style=flow, sort_keys=False, width=96)
@@ -53,7 +79,8 @@ def main() -> None:
         every = paths.runs(params, dataset)
         # a CNN-6/7's first stage is the training of a CNN-6 run that is asked for too
         seconds = sum(
-            cost.training_seconds(params, dataset, STAGES[run.network][-1]) for run in every
+            cost.training_seconds(params, dataset, run.recipe, STAGES[run.network][-1])
+            for run in every
         )
         print(
             f"{PARAMS} now asks for {len(every)} runs of {dataset}: about {seconds / 3600:.1f} "

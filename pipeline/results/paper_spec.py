@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.config import networks, paths
+from pipeline.config.params import NetworkRecipes
 from pipeline.config.paths import Cell
 from pipeline.runtime.errors import UserError
 from wingloss import yaml_files
@@ -183,12 +184,14 @@ class Claim:
         """Whether it says of errors that one is lower than another, by however little."""
         return bool(self.lower) and self.measure == "nme" and not self.gains_on and self.factor == 1
 
-    def testable(self, optimiser: str) -> bool:
-        """Whether a recipe with the optimiser (of recipe.Recipe) can show it.
+    def testable(self, recipe: NetworkRecipes) -> bool:
+        """Whether a recipe can show it.
 
         AdamW divides each gradient by its usual size, so under it none explodes.
         """
-        return not self.diverges or optimiser == "sgd"
+        parts = [part for cell in self.cells for part in networks.STAGES.get(cell.network, ())]
+        own = [recipe.own.get(part) for part in parts]
+        return not self.diverges or all(one is not None and one.optimiser == "sgd" for one in own)
 
     @property
     def pairs(self) -> list[tuple[Cell, Cell]]:

@@ -156,13 +156,20 @@ def test_it_goes_through_the_stages(finished: Project, call: Callable) -> None:
     )
     finished.set(
         **{
-            "runs.hourglass": {"balance": ["none"], "loss": ["adaptive_wing"]},
+            "runs.hourglass.balance": ["none"],
+            "runs.hourglass.loss": ["adaptive_wing"],
             "recipes.fast.hourglass.batch": 2,
             "recipes.fast.hourglass.samples.synthetic": 6,
         }
     )
-    cell = Run("synthetic", "hourglass", "none", "adaptive_wing", 0)
-    words = ["--dataset=synthetic", "--network=hourglass", "--balance=none", "--loss=adaptive_wing"]
+    cell = Run("synthetic", "fast", "hourglass", "none", "adaptive_wing", 0)
+    words = [
+        "--dataset=synthetic",
+        "--recipe=fast",
+        "--network=hourglass",
+        "--balance=none",
+        "--loss=adaptive_wing",
+    ]
     assert "3 steps of 2" in finished.run("stages.train", *words, "--stage=1", "--seed=0")
     finished.run("stages.evaluate", *words, "--seed=0")
     assert call(finished, summary, dataset="synthetic")[0] == 0

@@ -94,24 +94,30 @@ def _layers(axes: Axes, title: str, maps: "Sequence[Map]", outputs: int) -> floa
     return left + 0.8
 
 
-def ced(curves: Mapping[str, Array], normaliser: str, up_to: float) -> Figure:
-    """Fig. 4 and 6: the share of faces below each error, a curve a method.
+def ced(panels: Mapping[str, Mapping[str, Array]], normaliser: str, up_to: float) -> Figure:
+    """Fig. 4 and 6: the share of faces below each error, a curve a method, a panel a recipe.
 
-    ``curves`` are errors ``(S, N)`` in percent of ``normaliser``, pooled over seeds; where some are
+    The curves are errors ``(S, N)`` in percent of ``normaliser``, pooled over seeds; where some are
     NaN, of a training that diverged, the legend says so in place of a curve. ``up_to`` ends the
     horizontal axis, in percent.
     """
-    figure, axes = _figure(f"NME (% of {normaliser})", "share of faces (%)")
+    figure = Figure(figsize=(6 * len(panels), 4.6), layout="constrained")
+    names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
     x = np.linspace(0, up_to, 301)
-    for i, (name, errors) in enumerate(curves.items()):
-        colour, dashes = LINES[i % len(LINES)]
-        diverged = np.isnan(errors).any()
-        label = f"{name} ({'diverged' if diverged else f'{errors.mean():.2f} %'})"
-        share = np.full_like(x, np.nan) if diverged else 100 * metrics.ced(errors.ravel(), x)
-        axes.plot(x, share, dashes, color=colour, label=label)
-    axes.set(xlim=(0, up_to), ylim=(0, 100))
-    figure.set_size_inches(6, 4.6)
-    figure.legend(loc="outside lower center", fontsize=8, ncols=2, title="method (mean error)")
+    every = figure.subfigures(1, len(panels), squeeze=False)[0]
+    for part, (title, curves) in zip(every, panels.items(), strict=True):
+        axes = part.subplots()
+        for name, errors in curves.items():
+            colour, dashes = LINES[names.index(name) % len(LINES)]
+            diverged = np.isnan(errors).any()
+            label = f"{name} ({'diverged' if diverged else f'{errors.mean():.2f} %'})"
+            share = np.full_like(x, np.nan) if diverged else 100 * metrics.ced(errors.ravel(), x)
+            axes.plot(x, share, dashes, color=colour, label=label)
+        axes.set(xlim=(0, up_to), ylim=(0, 100))
+        axes.set(xlabel=f"NME (% of {normaliser})", ylabel="share of faces (%)")
+        axes.set_title(title if len(panels) > 1 else "")
+        axes.grid(alpha=0.25)
+        part.legend(loc="outside lower center", fontsize=8, ncols=2, title="method (mean error)")
     return figure
 
 

@@ -59,6 +59,7 @@ GPUS = int(shutil.which("nvidia-smi") is not None)
 
 wildcard_constraints:
     dataset="[a-z0-9]+",
+    recipe="[a-z0-9_]+",
     network="|".join(paths.STAGES),
     method="[a-z_]+",
     balance="[a-z0-9_]+",
@@ -108,14 +109,13 @@ def recorded_as(*patterns):
 
 
 def science(*keys):
-    """The named parts of params.yaml, {wildcards}, {recipe} and {trees} filled in.
+    """The named parts of params.yaml, {wildcards} and {trees} filled in.
 
     A rule that has them as a parameter makes its outputs again when one of them changes.
     """
 
     def values(wildcards):
-        chosen = {"recipe": PARAMS.recipe, "trees": PARAMS.trees}
-        names = [key.format(**chosen, **wildcards) for key in keys]
+        names = [key.format(trees=PARAMS.trees, **wildcards) for key in keys]
         # Snakemake's `lookup` walks through all of the parameters for each of them, which took a third
         # of the time for a graph of 500 runs
         return {name: reduce(getitem, name.split("."), config) for name in names}
@@ -179,9 +179,10 @@ def of(network, pattern, stage=""):
 
 
 def of_method(pattern):
-    """A pattern of pipeline/config/paths.py for the baselines, which balance nothing and have no loss."""
-    own = pattern.replace("{network}", "{method}")
-    return own.replace("{balance}", paths.NEITHER).replace("{loss}", paths.NEITHER)
+    """A pattern of pipeline/config/paths.py for the baselines, which have none of a network's choices."""
+    for choice in ("{recipe}", "{balance}", "{loss}"):
+        pattern = pattern.replace(choice, paths.NEITHER)
+    return pattern.replace("{network}", "{method}")
 
 
 def training_threads(_, attempt=None):
@@ -193,7 +194,9 @@ def training_work(network):
     """The seconds that the data set's budget takes, for the progress display."""
 
     def seconds(wildcards):
-        return int(cost.training_seconds(PARAMS, wildcards.dataset, network)) + 5
+        return 5 + int(
+            cost.training_seconds(PARAMS, wildcards.dataset, wildcards.recipe, network)
+        )
 
     return seconds
 

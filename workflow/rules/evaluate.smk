@@ -23,7 +23,7 @@ for network in ONE_STAGE:
             of(network, paths.PREDICTIONS),
             of(network, paths.CED),
         log:
-            f"logs/evaluate/{{dataset}}-{network}-{{balance}}-{{loss}}-{{seed}}.log",
+            f"logs/evaluate/{{dataset}}-{{recipe}}-{network}-{{balance}}-{{loss}}-{{seed}}.log",
         conda:
             "../environment.yaml"
         threads: training_threads
@@ -33,7 +33,8 @@ for network in ONE_STAGE:
             network=network,
             science=science("context"),
         shell:
-            "exec python -m stages.evaluate --dataset {wildcards.dataset} --network {params.network}"
+            "exec python -m stages.evaluate --dataset {wildcards.dataset}"
+            " --recipe {wildcards.recipe} --network {params.network}"
             " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
@@ -50,7 +51,7 @@ rule evaluate_cnn6_7:
         of("cnn6_7", paths.PREDICTIONS),
         of("cnn6_7", paths.CED),
     log:
-        "logs/evaluate/{dataset}-cnn6_7-{balance}-{loss}-{seed}.log",
+        "logs/evaluate/{dataset}-{recipe}-cnn6_7-{balance}-{loss}-{seed}.log",
     conda:
         "../environment.yaml"
     threads: training_threads
@@ -60,7 +61,8 @@ rule evaluate_cnn6_7:
         network="cnn6_7",
         science=science("context"),
     shell:
-        "exec python -m stages.evaluate --dataset {wildcards.dataset} --network {params.network}"
+        "exec python -m stages.evaluate --dataset {wildcards.dataset}"
+        " --recipe {wildcards.recipe} --network {params.network}"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 

@@ -37,7 +37,7 @@ rule table:
     resources:
         work=4,
     params:
-        science=science("recipe", "recipes.{recipe}", "runs", "baselines", "seeds"),
+        science=science("recipes", "runs", "baselines", "seeds"),
     shell:
         "exec python -m stages.table --dataset {wildcards.dataset} --table {wildcards.table}"
 
@@ -60,7 +60,7 @@ rule claims:
     resources:
         work=6,
     params:
-        science=science("recipe", "recipes.{recipe}", "runs", "baselines", "seeds"),
+        science=science("recipes", "runs", "baselines", "seeds"),
     shell:
         "exec python -m stages.claims --dataset {wildcards.dataset}"
 
@@ -112,8 +112,7 @@ rule report_page:
         science=science(
             "raw.{dataset}",
             "context",
-            "recipe",
-            "recipes.{recipe}",
+            "recipes",
             "runs",
             "baselines",
             "seeds",
