@@ -32,6 +32,7 @@ def _about(one_run: Run) -> dict[str, Any]:
     made = [files.read_json(one_run.path(paths.MANIFEST, stage=stage)) for stage in stages]
     last = made[-1]
     parameters = last["inputs"]["objective"]["loss"]
+    curve = files.read_table(one_run.path(paths.CURVE, stage=len(made)), "samples")
     return {
         "weights": last["inputs"]["recipe"]["weights"],
         "precision": last["precision"],
@@ -39,6 +40,7 @@ def _about(one_run: Run) -> dict[str, Any]:
         "status": "diverged" if any(m["status"] == "diverged" for m in made) else "trained",
         "train_seconds": round(sum(m["train_seconds"] for m in made), 1),
         "trained_together": max(m.get("trained_together", 1) for m in made),
+        "curve": curve[["samples", "val_nme"]].to_dict("list"),  # of the last stage
         "samples_seen": sum(m["samples_seen"] for m in made),
         "commit": last["commit"],
         "hardware": last["hardware"],

@@ -82,7 +82,8 @@ def _errors(figure: int, dataset: str) -> Figure:
     The first recipe has a panel, and so has each other one that compares some of them.
     """
     chosen = paper_spec.FIGURES[figure].curves
-    every = run_results.read(load(), dataset, list(chosen.values()))
+    own = set(chosen.values())
+    every = run_results.read(load(), dataset, lambda run: run.cell in own)
     panels = {
         results.recipe: {
             _named(name, results.cells[cell]): results.cells[cell].errors

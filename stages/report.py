@@ -81,6 +81,7 @@ def run(dataset: str) -> None:
         within=f"{100 * within:g}",
         tables=[_table(number, known[number], every) for number in params.tables],
         figures=[_figure(number, results) for number in params.figures],
+        studies=[_study(name, dataset) for name in params.studies],
         shown=shown,
         faces=_faces(params, dataset, shown, runs[shown]),
         deviations=PAGE.render(DEVIATIONS.read_text(encoding="utf-8").partition("\n")[2]),
@@ -275,13 +276,26 @@ def _table(number: int, one: paper_spec.Table, every: list[Results]) -> dict[str
 
 
 def _figure(number: int, results: Results) -> dict[str, str]:
-    path = Path(paths.FIGURE.format(dataset=results.dataset, figure=number))
     reduced = results.reduced(paper_spec.FIGURES[number].cells)
-    drawing = files.existing(path).read_bytes()
     return {
         "name": f"Figure {number}",
         "caption": paper_spec.FIGURES[number].caption + (f" Here {reduced}." if reduced else ""),
-        "source": f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}",
+        "source": _svg(Path(paths.FIGURE.format(dataset=results.dataset, figure=number))),
+    }
+
+
+def _svg(path: Path) -> str:
+    drawing = files.existing(path).read_bytes()
+    return f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}"
+
+
+def _study(name: str, dataset: str) -> dict[str, Any]:
+    """A study's question, its figure, and what ``stages.study`` says of it."""
+    text = files.existing(Path(paths.STUDY_TEXT.format(dataset=dataset, study=name)))
+    return {
+        "name": name,
+        "source": _svg(Path(paths.STUDY_FIGURE.format(dataset=dataset, study=name))),
+        "text": PAGE.render(text.read_text(encoding="utf-8").partition("\n")[2]),
     }
 
 

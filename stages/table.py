@@ -21,7 +21,8 @@ def run(dataset: str, table: int) -> None:
     known = paper_spec.tables()
     among({"table": table}, "table", known)
     chosen = known[table]
-    every = run_results.read(params, dataset, chosen.cells)
+    own = set(chosen.cells)
+    every = run_results.read(params, dataset, lambda run: run.cell in own)
     cells = paper_table.compare(chosen, every)
     files.write_table(_path(paths.TABLE, dataset, table), cells)
     with files.whole_file(_path(paths.TABLE_TEXT, dataset, table)) as partial:

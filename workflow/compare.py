@@ -61,8 +61,7 @@ def errors(summary: Path) -> dict[str, float]:
     table = files.read_table(summary, recipe=str, balance=str, loss=str)
     own = table.recipe.isin([RECIPE, paths.NEITHER])
     scored = table[own & (table.split == "test") & (table.subset == protocol.ALL)]
-    cells = scored[["network", "balance", "loss"]].agg("/".join, axis=1)
-    names = cells + "/seed" + scored.seed.astype(str)
+    names = [f"{r.network}/{r.balance}/{r.loss}/seed{r.seed}" for r in scored.itertuples()]
     nme = scored[f"nme_{protocol.load(DATASET).headline}"].round(2)
     return dict(zip(names, nme, strict=True))
 

@@ -31,6 +31,7 @@ AXES = {
     "seed": "${seeds}",
     "table": "${tables}",
     "figure": "${figures}",
+    "study": "${studies}",
 }
 METRICS = (paths.METRICS, paths.VERDICTS)
 PLOTS = {
@@ -87,7 +88,7 @@ def _name(rule: Rule, runs: str | None) -> str:
 def _stage(rule: Rule, runs: str | None) -> dict[str, Any]:
     """A rule as a DVC stage, for the runs under one key."""
     grid = {axis: f"${{runs.{runs}.{axis}}}" for axis in ("recipe", "balance", "loss")}
-    axes = ("dataset", "method", "recipe", "balance", "loss", "seed", "table", "figure")
+    axes = ("dataset", "method", "recipe", "balance", "loss", "seed", "table", "figure", "study")
     stage: dict[str, Any] = {
         "matrix": {axis: (AXES | grid)[axis] for axis in axes if axis in rule.wildcard_names},
         "cmd": _command(rule),

@@ -1,22 +1,29 @@
 """Have `params.yaml` ask for every run of the paper's tables and claims: `make paper`.
 
 It sets `seeds`, `runs` and `trees` there and nothing else, because that file is the only switch of
-both engines; `git checkout params.yaml` sets them back.
+both engines. `python -m workflow.paper STUDY...` adds studies of paper/studies.yaml to what is
+asked for already. `dvc.yaml` follows the keys of `runs`; `git checkout params.yaml dvc.yaml` sets
+both back.
 """
 
 import dataclasses
 import re
 import sys
+from collections.abc import Sequence
+from itertools import count, islice
+from typing import Any
 
 import yaml
 
 from pipeline.config import paths
+from pipeline.config.arguments import among
 from pipeline.config.networks import STAGES
 from pipeline.config.params import PARAMS, Grid, Params, load
 from pipeline.results import paper_spec
 from pipeline.runtime.errors import UserError
 from pipeline.trainings import cost
 from wingloss.pose.balancing import Balance
+from workflow import generate_dvc
 
 SEEDS = [0, 1, 2]  # as many as a verdict on a claim needs
 TREES = "published"  # no verdict is on weaker ones
@@ -65,16 +72,39 @@ def merged(first: dict[str, Grid], others: dict[str, Grid]) -> dict[str, Grid]:
     return found
 
 
-def main() -> None:
+def with_studies(params: Params, names: Sequence[str]) -> dict[str, Any]:
+    """The parameters that change where these studies are asked for too."""
+    known = paper_spec.studies()
+    for name in names:
+        among({"study": name}, "study", known)
+    own = {f"{name}_{key}": grid for name in names for key, grid in known[name].runs.items()}
+    kept = {key: grid for key, grid in params.runs.items() if key not in own}
+    seeds = max([len(params.seeds), *(known[name].seeds for name in names)])
+    more = (seed for seed in count() if seed not in params.seeds)
+    return {
+        "seeds": [*params.seeds, *islice(more, seeds - len(params.seeds))],
+        "runs": merged(kept, own),
+        "studies": list(dict.fromkeys([*params.studies, *names])),
+    }
+
+
+def main(*studies: str) -> None:
     before, text = load(), PARAMS.read_text(encoding="utf-8")
-    runs = {key: dataclasses.asdict(grid) for key, grid in asked(before).items()}
-    for key, value in {"seeds": SEEDS, "runs": runs, "trees": TREES}.items():
-        # a key's own line, and those below it that are indented
+    changes: dict[str, Any] = {"seeds": SEEDS, "runs": asked(before), "trees": TREES}
+    if studies:
+        changes = with_studies(before, studies)
+    grids = changes["runs"]
+    changes["runs"] = {key: dataclasses.asdict(grid) for key, grid in grids.items()}
+    for key, value in changes.items():
+        # a key's own line, and those below it that are indented or items
         flow = False if isinstance(value, str) else None  # None: lists alone are in brackets
         new = yaml.safe_dump({key: value}, default_flow_style=flow, sort_keys=False, width=96)
-        text = re.sub(rf"^{key}:.*\n(?:[ \t]+.*\n)*", new, text, flags=re.M)
+        text = re.sub(rf"^{key}:.*\n(?:[ \t-]+.*\n)*", new, text, flags=re.M)
     PARAMS.write_text(text, encoding="utf-8")
     params = load()
+    if grids.keys() != generate_dvc.keys():
+        generate_dvc.FILE.write_text(generate_dvc.generate(), encoding="utf-8")
+        print(f"{generate_dvc.FILE} has the stages of these runs.")
     for dataset in params.datasets:
         every = paths.runs(params, dataset)
         # a CNN-6/7's first stage is the training of a CNN-6 run that is asked for too
@@ -90,6 +120,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        main()
+        main(*sys.argv[1:])
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -220,6 +220,7 @@ class Params:
     trees: str
     tables: list[Annotated[int, Field(ge=1, le=7)]]
     figures: list[Annotated[int, Field(ge=1, le=6)]]
+    studies: list[str]
     stage_one: StageOne
     loss: dict[str, AnyLoss]
     dataset: dict[str, Dataset]
@@ -253,6 +254,7 @@ class Params:
             "baselines": self.baselines,
             "tables": self.tables,
             "figures": self.figures,
+            "studies": self.studies,
         }
         for key, grid in self.runs.items():
             lists[f"runs.{key}.recipe"] = grid.recipe

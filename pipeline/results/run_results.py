@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.config import paths
 from pipeline.config.networks import STAGES
 from pipeline.config.params import Params
-from pipeline.config.paths import Cell
+from pipeline.config.paths import Cell, Run
 from pipeline.data import files
 from pipeline.runtime.errors import UserError
 from pipeline.trainings import cost
@@ -121,8 +121,10 @@ class Results:
         return seconds / 60, "from rates measured elsewhere, for one thread"
 
 
-def read(params: Params, dataset: str, cells: list[Cell] | None = None) -> list[Results]:
-    """The results of every run that the parameters ask for, or of the runs of ``cells`` alone.
+def read(
+    params: Params, dataset: str, wanted: Callable[[Run], bool] = lambda run: True
+) -> list[Results]:
+    """The results of every run that the parameters ask for and that is ``wanted``.
 
     A recipe each, as far as it has such runs; where none has, the first that is asked for.
 
@@ -132,7 +134,7 @@ def read(params: Params, dataset: str, cells: list[Cell] | None = None) -> list[
     rules = protocol.load(dataset)
     found: dict[str, dict[Cell, list[tuple[int, dict[str, Any]]]]] = {}
     for run in paths.scored(params, dataset):
-        if cells is None or run.cell in cells:
+        if wanted(run):
             data = files.read_arrays(run.path(paths.PREDICTIONS))
             own = found.setdefault(run.recipe, {})
             own.setdefault(run.cell, []).append((run.seed, data))

@@ -192,11 +192,11 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
     ):
         changes[file] = {file: finished.read(file).decode() + "\n# changed\n"}
     expected = {
-        "Wing's w": ["cnn6@synthetic-none-wing-0", "cnn6_7_stage1@synthetic-pdb-wing-0"],
+        "Wing's w": ["cnn6@synthetic-fast-none-wing-0", "cnn6_7_stage1@synthetic-fast-pdb-wing-0"],
         "bins": ["balance@synthetic"],
-        "folds": ["correct@synthetic-pdb-wing-0"],
+        "folds": ["correct@synthetic-fast-pdb-wing-0"],
         # CNN-6 before CNN-7 may have any of the losses
-        "another loss": ["cnn6_7_stage1@synthetic-pdb-wing-0"],
+        "another loss": ["cnn6_7_stage1@synthetic-fast-pdb-wing-0"],
         "trees": ["baseline@synthetic-ert-0", "baseline@synthetic-mean_shape-0"],
         "the other trees": ["baseline@synthetic-ert-0", "baseline@synthetic-mean_shape-0"],
         "trees that are not taken": [],
@@ -209,11 +209,11 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
         "wingloss/evaluation/metrics.py": [
             "baseline@synthetic-ert-0",
             "baseline@synthetic-mean_shape-0",
-            "cnn6@synthetic-none-l2-0",
-            "cnn6@synthetic-none-wing-0",
-            "cnn6_7_stage1@synthetic-pdb-wing-0",
+            "cnn6@synthetic-fast-none-l2-0",
+            "cnn6@synthetic-fast-none-wing-0",
+            "cnn6_7_stage1@synthetic-fast-pdb-wing-0",
         ],
-        "wingloss/models/correction.py": ["correct@synthetic-pdb-wing-0", "speed@synthetic"],
+        "wingloss/models/correction.py": ["correct@synthetic-fast-pdb-wing-0", "speed@synthetic"],
         "wingloss/protocols/300w.yaml": [],
     }
     seen = dict(zip(changes, look(finished, list(changes.values())), strict=True))

@@ -17,7 +17,7 @@ from stages import correct, train
 
 ENGINES = {
     "snakemake": ("snakemake", "--cores", "1", WING, L2),
-    "dvc": ("dvc", "repro", "cnn6@synthetic-none-wing-0", "cnn6@synthetic-none-l2-0"),
+    "dvc": ("dvc", "repro", "cnn6@synthetic-fast-none-wing-0", "cnn6@synthetic-fast-none-l2-0"),
 }
 
 
@@ -118,7 +118,7 @@ def test_plots_open_without_a_network(finished: Project) -> None:
     page = Addresses()
     page.feed(html)
     assert page.found == []
-    assert "_wing_seed0_stage1_curve_csv" in html and "_ced_cnn6-none-wing-seed0_csv" in html
+    assert "_wing_seed0_stage1_curve_csv" in html and "_ced_fast-cnn6-none-wing-seed0_csv" in html
     assert "window.vegaEmbed=" in html and "vegaEmbed(" in html  # what draws them
     finished.dvc("config", "--local", "--unset", "plots.html_template")
     finished.dvc("plots", "show", "--out", "without")

@@ -28,7 +28,7 @@ from stages import (
 )
 from wingloss import protocol
 
-RUN = {"network": "cnn6", "balance": "pdb", "loss": "wing", "seed": 0}
+RUN = {"recipe": "fast", "network": "cnn6", "balance": "pdb", "loss": "wing", "seed": 0}
 STAGES: list[tuple[ModuleType, dict]] = [
     (download, {}),
     (prepare, {}),

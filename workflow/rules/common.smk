@@ -40,8 +40,15 @@ for record in sorted(glob.glob(".snakemake/metadata/**", recursive=True)):
 try:
     PARAMS = load()
     TABLES = paper_spec.tables()
+    STUDIES = paper_spec.studies()
 except UserError as error:
     sys.exit(f"error: {error}")
+
+if unknown := set(PARAMS.studies) - STUDIES.keys():
+    sys.exit(
+        f"error: params.yaml: studies: {min(unknown)!r} is none of {paper_spec.STUDIES}; there are "
+        f"{', '.join(STUDIES)}"
+    )
 
 RUNS = [run for dataset in PARAMS.datasets for run in paths.runs(PARAMS, dataset)]
 SCORED = [run for dataset in PARAMS.datasets for run in paths.scored(PARAMS, dataset)]
@@ -67,6 +74,7 @@ wildcard_constraints:
     seed="[0-9]+",
     table="|".join(str(number) for number in TABLES),
     figure="|".join(str(number) for number in paper_spec.FIGURES),
+    study="|".join(STUDIES),
 
 
 def alone():
@@ -153,24 +161,33 @@ def what_a_figure_shows(wildcards):
     return [*files, *predictions_of(wildcards.dataset, one.cells)]
 
 
+@recorded_as(paths.PREDICTIONS_FOLDER)
+def what_a_study_shows(wildcards):
+    """Predictions of the study's own runs."""
+    cells = STUDIES[wildcards.study].cells
+    return [
+        run.path(paths.PREDICTIONS)
+        for run in SCORED
+        if run.dataset == wildcards.dataset and f"{run.recipe}/{run.cell}" in cells
+    ]
+
+
 @recorded_as(paths.TABLES_FOLDER)
 def all_tables(wildcards):
-    """The tables that the parameters ask for, as CSV and as text."""
-    return expand(
-        [paths.TABLE, paths.TABLE_TEXT],
-        dataset=wildcards.dataset,
-        table=PARAMS.tables,
+    """The tables and studies that the parameters ask for, as CSV and as text."""
+    tables = expand([paths.TABLE, paths.TABLE_TEXT], table=PARAMS.tables, **wildcards)
+    return tables + expand(
+        [paths.STUDY, paths.STUDY_TEXT], study=PARAMS.studies, **wildcards
     )
 
 
 @recorded_as(paths.FIGURES_FOLDER)
 def all_figures(wildcards):
-    """The figures that the parameters ask for, as SVG and PNG."""
-    return expand(
-        [paths.FIGURE, paths.FIGURE_PIXELS],
-        dataset=wildcards.dataset,
-        figure=PARAMS.figures,
+    """The figures that the parameters ask for, as SVG and PNG, and the studies', as SVG."""
+    figures = expand(
+        [paths.FIGURE, paths.FIGURE_PIXELS], figure=PARAMS.figures, **wildcards
     )
+    return figures + expand(paths.STUDY_FIGURE, study=PARAMS.studies, **wildcards)
 
 
 def of(network, pattern, stage=""):

@@ -19,6 +19,7 @@ for network in ONE_STAGE:
             SCORED_FACES,
             of(network, paths.MODEL, 1),
             of(network, paths.MANIFEST, 1),
+            of(network, paths.CURVE, 1),
         output:
             of(network, paths.PREDICTIONS),
             of(network, paths.CED),
@@ -47,6 +48,7 @@ rule evaluate_cnn6_7:
         of("cnn6_7", paths.MANIFEST, 1),
         of("cnn6_7", paths.MODEL, 2),
         of("cnn6_7", paths.MANIFEST, 2),
+        of("cnn6_7", paths.CURVE, 2),
     output:
         of("cnn6_7", paths.PREDICTIONS),
         of("cnn6_7", paths.CED),

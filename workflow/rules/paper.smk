@@ -85,6 +85,28 @@ rule figure:
         "exec python -m stages.figure --dataset {wildcards.dataset} --figure {wildcards.figure}"
 
 
+rule study:
+    input:
+        code_files("stages.study"),
+        protocol_file,
+        paper_spec.STUDIES,
+        what_a_study_shows,
+    output:
+        report(paths.STUDY, caption="../report/study.rst", category="Studies"),
+        paths.STUDY_TEXT,
+        report(paths.STUDY_FIGURE, caption="../report/study.rst", category="Studies"),
+    log:
+        "logs/study/{dataset}-{study}.log",
+    conda:
+        "../environment.yaml"
+    resources:
+        work=5,
+    params:
+        science=science("recipes", "runs", "seeds"),
+    shell:
+        "exec python -m stages.study --dataset {wildcards.dataset} --study {wildcards.study}"
+
+
 rule report_page:
     input:
         code_files("stages.report"),
@@ -92,6 +114,7 @@ rule report_page:
         "stages/report.html.j2",
         "docs/deviations.md",
         paper_spec.TABLES,
+        paper_spec.STUDIES,
         paths.SAMPLES,
         expand(paths.CROPS, split=["val", "test"], allow_missing=True),
         paths.SPEED,
@@ -118,6 +141,7 @@ rule report_page:
             "seeds",
             "tables",
             "figures",
+            "studies",
         ),
     shell:
         "exec python -m stages.report --dataset {wildcards.dataset}"
@@ -140,3 +164,25 @@ for number in paper_spec.FIGURES:
             f"figure{number}"
         input:
             expand(paths.FIGURE, dataset=PARAMS.datasets, figure=number),
+
+
+def asked_study(name):
+    """A study of every data set; stops where the parameters don't ask for it."""
+
+    def files(_):
+        if name not in PARAMS.studies:
+            sys.exit(
+                f"error: params.yaml: studies: {name} isn't asked for; run `python -m workflow.paper {name}`"
+            )
+        return expand(paths.STUDY, dataset=PARAMS.datasets, study=name)
+
+    return files
+
+
+for name in STUDIES:
+
+    rule:
+        name:
+            f"study_{name}"
+        input:
+            asked_study(name),
