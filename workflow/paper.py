@@ -90,7 +90,8 @@ def with_studies(params: Params, names: Sequence[str]) -> dict[str, Any]:
 
 def main(*studies: str) -> None:
     before, text = load(), PARAMS.read_text(encoding="utf-8")
-    changes: dict[str, Any] = {"seeds": SEEDS, "runs": asked(before), "trees": TREES}
+    seeds = before.seeds if set(SEEDS) <= set(before.seeds) else SEEDS
+    changes: dict[str, Any] = {"seeds": seeds, "runs": asked(before), "trees": TREES}
     if studies:
         changes = with_studies(before, studies)
     grids = changes["runs"]

@@ -21,7 +21,7 @@ def test_a_study_is_asked_for_made_and_recorded(finished: Project) -> None:
     assert params["seeds"] == [0, 1, 2] and params["studies"] == ["precision"]
     # of the runs of the recipe `fast` the project asks for Wing's already
     assert {name: grid for name, grid in params["runs"].items() if "precision" in name} == {
-        f"precision_fast_{recipe}_none": {
+        f"precision_cnn6_{recipe}_none": {
             "network": "cnn6", "recipe": [recipe], "balance": ["none"], "loss": losses,
         }
         for recipe, losses in {"fast": ["l1"], "fast_float32": ["l1", "wing"]}.items()
@@ -43,7 +43,7 @@ def test_a_study_is_asked_for_made_and_recorded(finished: Project) -> None:
     page = finished.read("results/synthetic/report.html").decode()
     assert re.search(r"Wing against L1, float32 \(.*?\)</td>", page)
     # another key of `runs`, for which DVC would have no stage
-    params["runs"]["mine"] = params["runs"].pop("precision_fast_fast_none")
+    params["runs"]["mine"] = params["runs"].pop("precision_cnn6_fast_none")
     finished.set(runs=params["runs"])
     said = finished.run("workflow.sync", status=1)
     assert said.endswith("run `python -m workflow.generate_dvc`, and then `make sync`\n")

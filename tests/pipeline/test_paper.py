@@ -389,13 +389,16 @@ def test_the_complete_test_part_is_the_papers(partial: Project, call: Callable) 
     assert found[common]["claim"] == common
 
 
-def test_recipes_stand_side_by_side(table1: Project, call: Callable) -> None:
+def test_recipes_stand_side_by_side(
+    table1: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By `paper` Wing is best, by `fast` it ties: a block and verdicts each, on their own runs."""
-    table1.set(**{"runs.cnn6.recipe": ["fast", "paper"], "tables": [1]})
-    for loss, nme in zip(LOSSES, (4.0, 3.0, 3.1, 2.0), strict=True):
-        for seed in (0, 1, 2):
-            run = Run("synthetic", "paper", "cnn6", "none", loss, seed)
-            write_predictions(table1, run, nme + 0.1 * (seed - 1))
+    table1.set(**{"runs.cnn6.recipe": ["fast", "paper"], "tables": [1], "figures": [4]})
+    for recipe, wing in (("fast", 3.0), ("paper", 2.0)):
+        for loss, nme in zip(LOSSES, (4.0, 3.0, 3.1, wing), strict=True):
+            for seed in (0, 1, 2):
+                run = Run("synthetic", recipe, "cnn6", "none", loss, seed)
+                write_predictions(table1, run, nme + 0.1 * (seed - 1), **ABOUT)
     assert call(table1, table, dataset="synthetic", table=1)[0] == 0
     cells = read(table1, "table1").loc["CNN-6 (Wing loss)"].set_index("recipe")
     assert cells.here.round(2).to_dict() == {"fast": 3.0, "paper": 2.0}
@@ -411,6 +414,16 @@ def test_recipes_stand_side_by_side(table1: Project, call: Callable) -> None:
         for one in own
         if one["text"] == BEST
     } == {"fast": "equivalent", "paper": "reproduced"}
+    monkeypatch.setattr(report, "_Pictures", lambda *_: None)
+    for stage, more in ((figure, {"figure": 4}), (report, {})):
+        status, said = call(table1, stage, dataset="synthetic", **more)
+        assert status == 0, said
+    page = text_of(table1.read("results/synthetic/report.html").decode())
+    claims_, errors = page.split("Errors by run")
+    for text in (claims_, errors):
+        assert re.findall("By the recipe (\\w+)", text) == ["fast", "paper"]
+    assert errors.index("CNN-6 (Wing) 3.00 ± 0.10") < errors.index("CNN-6 (Wing) 2.00 ± 0.10")
+    assert "runs 24, trained in 48.0 minutes" in page
 
 
 def verdicts(project: Project, call: Callable, dataset: str = "synthetic") -> dict[str, dict]:

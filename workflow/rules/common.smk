@@ -172,6 +172,19 @@ def what_a_study_shows(wildcards):
     ]
 
 
+def asked_study(name):
+    """A study of every data set; stops where the parameters don't ask for it."""
+
+    def files(_):
+        if name not in PARAMS.studies:
+            sys.exit(
+                f"error: params.yaml: studies: {name} isn't asked for; run `python -m workflow.paper {name}`"
+            )
+        return expand(paths.STUDY, dataset=PARAMS.datasets, study=name)
+
+    return files
+
+
 @recorded_as(paths.TABLES_FOLDER)
 def all_tables(wildcards):
     """The tables and studies that the parameters ask for, as CSV and as text."""

@@ -166,19 +166,6 @@ for number in paper_spec.FIGURES:
             expand(paths.FIGURE, dataset=PARAMS.datasets, figure=number),
 
 
-def asked_study(name):
-    """A study of every data set; stops where the parameters don't ask for it."""
-
-    def files(_):
-        if name not in PARAMS.studies:
-            sys.exit(
-                f"error: params.yaml: studies: {name} isn't asked for; run `python -m workflow.paper {name}`"
-            )
-        return expand(paths.STUDY, dataset=PARAMS.datasets, study=name)
-
-    return files
-
-
 for name in STUDIES:
 
     rule:
