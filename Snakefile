@@ -47,6 +47,7 @@ rule all:
         expand(paths.HISTOGRAM, dataset=PARAMS.datasets),
         expand(paths.TABLE, dataset=PARAMS.datasets, table=PARAMS.tables),
         expand(paths.FIGURE, dataset=PARAMS.datasets, figure=PARAMS.figures),
+        expand(paths.STUDY, dataset=PARAMS.datasets, study=PARAMS.studies),
         expand(paths.CLAIMS, dataset=PARAMS.datasets),
         expand(paths.REPORT, dataset=PARAMS.datasets),
         [file for run in SCORED for file in paths.outputs(run)],

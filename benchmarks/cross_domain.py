@@ -35,7 +35,9 @@ def main() -> None:
     rows.writerow(HEADER)
     for seed in map(int, sys.argv[1:]):
         specs = {
-            name: TrainingSpec.of(load(), paths.Run(name, "cnn6", "none", "wing", seed), stage=1)
+            name: TrainingSpec.of(
+                load().under("fast"), paths.Run(name, "fast", "cnn6", "none", "wing", seed), stage=1
+            )
             for name in (RENDERED, REAL)
         }
         faces = {name: training_data.faces(spec, "train")[0] for name, spec in specs.items()}

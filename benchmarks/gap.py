@@ -71,7 +71,9 @@ def main() -> None:
 def measure(variant: Variant) -> tuple[int | str, ...]:
     """The variant's row, but for its name."""
     with prepared(variant):
-        spec = TrainingSpec.of(load(), paths.Run(DATASET, "cnn6", "pdb", "wing", seed=0), stage=1)
+        spec = TrainingSpec.of(
+            load().under("fast"), paths.Run(DATASET, "fast", "cnn6", "pdb", "wing", seed=0), stage=1
+        )
         repeats = training_data.repetitions(spec)
         everything, everyones_lengths = training_data.faces(spec, "train")
         validating, lengths = training_data.faces(spec, "val")

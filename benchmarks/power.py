@@ -101,7 +101,7 @@ def draw(
                 subsets=[set()] * n_faces,
                 errors=MEAN * levels.get(loss, 1.0) * hard * (1 + suits),
             )
-    return Results("300w", params, cells)
+    return Results("300w", "fast", params, cells)
 
 
 class _Alone(Family):

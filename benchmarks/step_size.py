@@ -122,7 +122,9 @@ def pack(dataset: str, file: Path) -> None:
     from pipeline.trainings import training_data
     from pipeline.trainings.spec import TrainingSpec
 
-    spec = TrainingSpec.of(load(), paths.Run(dataset, NETWORK, "none", "wing", 0), stage=1)
+    spec = TrainingSpec.of(
+        load().under("paper"), paths.Run(dataset, "paper", NETWORK, "none", "wing", 0), stage=1
+    )
     parts = [training_data.faces(spec, split) for split in ("train", "val")]
     photographs = pd.concat(
         [training_data.samples(spec, split).photograph for split in ("train", "val")]
@@ -160,7 +162,7 @@ def train(file: Path, folder: Path, samples: int, chosen: list[str]) -> None:
         if not chosen or f"{loss}*{multiple:g}" in chosen or f"{loss}*{multiple:g}@{seed}" in chosen
     ]
     faces = _faces(arrays)
-    recipe = load().recipes["paper"].cnn6
+    recipe = load().recipes["paper"].of(NETWORK)
     flip_permutation = protocol.load(str(arrays["dataset"])).flip_permutation
     setting = Setting(NETWORK, recipe, samples // recipe.batch, flip_permutation)
     for group in [cells] if on.type == "cuda" else [[cell] for cell in cells]:

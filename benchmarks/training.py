@@ -282,7 +282,7 @@ def _row(way: Way, plain: Way, peak: Way, rounds: list[dict[str, Measured]], flo
 def make_setting(network: str, device: torch.device, name: str = "fast") -> Setting:
     """Wing loss, the recipe ``name`` with batches of 8, in its precision where there is that."""
     params = load()
-    recipe = getattr(params.recipes[name], network)
+    recipe = params.recipes[name].of(network)
     precision = available_precision(recipe.precision, device)
     return Setting(
         network,

@@ -59,9 +59,10 @@ class Batch:
 def run(trained: str, folder: str, /) -> None:
     """Finds the landmarks of the faces in all pictures below FOLDER, with the models of a run.
 
-    TRAINED is the run, such as 300w/cnn6_7/pdb/wing/seed0; FOLDER may be a single picture too. A
-    detector_boxes.csv in the folder says where faces are (image, x_min, y_min, x_max, y_max: a line
-    a face, boxed as the training faces are); without one, dlib's detector looks for frontal faces.
+    TRAINED is the run, such as 300w/fast/cnn6_7/pdb/wing/seed0; FOLDER may be a single picture too.
+    A detector_boxes.csv in the folder says where faces are (image, x_min, y_min, x_max, y_max: a
+    line a face, boxed as the training faces are); without one, dlib's detector looks for frontal
+    faces.
     Writes landmarks.csv, sheet.jpg and pictures.csv, which says what became of each file, to
     results/DATASET/detected/RUN/NAME, with the folder's name; another folder of this name gets
     NAME-2. Pixels count from 0, in the picture as it is shown.

@@ -30,7 +30,7 @@ from wingloss.models.networks import ARCHITECTURES
 FACES = 8
 
 
-def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
+def run(dataset: str, recipe: str, network: str, balance: str, loss: str, seed: int) -> None:
     """Draws a sheet of the run's heat maps to results/DATASET/inspect.
 
     A row a face: the input with its true landmarks, the true maps, and the answered ones. The eight
@@ -40,7 +40,7 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     if network not in HEAT_MAPS:
         known = ", ".join(sorted(HEAT_MAPS))
         raise UserError(f"--network {network}: it has no heat maps; {known} have")
-    one_run, rules = Run(dataset, network, balance, loss, seed), protocol.load(dataset)
+    one_run, rules = Run(dataset, recipe, network, balance, loss, seed), protocol.load(dataset)
     parts = predictions_file.faces(dataset)
     split = "val" if len(parts["val"]) else "test"
     rows = parts[split]
@@ -64,7 +64,7 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     picture = heatmap_sheet(
         pictures[chosen], true[chosen], {"true": targets, "predicted": answered}
     )
-    label = f"heatmaps-{network}-{balance}-{loss}-seed{seed}"
+    label = f"heatmaps-{recipe}-{network}-{balance}-{loss}-seed{seed}"
     path = Path(paths.INSPECT.format(dataset=dataset, name=label))
     images.write(path, picture)
     log.info("%s written", path)

@@ -35,7 +35,7 @@ def run(dataset: str, stage: int) -> None:
     for cell in cells:
         if stage > len(paths.STAGES[cell.network]):
             continue
-        spec = TrainingSpec.of(params, cell, stage)
+        spec = TrainingSpec.of(params.under(cell.recipe), cell, stage)
         if not isinstance(ARCHITECTURES[spec.network], Plain):  # it keeps a GPU busy by itself
             continue
         inputs = cache_key.inputs(spec)
@@ -68,10 +68,10 @@ def _check_prepared(cells: list[paths.Run], stage: int) -> None:
             )
 
 
-def alike(spec: TrainingSpec) -> tuple[str, float, int]:
-    """What trainings side by side have in common: the network, the rates, their crops' size."""
+def alike(spec: TrainingSpec) -> tuple[str, str, float, int]:
+    """What trainings side by side share: network, recipe, factor of its rate, their crops' size."""
     factor = spec.recipe.learning_rate_factor.get(spec.objective.loss_kind, 1.0)
-    return spec.network, factor, training_data.crop_size(spec)
+    return spec.network, spec.recipe_name, factor, training_data.crop_size(spec)
 
 
 def _make(trainings: list[tuple[TrainingSpec, run_store.StoredTraining]]) -> None:

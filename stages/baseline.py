@@ -27,7 +27,6 @@ def run(dataset: str, method: str, seed: int) -> None:
     reduced = load().regression_trees.reduced if method == "ert" else ""
     crops = Path(paths.CROPS.format(dataset=dataset, split="train"))
     about = {
-        "recipe": paths.NEITHER,
         "weights": "none",
         "precision": "float32",
         "loss_parameters": "",
@@ -40,7 +39,8 @@ def run(dataset: str, method: str, seed: int) -> None:
         "versions": {"Python": platform.python_version(), "dlib": version("dlib-bin")},
         "data": {"train crops": files.file_hash(crops)},
     }
-    predictions_file.write(Run(dataset, method, paths.NEITHER, paths.NEITHER, seed), found, about)
+    one_run = Run(dataset, paths.NEITHER, method, paths.NEITHER, paths.NEITHER, seed)
+    predictions_file.write(one_run, found, about)
 
 
 def _training(dataset: str) -> pd.DataFrame:

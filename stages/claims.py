@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,23 @@ VERDICTS = ("reproduced", "contradicted", "equivalent", "undecided", "not run")
 
 
 def run(dataset: str) -> None:
-    """Writes the claims with what was found and their verdicts, and how many there are of each."""
-    results = run_results.read(load(), dataset)
-    found = judge(paper_spec.families(), results, paper_spec.published())
+    """Writes, by recipe, the claims with their verdicts and how many there are of each."""
+    claims, known, found, numbers = paper_spec.families(), paper_spec.published(), {}, {}
+    for results in _able(claims, run_results.read(load(), dataset)):
+        recipe = results.recipe
+        found[recipe] = judge(claims, results, known)
+        counts = Counter(one["verdict"] for one in found[recipe])
+        numbers[recipe] = {verdict.replace(" ", "_"): counts[verdict] for verdict in VERDICTS}
+        log.info("%s: %s", recipe, ", ".join(f"{n} {name}" for name, n in numbers[recipe].items()))
     files.write_json(Path(paths.CLAIMS.format(dataset=dataset)), found)
-    counts = Counter(one["verdict"] for one in found)
-    numbers = {verdict.replace(" ", "_"): counts[verdict] for verdict in VERDICTS}
     files.write_json(Path(paths.VERDICTS.format(dataset=dataset)), numbers)
-    log.info(", ".join(f"{number} {name}" for name, number in numbers.items()))
+
+
+def _able(claims: Claims, every: list[Results]) -> list[Results]:
+    """The recipes by which all runs of some claim are there; the first recipe if by none."""
+    compared = [claim.cells for family in claims.families for claim in family.claims if claim.cells]
+    able = [one for one in every if any(set(cells) <= one.cells.keys() for cells in compared)]
+    return able or every[:1]
 
 
 def judge(claims: Claims, results: Results, known: Published) -> list[dict[str, Any]]:
@@ -85,9 +95,9 @@ class _AllEffects:
 
     def __init__(self, results: Results) -> None:
         self.results = results
-        self._known: dict[tuple[str, str, str, str | None], Effects] = {}
+        self._known: dict[tuple[str, str, str, str | None], Effects[Cell]] = {}
 
-    def by(self, claim: Claim, family: Family) -> Effects:
+    def by(self, claim: Claim, family: Family) -> Effects[Cell]:
         """Logarithms of ratios of errors, or differences of percentages of the faces.
 
         What is known of the seeds' variance comes from the family's own cells: others, such as
@@ -98,17 +108,19 @@ class _AllEffects:
             self._known[key] = self._by(claim, family.cells)
         return self._known[key]
 
-    def _by(self, claim: Claim, cells: set[Cell]) -> Effects:
+    def _by(self, claim: Claim, cells: set[Cell]) -> Effects[Cell]:
         results, inside = self.results, self.results.any.inside(claim.subset)
+        own = {cell: one for cell, one in results.cells.items() if cell in cells}
+        by_network = attrgetter("network")
         if claim.measure == "large_errors":
-            return Effects(results, cells, inside, lambda errors: _large(errors, results))
+            return Effects(own, by_network, inside, lambda errors: _large(errors, results))
         if claim.gains_on is None:
-            return Effects(results, cells, inside, lambda errors: log_mean(errors, inside[inside]))
+            return Effects(own, by_network, inside, lambda errors: log_mean(errors, inside[inside]))
         large = results.any.inside(claim.gains_on)
         on = large[inside]
         return Effects(
-            results,
-            cells,
+            own,
+            by_network,
             inside,
             lambda errors: log_mean(errors, on) - log_mean(errors, ~on),
             large,
@@ -181,8 +193,9 @@ def _title(claim: Claim, results: Results) -> str:
     here = None if claim.faster else results.elsewhere([claim.data])
     if here:
         title += f" (claimed of {claim.data}, tested on {here})"
-    if results.weights == "none" and any(cell.network == "resnet50" for cell in claim.cells):
-        title += f" (ResNet-50 began with {run_results.WEIGHTS['none']})"
+    has_resnet = any(cell.network == "resnet50" for cell in claim.cells)
+    if has_resnet and results.weights != run_results.WEIGHTS["imagenet"]:
+        title += f" (ResNet-50 began with {results.weights})"
     return title
 
 
@@ -192,12 +205,10 @@ def _obstacle(claim: Claim, results: Results) -> str | None:
         return f"{scarce} in {results.faces}."
     if reduced := results.reduced(claim.cells):
         return f"No claim is tested on {reduced} (`ert` in params.yaml)."
-    recipes = results.params.recipes
-    if not claim.testable(recipes[results.params.recipe].cnn6.optimiser):
-        able = [name for name, recipe in recipes.items() if claim.testable(recipe.cnn6.optimiser)]
+    if not claim.testable(results.params.recipes[results.recipe]):
         return (
             "AdamW divides each gradient by its usual size, so none explodes: this needs plain "
-            f"gradient descent, `recipe: {' or '.join(able)}` in params.yaml."
+            "gradient descent, as the recipe `paper` has it."
         )
     return None
 

@@ -26,7 +26,7 @@ from wingloss.models.correction import corrected_frames, displaced, folds, frame
 from wingloss.protocol import SPLITS, Protocol
 
 
-def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
+def run(dataset: str, recipe: str, network: str, balance: str, loss: str, seed: int) -> None:
     """Writes the run's frames.csv: centre and side in image pixels, angle in radians, a face.
 
     Its column ``boxed_by`` names the training in the run store whose landmarks boxed the face,
@@ -35,7 +35,7 @@ def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
     among({"network": network}, "network", [n for n, parts in STAGES.items() if len(parts) > 1])
     params = load()
     rules = protocol.load(dataset)
-    cell = Run(dataset, network, balance, loss, seed)
+    cell = Run(dataset, recipe, network, balance, loss, seed)
     samples = files.read_samples(Path(paths.SAMPLES.format(dataset=dataset)))
     mean = np.array(files.read_json(Path(paths.POSE.format(dataset=dataset)))["mean"])
     margin, training_crops = params.correction.margin, params.correction.training_crops
@@ -81,7 +81,7 @@ def _out_of_fold(
         UserError: there are fewer photographs than folds.
     """
     torch.set_num_threads(cli.threads())
-    spec, count = TrainingSpec.of(params, cell, stage=1), params.correction.folds
+    spec, count = TrainingSpec.of(params.under(cell.recipe), cell, stage=1), params.correction.folds
     photographs = rows.photograph.to_numpy(str)
     if (there := len(set(photographs))) < count:
         raise UserError(f"correction.folds: {there} photographs make no {count} folds")

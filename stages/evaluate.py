@@ -12,11 +12,11 @@ from pipeline.runtime import cli
 from wingloss import protocol
 
 
-def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
+def run(dataset: str, recipe: str, network: str, balance: str, loss: str, seed: int) -> None:
     """Writes the run's predictions and its cumulative error distribution."""
     context = load().context
     rules = protocol.load(dataset)
-    one_run = Run(dataset, network, balance, loss, seed)
+    one_run = Run(dataset, recipe, network, balance, loss, seed)
     stage = len(paths.STAGES[network])
     model, found = one_run.path(paths.MODEL, stage=stage), {}
     for split, rows in predictions_file.faces(dataset).items():
@@ -32,14 +32,15 @@ def _about(one_run: Run) -> dict[str, Any]:
     made = [files.read_json(one_run.path(paths.MANIFEST, stage=stage)) for stage in stages]
     last = made[-1]
     parameters = last["inputs"]["objective"]["loss"]
+    curve = files.read_table(one_run.path(paths.CURVE, stage=len(made)), "samples")
     return {
-        "recipe": last["recipe"],
         "weights": last["inputs"]["recipe"]["weights"],
         "precision": last["precision"],
         "loss_parameters": " ".join(f"{name}={value:g}" for name, value in parameters.items()),
         "status": "diverged" if any(m["status"] == "diverged" for m in made) else "trained",
         "train_seconds": round(sum(m["train_seconds"] for m in made), 1),
         "trained_together": max(m.get("trained_together", 1) for m in made),
+        "curve": curve[["samples", "val_nme"]].to_dict("list"),  # of the last stage
         "samples_seen": sum(m["samples_seen"] for m in made),
         "commit": last["commit"],
         "hardware": last["hardware"],

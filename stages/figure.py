@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from pipeline.config import paths
 from pipeline.config.arguments import among
+from pipeline.config.networks import STAGES
 from pipeline.config.params import load
 from pipeline.data import files
 from pipeline.results import paper_spec, run_results
@@ -76,19 +77,27 @@ def _pose(dataset: str) -> Figure:
 
 
 def _errors(figure: int, dataset: str) -> Figure:
-    """Figs. 4 and 6: a curve for each of the figure's runs that there is."""
+    """Figs. 4 and 6: a curve for each of the figure's runs that there is.
+
+    The first recipe has a panel, and so has each other one that compares some of them.
+    """
     chosen = paper_spec.FIGURES[figure].curves
-    results = run_results.read(load(), dataset, list(chosen.values()))
-    curves = {
-        _named(name, results.cells[cell]): results.cells[cell].errors
-        for name, cell in chosen.items()
-        if cell in results.cells
+    own = set(chosen.values())
+    every = run_results.read(load(), dataset, lambda run: run.cell in own)
+    panels = {
+        results.recipe: {
+            _named(name, results.cells[cell]): results.cells[cell].errors
+            for name, cell in chosen.items()
+            if cell in results.cells
+        }
+        for results in every
+        if results is every[0] or sum(cell.network in STAGES for cell in results.cells) > 1
     }
-    if not curves:
+    if not any(panels.values()):
         names = ", ".join(str(cell) for cell in chosen.values())
         return figures.nothing(f"not run: {names}")
     up_to = 100 * CED_UP_TO * protocol.load(dataset).threshold
-    return figures.ced(curves, results.any.normaliser.replace("_", "-"), up_to)
+    return figures.ced(panels, every[0].any.normaliser.replace("_", "-"), up_to)
 
 
 def _named(name: str, one: Scored) -> str:

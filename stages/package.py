@@ -34,14 +34,14 @@ from wingloss.protocol import Protocol
 KNOWN, FEWEST = 200, 20  # training faces that dlib's detector is compared on, and must find
 
 
-def run(dataset: str, network: str, balance: str, loss: str, seed: int) -> None:
+def run(dataset: str, recipe: str, network: str, balance: str, loss: str, seed: int) -> None:
     """Writes the run's detector.
 
     Raises:
         UserError: a stage diverged, or was trained in other crops than ``params.yaml`` asks for.
     """
     params, rules = load(), protocol.load(dataset)
-    one = Run(dataset, network, balance, loss, seed)
+    one = Run(dataset, recipe, network, balance, loss, seed)
     networks = []
     for stage, name in enumerate(STAGES[network], start=1):
         manifest = files.read_json(one.path(paths.MANIFEST, stage=stage))

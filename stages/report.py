@@ -2,7 +2,9 @@
 
 import base64
 from collections import Counter
+from collections.abc import Iterator
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,8 @@ PAGE.disable(["image", "link", "autolink"])
 def run(dataset: str) -> None:
     """Writes results/DATASET/report.html."""
     params = load()
-    results = run_results.read(params, dataset)
+    every = run_results.read(params, dataset)
+    results, runs = every[0], run_results.by_name(every)
     known = paper_spec.tables()
     claims = files.read_json(Path(paths.CLAIMS.format(dataset=dataset)))
     environment = jinja2.Environment(
@@ -57,30 +60,33 @@ def run(dataset: str) -> None:
         lstrip_blocks=True,
     )
     environment.filters["note"] = NOTE.renderInline
-    shown = next((cell for cell in PREFERRED if cell in results.cells), next(iter(results.cells)))
+    preferred = (f"{results.recipe}/{cell}" for cell in PREFERRED)
+    shown = next((name for name in preferred if name in runs), next(iter(runs)))
     within = paper_spec.families().equivalent_within
-    tested = [one for one in claims if one["verdict"] != "not run"]
+    counts = files.read_json(Path(paths.VERDICTS.format(dataset=dataset)))
+    numbers = count(1)
     page = environment.get_template(TEMPLATE.as_posix()).render(
         dataset=dataset,
-        facts=overview.facts(results),
+        facts=overview.facts(every),
         normaliser=results.any.normaliser.replace("_", "-"),
         elsewhere=results.elsewhere(sorted({claim.data for claim in paper_spec.claims()})),
-        counts=files.read_json(Path(paths.VERDICTS.format(dataset=dataset))),
-        best=overview.best(results),
         named=paper_spec.named,
-        errors=_errors(results),
-        forest=_forest(tested, within),
+        errors=_errors(every),
+        judged=[
+            _judged(one.recipe, claims[one.recipe], counts[one.recipe], within, numbers)
+            | {"advice": _advice(known, one)}
+            for one in every
+            if one.recipe in claims
+        ],
         within=f"{100 * within:g}",
-        common=_common(tested),
-        not_run=_not_run(claims),
-        advice=_advice(known, results),
-        tables=[_table(number, known[number], results) for number in params.tables],
+        tables=[_table(number, known[number], every) for number in params.tables],
         figures=[_figure(number, results) for number in params.figures],
-        shown=str(shown),
-        faces=_faces(params, dataset, shown, results.cells[shown]),
+        studies=[_study(name, dataset) for name in params.studies],
+        shown=shown,
+        faces=_faces(params, dataset, shown, runs[shown]),
         deviations=PAGE.render(DEVIATIONS.read_text(encoding="utf-8").partition("\n")[2]),
-        runs=[_run(cell, one) for cell, one in results.cells.items()],
-        provenance=_provenance(results),
+        runs=[_run(name, one) for name, one in runs.items()],
+        provenance=_provenance(dataset, runs),
     )
     path = Path(paths.REPORT.format(dataset=dataset))
     with files.whole_file(path) as partial:
@@ -101,22 +107,39 @@ class _Scale:
         return round(100 * float(np.clip((value - self.low) / (self.high - self.low), 0, 1)), 2)
 
 
-def _errors(results: Results) -> dict[str, Any]:
-    """The chart of errors, the lowest first; baselines may lie beyond its axis, the networks'."""
-    ranked = overview.ranked(results)
-    means = {cell: one.errors.mean(axis=1) for cell, one in ranked.items() if not one.diverged}
-    own = [means[cell] for cell in means if cell.network in paths.STAGES] or list(means.values())
+def _errors(every: list[Results]) -> dict[str, Any]:
+    """A chart of errors a recipe, the lowest first, all on one axis.
+
+    That is the networks'; baselines may lie beyond it.
+    """
+    whole = [
+        (cell.network in paths.STAGES, one.errors.mean(axis=1))
+        for results in every
+        for cell, one in results.cells.items()
+        if not one.diverged
+    ]
+    own = [means for learnt, means in whole if learnt] or [means for _, means in whole]
     scale = _Scale(np.min(own), np.max(own)) if own else _Scale(0, 1)
+    return {"ticks": scale.ticks, "charts": [_chart(results, scale) for results in every]}
+
+
+def _chart(results: Results, scale: _Scale) -> dict[str, Any]:
+    """One recipe's chart of errors, and its best run."""
     rows = [
         {
             "name": paper_spec.named(cell),
             "reduced": bool(one.reduced),
             "error": _error(one),
-            "bar": _bar(scale, means[cell]) if cell in means else None,
+            "bar": None if one.diverged else _bar(scale, one.errors.mean(axis=1)),
         }
-        for cell, one in ranked.items()
+        for cell, one in overview.ranked(results).items()
     ]
-    return {"ticks": scale.ticks, "first": rows[:ROWS], "others": rows[ROWS:]}
+    return {
+        "recipe": results.recipe,
+        "first": rows[:ROWS],
+        "others": rows[ROWS:],
+        "best": overview.best(results),
+    }
 
 
 def _error(one: Scored) -> str:
@@ -139,14 +162,34 @@ def _bar(scale: _Scale, means: Array) -> dict[str, Any]:
     }
 
 
-def _forest(tested: list[dict[str, Any]], within: float) -> list[dict[str, Any]]:
+def _judged(
+    recipe: str,
+    claims: list[dict[str, Any]],
+    counts: dict[str, int],
+    within: float,
+    numbers: Iterator[int],
+) -> dict[str, Any]:
+    """One recipe's verdicts. ``numbers`` number the claims of the whole page."""
+    tested = [one for one in claims if one["verdict"] != "not run"]
+    return {
+        "recipe": recipe,
+        "counts": counts,
+        "forest": _forest(tested, within, numbers),
+        "common": _common(tested),
+        "not_run": _not_run(claims),
+    }
+
+
+def _forest(
+    tested: list[dict[str, Any]], within: float, numbers: Iterator[int]
+) -> list[dict[str, Any]]:
     """The forest plot: families of claims on axes of their own, each claim with its decisive pair.
 
     That is the pair least in its favour. ``within`` is the share of the error by which equivalent
     errors may differ.
     """
     families: dict[str, list[dict[str, Any]]] = {}
-    for number, one in enumerate(tested, start=1):
+    for number, one in zip(numbers, tested, strict=False):
         one["number"] = number
         one["decisive"] = max(one["comparisons"], key=_against, default=None)
         families.setdefault(one["family"], []).append(one)
@@ -196,10 +239,10 @@ def _advice(known: dict[int, paper_spec.Table], results: Results) -> list[str]:
     return run_results.how_to_run([cell for cell in cells if cell not in results.cells], results)
 
 
-def _run(cell: Cell, one: Scored) -> list[str]:
+def _run(name: str, one: Scored) -> list[str]:
     """A line of the table of runs: what its trainings took, summed over seeds."""
     return [
-        str(cell),
+        name,
         ", ".join(str(seed) for seed in one.seeds),
         f"{sum(about['train_seconds'] for about in one.about) / 60:.1f}",
         f"{sum(about['samples_seen'] for about in one.about):,}".replace(",", "\u202f"),
@@ -208,15 +251,14 @@ def _run(cell: Cell, one: Scored) -> list[str]:
     ]
 
 
-def _table(number: int, one: paper_spec.Table, results: Results) -> dict[str, Any]:
+def _table(number: int, one: paper_spec.Table, every: list[Results]) -> dict[str, Any]:
     """A table without what the page says once: on which faces, and what to set for other runs."""
-    cells = files.read_table(Path(paths.TABLE.format(dataset=results.dataset, table=number)))
-    head, *lines = paper_table.wide(one, cells, results)
-    absent = [
-        row.method
-        for row in one.rows
-        if row.cells and not any(cell in results.cells for cell in row.cells)
-    ]
+    path = Path(paths.TABLE.format(dataset=every[0].dataset, table=number))
+    cells = files.read_table(path, recipe=str)
+    own = [results for results in every if (cells.recipe == results.recipe).any()] or every[:1]
+    head, *lines = paper_table.wide(one, cells, own)
+    ran = {cell for results in own for cell in results.cells}
+    absent = [row.method for row in one.rows if row.cells and not ran & set(row.cells)]
     return {
         "name": f"Table {number}",
         "title": one.title,
@@ -229,28 +271,42 @@ def _table(number: int, one: paper_spec.Table, results: Results) -> dict[str, An
             if set(line[2:]) != {paper_table.NOT_RUN}
         ],
         "absent": absent,
-        "notes": paper_table.notes(one, cells, results) if one.of_speeds else [],
+        "notes": paper_table.notes(one, every) if one.of_speeds else [],
     }
 
 
 def _figure(number: int, results: Results) -> dict[str, str]:
-    path = Path(paths.FIGURE.format(dataset=results.dataset, figure=number))
     reduced = results.reduced(paper_spec.FIGURES[number].cells)
-    drawing = files.existing(path).read_bytes()
     return {
         "name": f"Figure {number}",
         "caption": paper_spec.FIGURES[number].caption + (f" Here {reduced}." if reduced else ""),
-        "source": f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}",
+        "source": _svg(Path(paths.FIGURE.format(dataset=results.dataset, figure=number))),
     }
 
 
-def _faces(params: Params, dataset: str, cell: Cell, one: Scored) -> list[dict[str, Any]]:
+def _svg(path: Path) -> str:
+    drawing = files.existing(path).read_bytes()
+    return f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}"
+
+
+def _study(name: str, dataset: str) -> dict[str, Any]:
+    """A study's question, its figure, and what ``stages.study`` says of it."""
+    text = files.existing(Path(paths.STUDY_TEXT.format(dataset=dataset, study=name)))
+    return {
+        "name": name,
+        "source": _svg(Path(paths.STUDY_FIGURE.format(dataset=dataset, study=name))),
+        "text": PAGE.render(text.read_text(encoding="utf-8").partition("\n")[2]),
+    }
+
+
+def _faces(params: Params, dataset: str, name: str, one: Scored) -> list[dict[str, Any]]:
     """Groups of faces of the first seed, by their error; each is drawn in a square of 100 units.
 
     Points lie on the faces' pictures where these are rendered, else on a blank ground.
     """
-    path = Run(dataset, cell.network, cell.balance, cell.loss, one.seeds[0]).path(paths.PREDICTIONS)
-    data = files.read_arrays(path)
+    recipe, network, balance, loss = name.split("/")
+    own = Run(dataset, recipe, network, balance, loss, one.seeds[0])
+    data = files.read_arrays(own.path(paths.PREDICTIONS))
     chosen = data["split"] == one.split
     names = data["face"][chosen]
     points = np.concatenate([data["true"][chosen], data["predicted"][chosen]], axis=2)
@@ -305,9 +361,9 @@ class _Pictures:
         return {"left": left, "top": top, "side": right - left, "source": source}
 
 
-def _provenance(results: Results) -> list[tuple[str, str]]:
+def _provenance(dataset: str, runs: dict[str, Scored]) -> list[tuple[str, str]]:
     """Where the results come from: commits, versions, hashes of what was trained on."""
-    every = [about for one in results.cells.values() for about in one.about]
+    every = [about for one in runs.values() for about in one.about]
     trained = {f"{name} {number}" for about in every for name, number in about["versions"].items()}
     packages = ("numpy", "matplotlib", "pandas", "snakemake", "dvc")
     hashes = sorted({(name, digest) for about in every for name, digest in about["data"].items()})
@@ -318,7 +374,7 @@ def _provenance(results: Results) -> list[tuple[str, str]]:
         ("made with", ", ".join(f"{name} {version(name)}" for name in packages)),
         # repetitions belong to a balance and stage two's frames to a run: see their manifests
         *(
-            (f"SHA-256 of {results.dataset}, {name}", digest)
+            (f"SHA-256 of {dataset}, {name}", digest)
             for name, digest in hashes
             if name.endswith((" samples", " crops"))
         ),

@@ -99,13 +99,13 @@ def _scores(
     }
 
 
-_RUN = ["network", "balance", "loss"]
+_RUN = ["recipe", "network", "balance", "loss"]
 
 
 def _write_metrics(folder: Path, table: pd.DataFrame, rules: Protocol) -> None:
     """A file a run with its means over seeds, so that ``dvc metrics`` shows a row a run."""
     with files.whole_folder(folder) as new:
-        for (network, balance, loss), rows in table.groupby(_RUN, sort=False):
+        for names, rows in table.groupby(_RUN, sort=False):
             scores: dict[str, float | str] = {}
             for (split, subset), faces in rows.groupby(["split", "subset"], sort=False):
                 whole = subset == "full"
@@ -114,7 +114,7 @@ def _write_metrics(folder: Path, table: pd.DataFrame, rules: Protocol) -> None:
                 if whole:
                     for score in ("median", "auc", "failure_rate"):
                         scores[f"{part}.{score}"] = _mean(faces[score])
-            files.write_json(new / f"{network}-{balance}-{loss}.json", scores)
+            files.write_json(new / f"{'-'.join(names)}.json", scores)
 
 
 def _mean(seeds: pd.Series) -> float | str:

@@ -21,11 +21,12 @@ def run(dataset: str, table: int) -> None:
     known = paper_spec.tables()
     among({"table": table}, "table", known)
     chosen = known[table]
-    results = run_results.read(params, dataset, chosen.cells)
-    cells = paper_table.compare(chosen, results)
+    own = set(chosen.cells)
+    every = run_results.read(params, dataset, lambda run: run.cell in own)
+    cells = paper_table.compare(chosen, every)
     files.write_table(_path(paths.TABLE, dataset, table), cells)
     with files.whole_file(_path(paths.TABLE_TEXT, dataset, table)) as partial:
-        partial.write_text(_markdown(chosen, cells, results), encoding="utf-8")
+        partial.write_text(_markdown(chosen, cells, every), encoding="utf-8")
     log.info(
         "table %d: %d cells, %d not run",
         table,
@@ -34,12 +35,12 @@ def run(dataset: str, table: int) -> None:
     )
 
 
-def _markdown(table: Table, cells: pd.DataFrame, results: Results) -> str:
-    head, *lines = paper_table.wide(table, cells, results)
+def _markdown(table: Table, cells: pd.DataFrame, every: list[Results]) -> str:
+    head, *lines = paper_table.wide(table, cells, every)
     rows = [head, ["---"] * 2 + ["--:"] * len(table.columns), *lines]
     body = "\n".join(f"| {' | '.join(_cell(text) for text in row)} |" for row in rows)
-    beneath = "\n\n".join(_line(note) for note in paper_table.notes(table, cells, results))
-    head_line = _line(paper_table.title(table, results))
+    beneath = "\n\n".join(_line(note) for note in paper_table.notes(table, every))
+    head_line = _line(paper_table.title(table, every[0]))
     return f"### {head_line}\n\n{_line(table.place)}\n\n{body}\n\n{beneath}\n"
 
 

@@ -10,11 +10,14 @@ from pipeline.trainings import runner
 from pipeline.trainings.spec import TrainingSpec
 
 
-def run(dataset: str, network: str, stage: int, balance: str, loss: str, seed: int) -> None:
+def run(
+    dataset: str, recipe: str, network: str, stage: int, balance: str, loss: str, seed: int
+) -> None:
     """Writes stage STAGE of the run: model.safetensors, curve.csv and manifest.json."""
     torch.set_num_threads(cli.threads())
-    one_run = Run(dataset, network, balance, loss, seed)
-    with runner.from_store_or_train(TrainingSpec.of(load(), one_run, stage)) as entry:
+    one_run = Run(dataset, recipe, network, balance, loss, seed)
+    spec = TrainingSpec.of(load().under(recipe), one_run, stage)
+    with runner.from_store_or_train(spec) as entry:
         entry.deliver(one_run.path(paths.TRAINED, stage=stage))
 
 

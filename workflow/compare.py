@@ -21,21 +21,21 @@ from pipeline.runtime.errors import UserError
 from wingloss import protocol
 
 REFERENCE = Path("docs/results/default.json")
-DATASET = "synthetic"  # the default parameters'
+DATASET, RECIPE = "synthetic", "fast"  # the default parameters'
 
 
 def settings(params: Params, names: Iterable[str]) -> str:
-    """A hash of the parameters that these runs on DATASET depend on; runs are named as by `errors`.
+    """A hash of what these runs of DATASET and RECIPE depend on; they are named as by `errors`.
 
     What other networks and losses have of their own doesn't count.
     """
-    values, recipe = dataclasses.asdict(params), params.recipes[params.recipe]
+    values, recipe = dataclasses.asdict(params), params.recipes[RECIPE]
     networks = [Cell.of(name.rpartition("/")[0]) for name in names]
     cells = sorted({cell for cell in networks if cell.network in paths.STAGES}, key=str)
     trainings: dict[str, Any] = {}
     for cell in cells:
         for part in paths.STAGES[cell.network]:
-            own = dataclasses.asdict(getattr(recipe, part))
+            own = dataclasses.asdict(recipe.of(part))
             own["samples"] = own["samples"].get(DATASET)
             loss = params.loss[cell.loss]
             trainings[f"{part}/{cell.loss}"] = {
@@ -54,11 +54,14 @@ def settings(params: Params, names: Iterable[str]) -> str:
 
 
 def errors(summary: Path) -> dict[str, float]:
-    """The headline NME of all test faces, in percent with two decimals, of a summary's runs."""
-    table = files.read_table(summary, balance=str, loss=str)
-    scored = table[(table.split == "test") & (table.subset == protocol.ALL)]
-    cells = scored[["network", "balance", "loss"]].agg("/".join, axis=1)
-    names = cells + "/seed" + scored.seed.astype(str)
+    """The headline NME of all test faces, in percent with two decimals, of runs by RECIPE.
+
+    They are a summary's, named ``network/balance/loss/seed``; baselines are among them.
+    """
+    table = files.read_table(summary, recipe=str, balance=str, loss=str)
+    own = table.recipe.isin([RECIPE, paths.NEITHER])
+    scored = table[own & (table.split == "test") & (table.subset == protocol.ALL)]
+    names = [f"{r.network}/{r.balance}/{r.loss}/seed{r.seed}" for r in scored.itertuples()]
     nme = scored[f"nme_{protocol.load(DATASET).headline}"].round(2)
     return dict(zip(names, nme, strict=True))
 
@@ -66,13 +69,14 @@ def errors(summary: Path) -> dict[str, float]:
 def compare(params: Params) -> list[str]:
     """The lines to print."""
     reference, summary = files.read_json(REFERENCE), Path(paths.SUMMARY.format(dataset=DATASET))
-    known = reference["runs"]
+    known, nothing = reference["runs"], f"No runs of {DATASET} by {RECIPE} here"
     if DATASET not in params.datasets or not summary.exists():
-        return [f"No runs on {DATASET} here, so there is nothing to compare with {REFERENCE}."]
+        return [f"{nothing}, so there is nothing to compare with {REFERENCE}."]
     if settings(params, known) != reference["settings"]:
         return [f"{PARAMS} has other settings than the default's: nothing to compare."]
-    here = {name: nme for name, nme in errors(summary).items() if name in known}
-    width = max(map(len, here), default=0)
+    if not (here := {name: nme for name, nme in errors(summary).items() if name in known}):
+        return [f"{nothing}, so there is nothing to compare with {REFERENCE}."]
+    width = max(map(len, here))
     lines = [f"{'test NME, percent':{width}}   here  reference  difference  spread  within"]
     outside = []
     for name, nme in here.items():

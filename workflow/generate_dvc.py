@@ -6,6 +6,7 @@ runs over, and which outputs are metrics or plots.
 """
 
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,21 @@ from snakemake.rules import Rule
 from snakemake.settings.types import OutputSettings, Quietness, ResourceSettings
 
 from pipeline.config import paths
-from pipeline.config.networks import NETWORKS
+from pipeline.config.params import Grid, load
 
 FILE = Path("dvc.yaml")
 HEADER = """\
 # The Snakefile's graph, for `dvc repro`, `dvc metrics diff` and the like.
 # Generated: change the rules under workflow/rules/, then run `python -m workflow.generate_dvc`.
 """
-# What a wildcard runs over. Balance and loss run over a network's runs, and so come in addition.
+# What a wildcard runs over. Recipe, balance and loss run over a network's runs: in addition.
 AXES = {
     "dataset": "${datasets}",
     "method": "${baselines}",
     "seed": "${seeds}",
     "table": "${tables}",
     "figure": "${figures}",
+    "study": "${studies}",
 }
 METRICS = (paths.METRICS, paths.VERDICTS)
 PLOTS = {
@@ -43,9 +45,27 @@ def generate() -> str:
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         workflow = api.workflow(resource_settings=ResourceSettings(cores=1))._workflow
         rules = [rule for rule in workflow.rules if rule.shellcmd]
-    stages = {_name(rule, key): _stage(rule, key) for rule in rules for key in _runs(rule)}
+    stages: dict[str, Any] = {}
+    grids = load().runs
+    for rule in rules:
+        for key in _runs(rule, grids):
+            if (name := _name(rule, key)) in stages:
+                sys.exit(f"error: params.yaml: runs.{key}: two stages would be {name}; rename it")
+            stages[name] = _stage(rule, key)
     text = yaml.safe_dump({"stages": stages}, sort_keys=False, width=10_000)
     return HEADER + "\n" + re.sub(r"^  (?=\w)", "\n  ", text, flags=re.M).replace(":\n\n", ":\n", 1)
+
+
+def keys() -> set[str]:
+    """The keys of `runs` that `dvc.yaml` was generated for."""
+    return set(re.findall(r"\$\{runs\.(\w+)\.", FILE.read_text(encoding="utf-8")))
+
+
+def rule_of(stage: str, grids: dict[str, Grid]) -> str:
+    """The rule that a stage of DVC's, such as ``cnn6_table2@synthetic-none``, is made of."""
+    name = stage.partition("@")[0]
+    key = next((key for key in grids if name.endswith(f"_{key}") and key != grids[key].network), "")
+    return name.removesuffix(f"_{key}")
 
 
 def _network(rule: Rule) -> str | None:
@@ -53,10 +73,11 @@ def _network(rule: Rule) -> str | None:
     return getattr(rule.params, "network", None)
 
 
-def _runs(rule: Rule) -> list[str | None]:
+def _runs(rule: Rule, grids: dict[str, Grid]) -> list[str | None]:
     """The keys of `runs` in `params.yaml` that ask for what a rule makes: a stage each."""
-    found: list[str | None] = [key for key in NETWORKS if NETWORKS[key] == _network(rule)]
-    return found or [None]
+    if not (network := _network(rule)):
+        return [None]
+    return [key for key, grid in grids.items() if grid.network == network]
 
 
 def _name(rule: Rule, runs: str | None) -> str:
@@ -66,8 +87,8 @@ def _name(rule: Rule, runs: str | None) -> str:
 
 def _stage(rule: Rule, runs: str | None) -> dict[str, Any]:
     """A rule as a DVC stage, for the runs under one key."""
-    grid = {axis: f"${{runs.{runs}.{axis}}}" for axis in ("balance", "loss")}
-    axes = ("dataset", "method", "balance", "loss", "seed", "table", "figure")
+    grid = {axis: f"${{runs.{runs}.{axis}}}" for axis in ("recipe", "balance", "loss")}
+    axes = ("dataset", "method", "recipe", "balance", "loss", "seed", "table", "figure", "study")
     stage: dict[str, Any] = {
         "matrix": {axis: (AXES | grid)[axis] for axis in axes if axis in rule.wildcard_names},
         "cmd": _command(rule),
@@ -110,9 +131,8 @@ def _inputs(given: Any) -> list[str]:
 
 
 def _templated(pattern: str) -> str:
-    """A pattern with Snakemake's wildcards as DVC's; recipe and trees are no stage's wildcards."""
-    for chosen in ("recipe", "trees"):
-        pattern = pattern.replace(f"{{{chosen}}}", f"${{{chosen}}}")
+    """A pattern with Snakemake's wildcards as DVC's; the trees are no stage's wildcard."""
+    pattern = pattern.replace("{trees}", "${trees}")
     return re.sub(r"(?<!\$)\{(\w+)\}", r"${item.\1}", pattern)
 
 

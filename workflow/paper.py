@@ -1,59 +1,117 @@
 """Have `params.yaml` ask for every run of the paper's tables and claims: `make paper`.
 
 It sets `seeds`, `runs` and `trees` there and nothing else, because that file is the only switch of
-both engines; `git checkout params.yaml` sets them back.
+both engines. `python -m workflow.paper STUDY...` adds studies of paper/studies.yaml to what is
+asked for already. `dvc.yaml` follows the keys of `runs`; `git checkout params.yaml dvc.yaml` sets
+both back.
 """
 
+import dataclasses
 import re
 import sys
+from collections.abc import Sequence
+from itertools import count, islice
+from typing import Any
 
 import yaml
 
 from pipeline.config import paths
+from pipeline.config.arguments import among
 from pipeline.config.networks import STAGES
-from pipeline.config.params import PARAMS, Params, load
+from pipeline.config.params import PARAMS, Grid, Params, load
 from pipeline.results import paper_spec
 from pipeline.runtime.errors import UserError
 from pipeline.trainings import cost
+from wingloss.pose.balancing import Balance
+from workflow import generate_dvc
 
 SEEDS = [0, 1, 2]  # as many as a verdict on a claim needs
 TREES = "published"  # no verdict is on weaker ones
 
 
-def asked(params: Params) -> dict[str, dict[str, list[str]]]:
-    """The balances and losses under each key of `runs`, for all tables and testable claims."""
-    optimiser = params.recipes[params.recipe].cnn6.optimiser
+def asked(params: Params) -> dict[str, Grid]:
+    """What `runs` is to be for all tables and testable claims, by the recipes that it names.
+
+    Other keys of `runs` stay, but for what these ask for too.
+    """
+    first = next(iter(params.runs.values())).recipe
     every = [cell for table in paper_spec.tables().values() for cell in table.cells]
     every += [
-        cell for claim in paper_spec.claims() if claim.testable(optimiser) for cell in claim.cells
+        cell
+        for claim in paper_spec.claims()
+        if any(claim.testable(params.recipes[name]) for name in first)
+        for cell in claim.cells
     ]
-    own = {
-        key: [cell for cell in every if params.key(cell.network, cell.loss) == key]
-        for key in params.grids
-    }
+    own: dict[str, Grid] = {}
+    for cell in every:
+        if cell.network in STAGES:
+            key = params.key(cell.network, cell.loss)
+            recipe = params.runs[key].recipe if key in params.runs else first
+            grid = own.setdefault(key, Grid(cell.network, recipe, [], []))
+            for axis, name in ((grid.balance, cell.balance), (grid.loss, cell.loss)):
+                axis += [] if name in axis else [name]
+    return merged(own, {key: grid for key, grid in params.runs.items() if key not in own})
+
+
+def merged(first: dict[str, Grid], others: dict[str, Grid]) -> dict[str, Grid]:
+    """``first``, and of ``others`` the runs that aren't among it; params.yaml has each run once."""
+    there = {(grid.network, *cell) for grid in first.values() for cell in grid.cells}
+    found = dict(first)
+    for key, grid in others.items():
+        left = [cell for cell in grid.cells if (grid.network, *cell) not in there]
+        if len(left) == len(grid.cells):
+            found[key] = grid
+        else:
+            losses: dict[tuple[str, Balance], list[str]] = {}
+            for recipe, balance, loss in left:
+                losses.setdefault((recipe, balance), []).append(loss)
+            found |= {
+                f"{key}_{recipe}_{balance}": Grid(grid.network, [recipe], [balance], own)
+                for (recipe, balance), own in losses.items()
+            }
+    return found
+
+
+def with_studies(params: Params, names: Sequence[str]) -> dict[str, Any]:
+    """The parameters that change where these studies are asked for too."""
+    known = paper_spec.studies()
+    for name in names:
+        among({"study": name}, "study", known)
+    own = {f"{name}_{key}": grid for name in names for key, grid in known[name].runs.items()}
+    kept = {key: grid for key, grid in params.runs.items() if key not in own}
+    seeds = max([len(params.seeds), *(known[name].seeds for name in names)])
+    more = (seed for seed in count() if seed not in params.seeds)
     return {
-        key: {
-            "balance": list(dict.fromkeys(cell.balance for cell in cells)),
-            "loss": list(dict.fromkeys(cell.loss for cell in cells)),
-        }
-        for key, cells in own.items()
+        "seeds": [*params.seeds, *islice(more, seeds - len(params.seeds))],
+        "runs": merged(kept, own),
+        "studies": list(dict.fromkeys([*params.studies, *names])),
     }
 
 
-def main() -> None:
+def main(*studies: str) -> None:
     before, text = load(), PARAMS.read_text(encoding="utf-8")
-    for key, value in {"seeds": SEEDS, "runs": asked(before), "trees": TREES}.items():
-        # a key's own line, and those below it that are indented
+    seeds = before.seeds if set(SEEDS) <= set(before.seeds) else SEEDS
+    changes: dict[str, Any] = {"seeds": seeds, "runs": asked(before), "trees": TREES}
+    if studies:
+        changes = with_studies(before, studies)
+    grids = changes["runs"]
+    changes["runs"] = {key: dataclasses.asdict(grid) for key, grid in grids.items()}
+    for key, value in changes.items():
+        # a key's own line, and those below it that are indented or items
         flow = False if isinstance(value, str) else None  # None: lists alone are in brackets
         new = yaml.safe_dump({key: value}, default_flow_style=flow, sort_keys=False, width=96)
-        text = re.sub(rf"^{key}:.*\n(?:[ \t]+.*\n)*", new, text, flags=re.M)
+        text = re.sub(rf"^{key}:.*\n(?:[ \t-]+.*\n)*", new, text, flags=re.M)
     PARAMS.write_text(text, encoding="utf-8")
     params = load()
+    if grids.keys() != generate_dvc.keys():
+        generate_dvc.FILE.write_text(generate_dvc.generate(), encoding="utf-8")
+        print(f"{generate_dvc.FILE} has the stages of these runs.")
     for dataset in params.datasets:
         every = paths.runs(params, dataset)
         # a CNN-6/7's first stage is the training of a CNN-6 run that is asked for too
         seconds = sum(
-            cost.training_seconds(params, dataset, STAGES[run.network][-1]) for run in every
+            cost.training_seconds(params, dataset, run.recipe, STAGES[run.network][-1])
+            for run in every
         )
         print(
             f"{PARAMS} now asks for {len(every)} runs of {dataset}: about {seconds / 3600:.1f} "
@@ -63,6 +121,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        main()
+        main(*sys.argv[1:])
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -16,7 +16,7 @@ from pipeline.config.params import load
 from pipeline.data import origin
 from pipeline.runtime import engines
 from pipeline.runtime.errors import UserError
-from workflow import keep_outputs
+from workflow import generate_dvc, keep_outputs
 from workflow.proof import unproven
 from workflow.setup import configure_dvc
 
@@ -49,7 +49,13 @@ def main() -> None:
         configure_dvc()
         keep_outputs.main()
         keep_outputs.forget_hashes()
-    for dataset in load().datasets:
+    params = load()
+    if generate_dvc.keys() != params.runs.keys():
+        sys.exit(
+            "error: params.yaml: runs: dvc.yaml was generated for other keys; run "
+            "`python -m workflow.generate_dvc`, and then `make sync`"
+        )
+    for dataset in params.datasets:
         if stale := origin.changed(dataset):
             sys.exit(f"error: {stale}; then `make sync`")
     # `snakemake --dry-run` exits with 0 whether or not there is something to do; this table tells.
@@ -75,7 +81,7 @@ def main() -> None:
         print("Snakemake now takes what DVC recorded as up to date.")
     elif stages:
         if doubts := unproven(stages):
-            rules = dict.fromkeys(name.split("@")[0].replace("_table2", "") for name in doubts)
+            rules = dict.fromkeys(generate_dvc.rule_of(name, params.runs) for name in doubts)
             sys.exit(
                 f"error: {some(list(dict.fromkeys(doubts.values())))}: not recorded; run "
                 f"`snakemake --forcerun {' '.join(rules)}` to recreate it, and then `make sync`"

@@ -39,18 +39,20 @@ def among(given: dict[str, Any], name: str, known: Collection[Any]) -> None:
 
 
 def _check_parameters(given: dict[str, Any], params: Params) -> None:
-    """What params.yaml must say of the data set, and of a run's loss."""
+    """What params.yaml must say of the data set, and of a run's recipe and loss."""
     dataset = given["dataset"]
     for key in ("dataset", "raw"):
         if dataset not in getattr(params, key):
             raise UserError(f"{PARAMS}: {key}.{dataset}: this key is missing")
+    among(given, "recipe", params.recipes)
     among(given, "loss", params.loss)
     if "network" not in given:
         return
     *_, last = parts = paths.STAGES[given["network"]]
     for part in parts:
-        if dataset not in getattr(params.recipes[params.recipe], part).samples:
-            key = f"recipes.{params.recipe}.{part}.samples.{dataset}"
+        recipe = params.recipes[given["recipe"]].own.get(part)
+        if recipe is None or dataset not in recipe.samples:
+            key = f"recipes.{given['recipe']}.{part}.samples.{dataset}"
             raise UserError(f"{PARAMS}: {key}: this key is missing")
     loss = params.loss[given["loss"]]
     if not loss.fits(last):

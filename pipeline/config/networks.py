@@ -9,16 +9,6 @@ STAGES = {
     "hourglass_plain": ("hourglass_plain",),
     "hourglass4": ("hourglass4",),
 }
-# The network of each key of `runs`.
-NETWORKS = {
-    "cnn6": "cnn6",
-    "table2": "cnn6",
-    "cnn6_7": "cnn6_7",
-    "resnet50": "resnet50",
-    "hourglass": "hourglass",
-    "hourglass_plain": "hourglass_plain",
-    "hourglass4": "hourglass4",
-}
 # What the papers call them.
 TITLES = {
     "cnn6": "CNN-6",

@@ -1,16 +1,16 @@
 """``params.yaml`` as one typed model: science only, checked before anything runs."""
 
 import re
-from dataclasses import dataclass, fields, make_dataclass
+from dataclasses import dataclass, fields, make_dataclass, replace
 from functools import reduce
-from itertools import product
+from itertools import combinations, product
 from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from pipeline.config.networks import HEAT_MAPS, NETWORKS, SAMPLES_A_SECOND, STAGES
+from pipeline.config.networks import HEAT_MAPS, SAMPLES_A_SECOND, STAGES
 from pipeline.runtime.errors import UserError
 from wingloss import losses, protocol, yaml_files
 from wingloss.augmentation.perturbation import Augmentation
@@ -27,6 +27,7 @@ ALL_LOSSES: dict[str, Any] = {**LOSSES, **HEATMAP_LOSSES}
 PARAMS = Path("params.yaml")
 LONGEST_NAME = 60  # characters: names become parts of paths
 MOST_RUNS = 10_000
+BOUNDED = ("hourglass", "hourglass4")  # networks whose heat maps hold a boundary
 
 Method = Literal["mean_shape", "ert"]  # what the networks are compared to
 METHODS = get_args(Method)
@@ -34,31 +35,17 @@ METHODS = get_args(Method)
 
 @dataclass(frozen=True)
 class Grid:
-    """Runs of one network: every balance with every loss; with an empty list, none."""
+    """Runs of one network: every recipe, balance and loss; with an empty list, none."""
 
+    network: str
+    recipe: list[str]
     balance: list[Balance]
     loss: list[str]
 
     @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """Each run's balance and loss."""
-        return list(product(self.balance, self.loss))
-
-
-NO_RUNS = Grid([], [])
-
-
-@dataclass(frozen=True)
-class Runs:
-    """The runs of each network, and those of CNN-6 that Table 2 alone has."""
-
-    cnn6: Grid = NO_RUNS
-    table2: Grid = NO_RUNS
-    cnn6_7: Grid = NO_RUNS
-    resnet50: Grid = NO_RUNS
-    hourglass: Grid = NO_RUNS
-    hourglass_plain: Grid = NO_RUNS
-    hourglass4: Grid = NO_RUNS
+    def cells(self) -> list[tuple[str, Balance, str]]:
+        """Each run's recipe, balance and loss."""
+        return list(product(self.recipe, self.balance, self.loss))
 
 
 @dataclass(frozen=True)
@@ -175,24 +162,32 @@ class Correction:
 
 @dataclass(frozen=True)
 class NetworkRecipes:
-    """One recipe, network by network."""
+    """One recipe, for the networks that are trained by it."""
 
-    cnn6: Recipe
-    cnn7: Recipe
-    resnet50: Recipe
-    hourglass: Recipe
-    hourglass_plain: Recipe
-    hourglass4: Recipe
+    cnn6: Recipe | None = None
+    cnn7: Recipe | None = None
+    resnet50: Recipe | None = None
+    hourglass: Recipe | None = None
+    hourglass_plain: Recipe | None = None
+    hourglass4: Recipe | None = None
 
     def __post_init__(self) -> None:
-        for name in sorted(HEAT_MAPS):
-            if getattr(self, name).first_guess != "zero":
+        for name, recipe in self.own.items():
+            if name in HEAT_MAPS and recipe.first_guess != "zero":
                 raise ValueError(f"{name}.first_guess: heat maps begin with zero")
-        for name, recipe in vars(self).items():
             if name != "resnet50" and recipe.weights == "imagenet":
                 raise ValueError(
                     f"{name}.weights: nobody published any; only resnet50 can have them"
                 )
+
+    @property
+    def own(self) -> dict[str, Recipe]:
+        """The recipe of each network that has one."""
+        return {name: recipe for name, recipe in vars(self).items() if recipe is not None}
+
+    def of(self, part: str) -> Recipe:
+        """The recipe of a network (cnn6, cnn7, ...) that has one."""
+        return self.own[part]
 
 
 @dataclass(frozen=True)
@@ -213,12 +208,12 @@ class Params:
 
     datasets: list[str]
     seeds: list[Annotated[int, Field(ge=0, le=2**32 - 1)]]
-    recipe: str
-    runs: Runs
+    runs: dict[str, Grid]
     baselines: list[Method]
     trees: str
     tables: list[Annotated[int, Field(ge=1, le=7)]]
     figures: list[Annotated[int, Field(ge=1, le=6)]]
+    studies: list[str]
     stage_one: StageOne
     loss: dict[str, AnyLoss]
     dataset: dict[str, Dataset]
@@ -231,25 +226,13 @@ class Params:
     recipes: dict[str, NetworkRecipes]
 
     def __post_init__(self) -> None:
-        for name in (*self.loss, *self.recipes):  # losses become parts of paths
+        for name in (*self.loss, *self.recipes, *self.runs):  # parts of paths, and of stages' names
             if not re.fullmatch(f"[a-z0-9_]{{1,{LONGEST_NAME}}}", name) or name == "same":
                 raise ValueError(
                     f"{shown(name)}: names have up to {LONGEST_NAME} small letters, digits and _, "
                     "and none is 'same'"
                 )
-        _among("recipe", [self.recipe], self.recipes)
         _among("trees", [self.trees], self.ert)
-        for key, grid in self.grids.items():
-            _among(f"runs.{key}.loss", grid.loss, self.loss)
-            network = NETWORKS[key]
-            last = STAGES[network][-1]
-            for name in grid.loss if grid.balance else ():
-                if (last in HEAT_MAPS) != (self.loss[name].kind in HEATMAP_LOSSES):
-                    what = "heat maps" if last in HEAT_MAPS else "coordinates"
-                    raise ValueError(f"runs.{key}.loss: {name} is no loss of {what}")
-                if not self.loss[name].fits(last):
-                    needed = self.loss[name].names
-                    raise ValueError(f"loss.{name}.{last}: {network}'s runs need {needed} there")
         _among("stage_one.loss", [self.stage_one.loss], ["same", *self.loss])
         if self.stage_one.loss != "same" and not self.loss[self.stage_one.loss].fits("cnn6"):
             raise ValueError(f"stage_one.loss: {self.stage_one.loss} is no loss of CNN-6's")
@@ -265,39 +248,36 @@ class Params:
                     )
         if "synthetic" in self.datasets and self.raw["synthetic"] is None:
             raise ValueError("raw.synthetic: nobody publishes these faces; say how to render them")
-        for network in vars(self.recipes[self.recipe]):
-            budget = getattr(self.recipes[self.recipe], network).samples
-            _among(f"recipes.{self.recipe}.{network}.samples", self.datasets, budget)
         lists: dict[str, list] = {
             "datasets": self.datasets,
             "seeds": self.seeds,
             "baselines": self.baselines,
             "tables": self.tables,
             "figures": self.figures,
+            "studies": self.studies,
         }
-        for key, grid in self.grids.items():
-            lists |= {f"runs.{key}.{axis}": names for axis, names in vars(grid).items()}
+        for key, grid in self.runs.items():
+            lists[f"runs.{key}.recipe"] = grid.recipe
+            lists[f"runs.{key}.balance"] = grid.balance
+            lists[f"runs.{key}.loss"] = grid.loss
         for where, names in lists.items():
             if len(set(names)) < len(names):
                 raise ValueError(f"{where}: an entry stands there twice")
-        for balance, loss in set(self.runs.cnn6.pairs) & set(self.runs.table2.pairs):
-            raise ValueError(f"runs.table2: {balance} with {loss} is among runs.cnn6 already")
-        asked = any(grid.pairs for grid in self.grids.values())
-        if not (self.datasets and self.seeds and asked):
-            raise ValueError("datasets, seeds, runs: they ask for no run at all")
-        count = sum(len(grid.balance) * len(grid.loss) for grid in self.grids.values())
-        count *= len(self.datasets) * len(self.seeds)
-        if count > MOST_RUNS:
-            raise ValueError(
-                f"datasets, seeds, runs: they ask for {count:,} runs; at most {MOST_RUNS:,} can be"
-            )
         if not (self.tables and self.figures):
             raise ValueError("tables, figures: the report needs one of each at least")
 
+    def under(self, recipe: str) -> "Params":
+        """The same with one recipe alone.
+
+        TrainingSpec.of takes it so: its code is a part of every training's key.
+        """
+        return replace(self, recipes={recipe: self.recipes[recipe]})
+
     @property
-    def grids(self) -> dict[str, Grid]:
-        """The runs by their keys, which are those of NETWORKS."""
-        return vars(self.runs)
+    def recipe(self) -> str:
+        """The one recipe that there is (see ``under``)."""
+        (name,) = self.recipes
+        return name
 
     @property
     def regression_trees(self) -> RegressionTrees:
@@ -305,7 +285,7 @@ class Params:
         return self.ert[self.trees]
 
     def key(self, network: str, loss: str) -> str:
-        """The key of `runs` for a run of ``network`` with ``loss``; a baseline is its own."""
+        """The key of `runs` that has ``network`` with ``loss`` for the paper's tables."""
         alone = loss in self.loss and self.loss[loss].for_cnn6_alone()
         return "table2" if network == "cnn6" and alone else network
 
@@ -324,6 +304,7 @@ def load(path: Path = PARAMS) -> Params:
         raise UserError(f"{path}: {error}") from error
     try:
         params = build(Params, data)
+        _check_runs(params)
         for name in params.datasets:
             _check_boundaries(params, protocol.load(name))
     except Refused as error:
@@ -333,10 +314,46 @@ def load(path: Path = PARAMS) -> Params:
     return params
 
 
+def _check_runs(params: Params) -> None:
+    """What `runs` name is there, fits together, and is neither nothing, nor twice, nor too much."""
+    count = 0
+    for key, grid in params.runs.items():
+        _among(f"runs.{key}.network", [grid.network], STAGES)
+        _among(f"runs.{key}.recipe", grid.recipe, params.recipes)
+        _among(f"runs.{key}.loss", grid.loss, params.loss)
+        axes = len(grid.recipe), len(grid.balance), len(grid.loss)
+        count += axes[0] * axes[1] * axes[2] * len(params.datasets) * len(params.seeds)
+        if not all(axes):
+            continue
+        last = STAGES[grid.network][-1]
+        for name in grid.loss:
+            if (last in HEAT_MAPS) != (params.loss[name].kind in HEATMAP_LOSSES):
+                what = "heat maps" if last in HEAT_MAPS else "coordinates"
+                raise Refused(f"runs.{key}.loss: {name} is no loss of {what}")
+            if not params.loss[name].fits(last):
+                needed = params.loss[name].names
+                raise Refused(f"loss.{name}.{last}: {grid.network}'s runs need {needed} there")
+        for name, part in product(grid.recipe, STAGES[grid.network]):
+            own = params.recipes[name].own
+            if part not in own:
+                raise Refused(f"recipes.{name}.{part}: runs.{key} need it; there is none")
+            _among(f"recipes.{name}.{part}.samples", params.datasets, own[part].samples)
+    if not count:
+        raise Refused("datasets, seeds, runs: they ask for no run at all")
+    if count > MOST_RUNS:
+        raise Refused(
+            f"datasets, seeds, runs: they ask for {count:,} runs; at most {MOST_RUNS:,} can be"
+        )
+    for (first, one), (second, other) in combinations(params.runs.items(), 2):
+        if one.network == other.network:
+            for both in set(one.cells) & set(other.cells):
+                raise Refused(f"runs.{second}: {'/'.join(both)} is among runs.{first} already")
+
+
 def _check_boundaries(params: Params, rules: protocol.Protocol) -> None:
     """Hourglasses of a boundary need one."""
-    for key in ("hourglass", "hourglass4"):
-        if params.grids[key].pairs and not rules.boundaries:
+    for key, grid in params.runs.items():
+        if grid.network in BOUNDED and grid.cells and not rules.boundaries:
             raise Refused(
                 f"runs.{key}: the protocol of {rules.name} has no boundaries; add them "
                 "(docs/guide/own-data.md), or take hourglass_plain"
@@ -360,6 +377,6 @@ def _among(where: str, chosen, allowed) -> None:
     for name in chosen:
         if name not in allowed:
             known = ", ".join(str(a) for a in allowed)
-            raise ValueError(
+            raise Refused(
                 f"{where}: {shown(name)} is not defined; {meant(name, allowed)}there are {known}"
             )

@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 from typing import get_args
 
-from pipeline.config.networks import NETWORKS, STAGES
+from pipeline.config.networks import STAGES
 from pipeline.config.params import Balance, Params
 from wingloss import protocol
 
@@ -23,14 +23,14 @@ COEFFICIENTS = "data/pose/{dataset}/coefficients.csv"
 REPEATS = "data/balance/{dataset}/{balance}.csv"
 HISTOGRAM = "data/balance/{dataset}/histogram.csv"
 
-TRAINED = "results/{dataset}/models/{network}/{balance}/{loss}/seed{seed}/stage{stage}"
+TRAINED = "results/{dataset}/models/{recipe}/{network}/{balance}/{loss}/seed{seed}/stage{stage}"
 MODEL = TRAINED + "/model.safetensors"
 CURVE = TRAINED + "/curve.csv"
 MANIFEST = TRAINED + "/manifest.json"
-FRAMES = "results/{dataset}/models/{network}/{balance}/{loss}/seed{seed}/frames.csv"
+FRAMES = "results/{dataset}/models/{recipe}/{network}/{balance}/{loss}/seed{seed}/frames.csv"
 PREDICTIONS_FOLDER = "results/{dataset}/predictions"
-PREDICTIONS = PREDICTIONS_FOLDER + "/{network}/{balance}/{loss}/seed{seed}.npz"
-CED = "results/{dataset}/ced/{network}-{balance}-{loss}-seed{seed}.csv"
+PREDICTIONS = PREDICTIONS_FOLDER + "/{recipe}/{network}/{balance}/{loss}/seed{seed}.npz"
+CED = "results/{dataset}/ced/{recipe}-{network}-{balance}-{loss}-seed{seed}.csv"
 
 TABLES_FOLDER = "results/{dataset}/tables"
 TABLE = TABLES_FOLDER + "/table{table}.csv"
@@ -38,22 +38,25 @@ TABLE_TEXT = TABLES_FOLDER + "/table{table}.md"
 FIGURES_FOLDER = "results/{dataset}/figures"
 FIGURE = FIGURES_FOLDER + "/figure{figure}.svg"
 FIGURE_PIXELS = FIGURES_FOLDER + "/figure{figure}.png"
+STUDY = TABLES_FOLDER + "/study_{study}.csv"
+STUDY_TEXT = TABLES_FOLDER + "/study_{study}.md"
+STUDY_FIGURE = FIGURES_FOLDER + "/study_{study}.svg"
 CLAIMS = "results/{dataset}/claims.json"
 VERDICTS = "results/{dataset}/verdicts.json"
 REPORT = "results/{dataset}/report.html"
 SPEED = "results/{dataset}/speed.json"
 SUMMARY = "results/{dataset}/summary.csv"
 METRICS = "results/{dataset}/metrics"
-DETECTOR = "results/{dataset}/detectors/{network}-{balance}-{loss}-seed{seed}.safetensors"
+DETECTOR = "results/{dataset}/detectors/{recipe}-{network}-{balance}-{loss}-seed{seed}.safetensors"
 INSPECT = "results/{dataset}/inspect/{name}.jpg"
-DETECTED = "results/{dataset}/detected/{network}-{balance}-{loss}-seed{seed}/{folder}"
+DETECTED = "results/{dataset}/detected/{recipe}-{network}-{balance}-{loss}-seed{seed}/{folder}"
 
 RUN_STORE = Path(".runs")
 LOGS = Path("logs")
 
 BALANCES = get_args(Balance)
 SPLITS = protocol.SPLITS
-NEITHER = "none"  # the balance and the loss of what is no network
+NEITHER = "none"  # the recipe, the balance and the loss of what is no network
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Run:
-    """One cell of the paper's tables with one seed."""
+    """One cell of the paper's tables by one recipe, with one seed."""
 
     dataset: str
+    recipe: str
     network: str
     balance: str
     loss: str
@@ -88,7 +92,7 @@ class Run:
 
     @property
     def cell(self) -> Cell:
-        """The run without data set and seed."""
+        """What the paper's tables call it: the run without data set, recipe and seed."""
         return Cell(self.network, self.balance, self.loss)
 
     def path(self, pattern: str, **more: object) -> Path:
@@ -96,22 +100,22 @@ class Run:
         return Path(pattern.format(**vars(self), **more))
 
     def __str__(self) -> str:
-        return f"{self.dataset}/{self.network}/{self.balance}/{self.loss}/seed{self.seed}"
+        return f"{self.dataset}/{self.recipe}/{self.cell}/seed{self.seed}"
 
 
 def runs(params: Params, dataset: str) -> list[Run]:
     """The data set's runs that the parameters ask for."""
     return [
-        Run(dataset, NETWORKS[key], balance, loss, seed)
-        for key, grid in params.grids.items()
-        for (balance, loss), seed in product(grid.pairs, params.seeds)
+        Run(dataset, recipe, grid.network, balance, loss, seed)
+        for grid in params.runs.values()
+        for (recipe, balance, loss), seed in product(grid.cells, params.seeds)
     ]
 
 
 def baselines(params: Params, dataset: str) -> list[Run]:
     """What the networks' runs are compared to."""
     return [
-        Run(dataset, method, NEITHER, NEITHER, seed)
+        Run(dataset, NEITHER, method, NEITHER, NEITHER, seed)
         for method, seed in product(params.baselines, params.seeds)
     ]
 

@@ -1,50 +1,51 @@
 """How far the cells of a data set lie apart, by one measure of their errors."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Hashable, Mapping
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.paths import Cell
-from pipeline.results.run_results import Results
+from pipeline.results.run_results import Scored
 from wingloss.evaluation import significance
 from wingloss.evaluation.significance import Effect, Runs
 from wingloss.geometry import Array
 
+Key = TypeVar("Key", bound=Hashable)
 
-class Effects:
+
+class Effects(Generic[Key]):
     """Differences between ``cells`` on the faces ``chosen`` ``(N,)``, by the values of a measure.
 
     ``measure`` makes values ``(S, n)`` of errors ``(S, n)`` of the chosen faces alone; ``strata``
-    ``(N,)`` are significance.compare's. Cells of one network share what is known of the seeds'
-    variance; those of which a seed diverged tell nothing.
+    ``(N,)`` are significance.compare's. Cells of one ``group``, a network and a recipe, share what
+    is known of the seeds' variance; those of which a seed diverged tell nothing.
     """
 
     def __init__(
         self,
-        results: Results,
-        cells: Collection[Cell],
+        cells: Mapping[Key, Scored],
+        group: Callable[[Key], Hashable],
         chosen: NDArray[np.bool_],
         measure: Callable[[Array], Array],
         strata: NDArray[np.bool_] | None = None,
     ) -> None:
-        _, self.photographs = np.unique(results.any.photographs[chosen], return_inverse=True)
+        any_cell = next(iter(cells.values()))
+        _, self.photographs = np.unique(any_cell.photographs[chosen], return_inverse=True)
         self.strata = None if strata is None else strata[chosen]
-        whole = {
-            cell: one for cell, one in results.cells.items() if cell in cells and not one.diverged
-        }
-        groups: dict[str, list[Cell]] = {}
-        for cell in whole:
-            groups.setdefault(cell.network, []).append(cell)
+        groups: dict[Hashable, list[Key]] = {}
+        for cell, one in cells.items():
+            if not one.diverged:
+                groups.setdefault(group(cell), []).append(cell)
         self._places = {
-            cell: (group, i) for group, own in groups.items() for i, cell in enumerate(own)
+            cell: (name, i) for name, own in groups.items() for i, cell in enumerate(own)
         }
         self._runs = {
-            group: Runs(np.stack([measure(whole[cell].errors[:, chosen]) for cell in own]))
-            for group, own in groups.items()
+            name: Runs(np.stack([measure(cells[cell].errors[:, chosen]) for cell in own]))
+            for name, own in groups.items()
         }
 
-    def between(self, first: Cell, second: Cell) -> Effect:
+    def between(self, first: Key, second: Key) -> Effect:
         """The first cell's mean less the second's."""
         (ours, i), (theirs, j) = self._places[first], self._places[second]
         return significance.compare(

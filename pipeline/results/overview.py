@@ -2,34 +2,47 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from pipeline.config import networks, paths
 from pipeline.config.paths import Cell
 from pipeline.results import paper_spec
 from pipeline.results.effects import Effects
-from pipeline.results.run_results import METHODS, WEIGHTS, Results, Scored
+from pipeline.results.run_results import METHODS, Results, Scored, by_name
 from wingloss.evaluation.significance import Effect
 
 
-def facts(results: Results) -> dict[str, str]:
-    """What was run, by the name of each fact."""
-    cells = results.cells
+def facts(recipes: list[Results]) -> dict[str, str]:
+    """What was run by all recipes, by the name of each fact."""
+    results = recipes[0]
+    cells = {cell: one for each in recipes for cell, one in each.cells.items()}
     own = [cell for cell in cells if cell.network in paths.STAGES]
     others = [_other(cell, one) for cell, one in cells.items() if cell not in own]
-    every = [about for one in cells.values() for about in one.about]
-    learnt = [about for cell in own for about in cells[cell].about]
+    runs = by_name(recipes)
+    every = [about for one in runs.values() for about in one.about]
+    learnt = [
+        about
+        for each in recipes
+        for cell in own
+        if cell in each.cells
+        for about in each.cells[cell].about
+    ]
     minutes = sum(about["train_seconds"] for about in every) / 60
     precisions = _each(about["precision"] for about in learnt)
-    began = f"ResNet-50 began with {WEIGHTS[results.weights]}"
+    began = _each(
+        f"ResNet-50 began with {each.weights}"
+        for each in recipes
+        if any(cell.network == "resnet50" for cell in each.cells)
+    )
     said = {
         "faces": results.faces,
         "networks": _each(networks.TITLES[cell.network] for cell in own),
-        "weights": began if any(cell.network == "resnet50" for cell in own) else "",
+        "weights": began,
         "losses": _losses(own),
         "balancing": _each(paper_spec.BALANCE_TITLES[cell.balance] or "none" for cell in own),
         "compared to": "; ".join(others),
         "seeds": ", ".join(str(seed) for seed in results.any.seeds),
-        "recipe": _recipe(results, own),
+        "recipe": "; ".join(filter(None, map(_recipe, recipes))),
         "runs": f"{len(every)}, trained in {minutes:.1f} minutes",
         "hardware": ", ".join(filter(None, [_each(a["hardware"] for a in every), precisions])),
         "commit": _each(about["commit"] for about in every),
@@ -55,18 +68,19 @@ def _other(cell: Cell, one: Scored) -> str:
     return f"{METHODS[cell.network]} ({one.reduced})" if one.reduced else METHODS[cell.network]
 
 
-def _recipe(results: Results, own: list[Cell]) -> str:
+def _recipe(results: Results) -> str:
     """The recipe, and each network's budget beside the paper's."""
     params, budgets = results.params, []
+    own = [cell for cell in results.cells if cell.network in paths.STAGES]
     for network in dict.fromkeys(part for cell in own for part in paths.STAGES[cell.network]):
-        samples = getattr(params.recipes[params.recipe], network).samples[results.dataset]
+        samples = params.recipes[results.recipe].of(network).samples[results.dataset]
         share = f" ({100 * samples / paper_spec.SAMPLES:.2g} %)"
         own_paper = "" if network in networks.HEAT_MAPS else share  # the follow-up has another
         budgets.append(f"{networks.TITLES[network]} {samples:,}{own_paper}")
     if not budgets:
         return ""
     paper = f"samples a training, of the paper's {paper_spec.SAMPLES:,}"
-    return f"{params.recipe}: {', '.join(budgets)} {paper}"
+    return f"{results.recipe}: {', '.join(budgets)} {paper}"
 
 
 def ranked(results: Results) -> dict[Cell, Scored]:
@@ -99,5 +113,6 @@ def best(results: Results) -> Best | None:
     if not others or photographs < 2:  # one tells nothing of others
         return Best(cell, float(errors.mean()), None, None)
     following = others[0][0]
-    every = Effects(results, results.cells, results.any.inside("full"), lambda errors: errors)
+    everywhere = results.any.inside("full")
+    every = Effects(results.cells, attrgetter("network"), everywhere, lambda errors: errors)
     return Best(cell, float(errors.mean()), following, every.between(following, cell))

@@ -1,14 +1,17 @@
 """The paper as data: its tables and figures with the runs they name, and its claims.
 
-Tables and claims stand in ``paper/*.yaml``.
+Tables, claims and the studies beyond them stand in ``paper/*.yaml``.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from pipeline.config import networks, paths
+from pipeline.config.params import Grid, NetworkRecipes
 from pipeline.config.paths import Cell
 from pipeline.runtime.errors import UserError
 from wingloss import yaml_files
@@ -16,6 +19,7 @@ from wingloss.validation import Refused, build
 
 TABLES = Path("paper/tables.yaml")
 CLAIMS = Path("paper/claims.yaml")
+STUDIES = Path("paper/studies.yaml")
 
 # As the paper says
 LOSS_TITLES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}
@@ -183,12 +187,14 @@ class Claim:
         """Whether it says of errors that one is lower than another, by however little."""
         return bool(self.lower) and self.measure == "nme" and not self.gains_on and self.factor == 1
 
-    def testable(self, optimiser: str) -> bool:
-        """Whether a recipe with the optimiser (of recipe.Recipe) can show it.
+    def testable(self, recipe: NetworkRecipes) -> bool:
+        """Whether a recipe can show it.
 
         AdamW divides each gradient by its usual size, so under it none explodes.
         """
-        return not self.diverges or optimiser == "sgd"
+        parts = [part for cell in self.cells for part in networks.STAGES.get(cell.network, ())]
+        own = [recipe.own.get(part) for part in parts]
+        return not self.diverges or all(one is not None and one.optimiser == "sgd" for one in own)
 
     @property
     def pairs(self) -> list[tuple[Cell, Cell]]:
@@ -226,6 +232,36 @@ class Claims:
 
     equivalent_within: float
     families: list[Family]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Runs beyond the paper's tables; ``paper/studies.yaml`` says what the keys mean."""
+
+    question: str
+    seeds: Annotated[int, Field(ge=1)]
+    runs: dict[str, Grid]
+    effects: dict[str, tuple[str, str]]
+
+    def __post_init__(self) -> None:
+        for name, pair in self.effects.items():
+            for cell in pair:
+                if cell not in self.cells:
+                    raise ValueError(f"effects.{name}: {cell} is none of the study's runs")
+
+    @property
+    def cells(self) -> list[str]:
+        """The runs by their names, ``recipe/network/balance/loss``."""
+        return [
+            f"{recipe}/{grid.network}/{balance}/{loss}"
+            for grid in self.runs.values()
+            for recipe, balance, loss in grid.cells
+        ]
+
+
+def studies() -> dict[str, Study]:
+    """The studies by name."""
+    return _load(STUDIES, dict[str, Study])
 
 
 def families() -> Claims:

@@ -16,28 +16,37 @@ from wingloss.evaluation import metrics
 
 UNITS = {"parameters": 1e6, "size": 2**20}  # a table has millions, and MiB
 COLUMNS = [
-    "method", "column", "paper", "here", "std", "difference", "median", "auc", "failure_rate",
-    "seeds", "status",
+    "method", "recipe", "column", "paper", "here", "std", "difference", "median", "auc",
+    "failure_rate", "seeds", "status",
 ]  # fmt: skip
 NOT_RUN = "not run"
 
 
-def compare(table: Table, results: Results) -> pd.DataFrame:
+def compare(table: Table, every: list[Results]) -> pd.DataFrame:
     """A row a cell: the published figure, mean and deviation over seeds here, the difference.
 
     And the means over seeds of median, AUC and failure rate, which a few very large errors don't
-    make.
+    make. ``every`` are a recipe each; what has no recipe stands there once, with ``none``.
     """
     rows = []
     for row in table.rows:
-        for i, column in enumerate(table.columns):
-            found: dict[str, Any] = {"here": np.nan, "seeds": 0}
-            found |= _here(row, i, column, table, results)
-            figure = row.published[i]
-            published = np.nan if figure is None else figure
-            places = {"method": row.method, "column": column.name, "paper": published}
-            rows.append(places | found | {"difference": found["here"] - published})
+        for recipe, results in _blocks(row, table, every).items():
+            for i, column in enumerate(table.columns):
+                found: dict[str, Any] = {"here": np.nan, "seeds": 0}
+                found |= _here(row, i, column, table, results)
+                figure = row.published[i]
+                published = np.nan if figure is None else figure
+                places = {"method": row.method, "recipe": recipe, "column": column.name}
+                found |= {"paper": published, "difference": found["here"] - published}
+                rows.append(places | found)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _blocks(row: Row, table: Table, every: list[Results]) -> dict[str, Results]:
+    """The results that a row shows, by recipe."""
+    if table.of_speeds or row.network not in paths.STAGES:
+        return {paths.NEITHER: every[0]}
+    return {results.recipe: results for results in every}
 
 
 def _here(
@@ -94,16 +103,19 @@ def _conditions(machine: dict[str, Any]) -> str:
     )
 
 
-def wide(table: Table, cells: pd.DataFrame, results: Results) -> list[list[str]]:
+def wide(table: Table, cells: pd.DataFrame, every: list[Results]) -> list[list[str]]:
     """The table's lines as text: for each method the paper's, and where it could run here, ours."""
     lines = [["method", "", *(column.name for column in table.columns)]]
     for row in table.rows:
-        own = cells[cells.method == row.method]
         digits = 1 if table.of_speeds else 2
-        lines.append([row.method, "paper", *(_published(one, table) for one in own.paper)])
-        if row.network is not None:
+        published = [np.nan if figure is None else figure for figure in row.published]
+        lines.append([row.method, "paper", *(_published(one, table) for one in published)])
+        blocks = _blocks(row, table, every) if row.network is not None else {}
+        for recipe, results in blocks.items():
+            own = cells[(cells.method == row.method) & (cells.recipe == recipe)]
             ran = [results.cells[cell] for cell in row.cells if cell in results.cells]
-            here = ", ".join(["here", *{one.reduced for one in ran if one.reduced}])
+            which = [recipe] if len(blocks) > 1 else []
+            here = ", ".join(["here", *which, *{one.reduced for one in ran if one.reduced}])
             lines.append(["", here, *(_text(one, digits) for one in own.itertuples())])
             if own["median"].notna().any():
                 lines.append(["", "median / AUC / failures", *(map(_others, own.itertuples()))])
@@ -138,7 +150,7 @@ def _number(value: float, digits: int, sign: str = "") -> str:
 
 
 def title(table: Table, results: Results) -> str:
-    """The table's title, which says where its faces are not the paper's."""
+    """The table's title, which says where the faces of some results are not the paper's."""
     theirs = _theirs(table)
     here = None if table.of_speeds else results.elsewhere(theirs)
     return (
@@ -151,14 +163,15 @@ def _theirs(table: Table) -> list[str]:
     return sorted({column.data for column in table.columns})
 
 
-def notes(table: Table, cells: pd.DataFrame, results: Results) -> list[str]:
+def notes(table: Table, every: list[Results]) -> list[str]:
     """Sentences that belong beneath the table."""
+    results = every[0]
     if table.of_speeds:
         return [_conditions(_speed(results.dataset)["machine"])]
     said = []
     if results.cells:
         spread = "; mean ± standard deviation over seeds" if len(results.any.seeds) > 1 else ""
-        said.append(f"Here: {results.said}{spread}.")
+        said.append(f"Here: {run_results.said(every)}{spread}.")
         threshold = 100 * protocol.load(results.dataset).threshold
         said.append(
             f"AUC: the area under the cumulative error curve up to {threshold:g} %, as a share of "
@@ -169,9 +182,13 @@ def notes(table: Table, cells: pd.DataFrame, results: Results) -> list[str]:
         said.append(
             "Other faces than the paper's: the order of the methods can be compared, levels can't."
         )
-    if any(cell.network == "resnet50" for cell in results.cells):
-        said.append(f"ResNet-50 began with {run_results.WEIGHTS[results.weights]}.")
+    weights = [
+        one.weights for one in every if any(cell.network == "resnet50" for cell in one.cells)
+    ]
+    said += [f"ResNet-50 began with {name}." for name in dict.fromkeys(weights)]
     if reduced := results.reduced(table.cells):
         said.append(f"Here {reduced}: what beats these need not beat those of their paper.")
-    missing = [cell for cell in table.cells if cell not in results.cells]
-    return [*said, *run_results.how_to_run(missing, results)]
+    for one in every:
+        missing = [cell for cell in table.cells if cell not in one.cells]
+        said += run_results.how_to_run(missing, one)
+    return list(dict.fromkeys(said))

@@ -1,7 +1,8 @@
 """The errors of a data set's runs, cell by cell, from their predictions files alone."""
 
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import paths
+from pipeline.config.networks import STAGES
 from pipeline.config.params import Params
-from pipeline.config.paths import Cell
+from pipeline.config.paths import Cell, Run
 from pipeline.data import files
 from pipeline.runtime.errors import UserError
 from pipeline.trainings import cost
 from wingloss import protocol
 from wingloss.evaluation import metrics
 from wingloss.geometry import Array
+from wingloss.recipe import ModelFile
 
 
 @dataclass(frozen=True)
@@ -61,21 +64,27 @@ PARTS = {"test": "test faces", "val": "validation faces"}
 
 @dataclass(frozen=True)
 class Results:
-    """The runs of one data set, of those cells that were looked for and the parameters ask for."""
+    """The runs of one data set by one recipe, of those that were looked for and are asked for.
+
+    Baselines, which have no recipe, are in the results of each.
+    """
 
     dataset: str
+    recipe: str
     params: Params
     cells: dict[Cell, Scored]
 
     @property
     def any(self) -> Scored:
-        """One of the cells, for what all of them share: faces, split, normaliser, stamp, recipe."""
+        """One of the cells, for what all of them share: faces, split, normaliser, stamp."""
         return next(iter(self.cells.values()))
 
     @property
     def weights(self) -> str:
-        """The weights that ResNet-50 begins with here, one of WEIGHTS."""
-        return self.params.recipes[self.params.recipe].resnet50.weights
+        """What ResNet-50 begins with here, in words."""
+        own = self.params.recipes[self.recipe].resnet50
+        weights = own.weights if own else "none"
+        return f"{weights.file}'s" if isinstance(weights, ModelFile) else WEIGHTS[weights]
 
     @property
     def faces(self) -> str:
@@ -83,16 +92,6 @@ class Results:
         one, stamp = self.any, self.any.about[0]["data_stamp"]
         said = "" if stamp == self.dataset else f" ({stamp})"
         return f"{self.dataset}{said}, {one.errors.shape[1]} {PARTS[one.split]}"
-
-    @property
-    def said(self) -> str:
-        """On what, over what and how all of these were measured, in words."""
-        one = self.any
-        seeds = ", ".join(str(seed) for seed in one.seeds)
-        return (
-            f"{self.faces}, NME in percent of {one.normaliser}, recipe {self.params.recipe}, "
-            f"seed{'s' * (len(one.seeds) > 1)} {seeds}"
-        )
 
     def elsewhere(self, theirs: list[str]) -> str | None:
         """What was scored, where that isn't the complete test part of one of the data sets."""
@@ -120,40 +119,73 @@ class Results:
         ]
         if took:
             return float(np.mean(took)) / 60, "from what the runs here took each"
-        seconds = cost.run_seconds(self.params, self.dataset, network)
+        seconds = cost.run_seconds(self.params, self.dataset, self.recipe, network)
         return seconds / 60, "from rates measured elsewhere, for one thread"
 
 
-def read(params: Params, dataset: str, cells: list[Cell] | None = None) -> Results:
-    """The results of every run that the parameters ask for, or of the runs of ``cells`` alone.
+def read(
+    params: Params, dataset: str, wanted: Callable[[Run], bool] = lambda run: True
+) -> list[Results]:
+    """The results of every run that the parameters ask for and that is ``wanted``.
+
+    A recipe each, as far as it has such runs; where none has, the first that is asked for.
 
     Raises:
-        UserError: runs of different data, recipes or faces, which share no table.
+        UserError: runs of different data or faces, which share no table.
     """
     rules = protocol.load(dataset)
-    found: dict[Cell, list[tuple[int, dict[str, Any]]]] = {}
+    found: dict[str, dict[Cell, list[tuple[int, dict[str, Any]]]]] = {}
     for run in paths.scored(params, dataset):
-        if cells is None or run.cell in cells:
+        if wanted(run):
             data = files.read_arrays(run.path(paths.PREDICTIONS))
-            found.setdefault(run.cell, []).append((run.seed, data))
-    _check_alike([data for seeds in found.values() for _, data in seeds], dataset)
-    scored = {cell: _scored(seeds, rules.headline) for cell, seeds in found.items()}
-    return Results(dataset, params, scored)
+            own = found.setdefault(run.recipe, {})
+            own.setdefault(run.cell, []).append((run.seed, data))
+    every = [data for own in found.values() for seeds in own.values() for _, data in seeds]
+    _check_alike(every, dataset)
+    scored = {
+        recipe: {cell: _scored(seeds, rules.headline) for cell, seeds in own.items()}
+        for recipe, own in found.items()
+    }
+    others = scored.pop(paths.NEITHER, {})
+    first = paths.runs(params, dataset)[0].recipe
+    return [
+        Results(dataset, recipe, params, own | others)
+        for recipe, own in (scored or {first: {}}).items()
+    ]
 
 
 def _check_alike(runs: list[dict[str, Any]], dataset: str) -> None:
-    """Refuses runs that were not made on the same faces, with one recipe."""
+    """Refuses runs that were not made on the same faces."""
     abouts = [json.loads(str(data["run"])) for data in runs]
     stamps = {about["data_stamp"] for about in abouts}
-    recipes = {about["recipe"] for about in abouts} - {paths.NEITHER}
     same_faces = all(
         np.array_equal(data[key], runs[0][key])
         for data in runs
         for key in ("face", "split", "true")
     )
-    if len(stamps) > 1 or len(recipes) > 1 or not same_faces:
+    if len(stamps) > 1 or not same_faces:
         where = Path(paths.PREDICTIONS_FOLDER.format(dataset=dataset))
-        raise UserError(f"{where}: results of different data or recipes share no table; run again")
+        raise UserError(f"{where}: results of different data share no table; run again")
+
+
+def said(every: list[Results]) -> str:
+    """On what, over what and how all of these were measured, in words."""
+    one = every[0].any
+    seeds = ", ".join(str(seed) for seed in one.seeds)
+    recipes = ", ".join(results.recipe for results in every)
+    return (
+        f"{every[0].faces}, NME in percent of {one.normaliser}, "
+        f"recipe{'s' * (len(every) > 1)} {recipes}, seed{'s' * (len(one.seeds) > 1)} {seeds}"
+    )
+
+
+def by_name(every: list[Results]) -> dict[str, Scored]:
+    """All runs by their names, ``recipe/network/balance/loss``, each once."""
+    return {
+        f"{results.recipe if cell.network in STAGES else paths.NEITHER}/{cell}": one
+        for results in every
+        for cell, one in results.cells.items()
+    }
 
 
 def how_to_run(cells: list[Cell], results: Results) -> list[str]:
@@ -162,18 +194,20 @@ def how_to_run(cells: list[Cell], results: Results) -> list[str]:
     keys = {cell: params.key(cell.network, cell.loss) for cell in cells}
     for key in dict.fromkeys(keys.values()):
         own = [cell for cell in cells if keys[cell] == key]
-        if key not in params.grids:
+        network = own[0].network
+        if network not in STAGES:
             said.append(f"Not run: {key}. Add it to `baselines` in params.yaml.")
             continue
-        there = params.grids[key].pairs
-        balances, losses = (
-            list(dict.fromkeys(names))
-            for names in zip(*there, *((cell.balance, cell.loss) for cell in own), strict=True)
-        )
-        new = len(balances) * len(losses) - len(there)  # a grid may hold more than what is missing
-        each, known = results.minutes(own[0].network)
+        if any(part not in params.recipes[results.recipe].own for part in STAGES[network]):
+            continue  # a recipe that isn't for this network
+        there = params.runs[key].cells if key in params.runs else []
+        wanted = [(results.recipe, cell.balance, cell.loss) for cell in own]
+        axes = [list(dict.fromkeys(names)) for names in zip(*there, *wanted, strict=True)]
+        new = math.prod(map(len, axes)) - len(there)  # a grid may hold more than what is missing
+        each, known = results.minutes(network)
         total = max(1, round(each * new * seeds))
-        grid = f"{{balance: [{', '.join(balances)}], loss: [{', '.join(losses)}]}}"
+        recipe, balance, loss = (f"[{', '.join(axis)}]" for axis in axes)
+        grid = f"{{network: {network}, recipe: {recipe}, balance: {balance}, loss: {loss}}}"
         said.append(
             f"Not run: {_count(len(own), 'cell')} of {key}. Set `runs.{key}: {grid}` in "
             f"params.yaml and run `snakemake --cores all`: {_count(new * seeds, 'run')}, about "

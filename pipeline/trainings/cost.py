@@ -8,12 +8,12 @@ from pipeline.config.params import Params
 VALIDATION_SAMPLES = 20 * 200 / 3
 
 
-def training_seconds(params: Params, dataset: str, network: str) -> float:
+def training_seconds(params: Params, dataset: str, recipe: str, network: str) -> float:
     """One training of ``network`` (cnn6, cnn7, resnet50) with the recipe's budget: one thread."""
-    budget = getattr(params.recipes[params.recipe], network).samples
-    return (budget[dataset] + VALIDATION_SAMPLES) / SAMPLES_A_SECOND[network]
+    budget = params.recipes[recipe].of(network).samples[dataset]
+    return (budget + VALIDATION_SAMPLES) / SAMPLES_A_SECOND[network]
 
 
-def run_seconds(params: Params, dataset: str, network: str) -> float:
+def run_seconds(params: Params, dataset: str, recipe: str, network: str) -> float:
     """All stages of one run of ``network`` (cnn6, cnn6_7, resnet50): one thread."""
-    return sum(training_seconds(params, dataset, part) for part in STAGES[network])
+    return sum(training_seconds(params, dataset, recipe, part) for part in STAGES[network])

@@ -39,7 +39,7 @@ def two(finished: Project) -> Project:
         baselines=[],
         **{
             "runs.cnn6.loss": ["l2"],
-            "runs.cnn6_7": {"balance": [], "loss": []},
+            "runs.cnn6_7.loss": [],
             "recipes.fast.cnn6.samples.mine": 12,
         },
     )

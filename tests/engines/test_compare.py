@@ -32,13 +32,13 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
     return say
 
 
-def write_summary(path: Path, errors: dict[str, float]) -> None:
+def write_summary(path: Path, errors: dict[str, float], recipe: str = "fast") -> None:
     rows = [
-        [*name.replace("seed", "").split("/"), split, subset, nme + more]
+        [recipe, *name.replace("seed", "").split("/"), split, subset, nme + more]
         for name, nme in errors.items()
         for split, subset, more in (("val", "full", 9), ("test", "full", 0), ("test", "blur", 5))
     ]
-    columns = ["network", "balance", "loss", "seed", "split", "subset", "nme_box"]
+    columns = ["recipe", "network", "balance", "loss", "seed", "split", "subset", "nme_box"]
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
 
@@ -71,7 +71,8 @@ def test_a_run_further_away_is_named_and_no_failure(said: Callable) -> None:
 def test_other_parameters_have_nothing_to_be_compared_with(said: Callable) -> None:
     errors = {name: one["nme"] for name, one in known().items()}
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for changed in ({"recipe": "long"}, {"context": params["context"] | {"size": 200}}):
+    slow = params["recipes"] | {"fast": params["recipes"]["long"]}
+    for changed in ({"recipes": slow}, {"context": params["context"] | {"size": 200}}):
         (line,) = said(errors, **changed)
         assert line.startswith("params.yaml has other settings")
     # what these runs don't depend on
@@ -85,10 +86,13 @@ def test_other_parameters_have_nothing_to_be_compared_with(said: Callable) -> No
 
 def test_without_runs_there_is_nothing_to_compare(said: Callable) -> None:
     (line,) = said(None)
-    assert line.startswith("No runs on synthetic here")
+    assert line.startswith("No runs of synthetic by fast here")
     errors = {name: one["nme"] for name, one in known().items()}
+    write_summary(Path("results/synthetic/summary.csv"), errors, recipe="long")
+    (line,) = said(None)
+    assert line.startswith("No runs of synthetic by fast here")
     (line,) = said(errors, datasets=["300w"])
-    assert line.startswith("No runs on synthetic here")
+    assert line.startswith("No runs of synthetic by fast here")
 
 
 def test_the_spread_is_the_largest_difference(

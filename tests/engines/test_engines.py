@@ -24,13 +24,17 @@ VARIANTS = {
     "every data set": {"datasets": ["synthetic", "300w", "aflw", "cofw", "wflw"]},
     "two seeds": {"seeds": [0, 3]},
     "other grids": {
-        "runs.cnn6": {"balance": ["pdb_authors"], "loss": ["wing"]},
-        "runs.table2": {"balance": ["none"], "loss": ["wing_4_half", "wing_14_3"]},
-        "runs.cnn6_7": {"balance": ["none", "pdb"], "loss": ["l1", "wing"]},
-        "runs.resnet50": {"balance": ["pdb"], "loss": ["l2", "wing"]},
+        "runs.cnn6.balance": ["pdb_authors"],
+        "runs.cnn6.loss": ["wing"],
+        "runs.table2.balance": ["none"],
+        "runs.table2.loss": ["wing_4_half", "wing_14_3"],
+        "runs.cnn6_7.balance": ["none", "pdb"],
+        "runs.cnn6_7.loss": ["l1", "wing"],
+        "runs.resnet50.balance": ["pdb"],
+        "runs.resnet50.loss": ["l2", "wing"],
         "stage_one": {"balance": "none", "loss": "l2"},
     },
-    "the paper's recipe": {"recipe": "paper"},
+    "two recipes": {"runs.cnn6.recipe": ["paper", "fast"]},
     "one table": {"tables": [2], "figures": [1, 5]},
     "no baseline": {"baselines": []},
 }
@@ -103,7 +107,7 @@ def test_the_graph_is_what_the_parameters_ask_for(graphs: dict[str, dict]) -> No
         "every data set": 5 * (data + runs + results),
         "two seeds": data + 2 * runs + results,
         "other grids": data + 3 * cnn6 + 2 * resnet50 + 4 * cnn6_7 + baselines + results,
-        "the paper's recipe": data + runs + results,
+        "two recipes": data + runs + len(asked["balance"]) * len(asked["loss"]) * cnn6 + results,
         "one table": data + runs + 1 + 1 + 1 + 1 + 2 + 1,
         "no baseline": data + runs - baselines + results,
     }
@@ -112,17 +116,17 @@ def test_the_graph_is_what_the_parameters_ask_for(graphs: dict[str, dict]) -> No
 @pytest.mark.parametrize(
     "stage, made",
     [
-        ("table@synthetic-2", ["predictions/cnn6/none/wing/seed0.npz"]),  # of 24 cells
-        ("table@synthetic-4", ["predictions/cnn6_7/pdb/wing/seed0.npz",
-                               "predictions/ert/none/none/seed0.npz"]),
+        ("table@synthetic-2", ["predictions/fast/cnn6/none/wing/seed0.npz"]),  # of 24 cells
+        ("table@synthetic-4", ["predictions/fast/cnn6_7/pdb/wing/seed0.npz",
+                               "predictions/none/ert/none/none/seed0.npz"]),
         ("table@synthetic-6", []),
         ("table@synthetic-7", ["speed.json"]),
         ("figure@synthetic-1", []),
-        ("figure@synthetic-4", [f"predictions/cnn6/none/{loss}/seed0.npz"
+        ("figure@synthetic-4", [f"predictions/fast/cnn6/none/{loss}/seed0.npz"
                                 for loss in ("l1", "l2", "smooth_l1", "wing")]),
         ("figure@synthetic-6", [f"predictions/{cell}/seed0.npz"
-                                for cell in ("cnn6/pdb/wing", "cnn6_7/pdb/wing", "ert/none/none",
-                                             "mean_shape/none/none")]),
+                                for cell in ("fast/cnn6/pdb/wing", "fast/cnn6_7/pdb/wing",
+                                             "none/ert/none/none", "none/mean_shape/none/none")]),
     ],
 )  # fmt: skip
 def test_a_table_or_figure_needs_its_own_runs_alone(
@@ -188,11 +192,11 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
     ):
         changes[file] = {file: finished.read(file).decode() + "\n# changed\n"}
     expected = {
-        "Wing's w": ["cnn6@synthetic-none-wing-0", "cnn6_7_stage1@synthetic-pdb-wing-0"],
+        "Wing's w": ["cnn6@synthetic-fast-none-wing-0", "cnn6_7_stage1@synthetic-fast-pdb-wing-0"],
         "bins": ["balance@synthetic"],
-        "folds": ["correct@synthetic-pdb-wing-0"],
+        "folds": ["correct@synthetic-fast-pdb-wing-0"],
         # CNN-6 before CNN-7 may have any of the losses
-        "another loss": ["cnn6_7_stage1@synthetic-pdb-wing-0"],
+        "another loss": ["cnn6_7_stage1@synthetic-fast-pdb-wing-0"],
         "trees": ["baseline@synthetic-ert-0", "baseline@synthetic-mean_shape-0"],
         "the other trees": ["baseline@synthetic-ert-0", "baseline@synthetic-mean_shape-0"],
         "trees that are not taken": [],
@@ -205,11 +209,11 @@ def test_the_first_stages_that_a_change_touches_are_the_same(finished: Project) 
         "wingloss/evaluation/metrics.py": [
             "baseline@synthetic-ert-0",
             "baseline@synthetic-mean_shape-0",
-            "cnn6@synthetic-none-l2-0",
-            "cnn6@synthetic-none-wing-0",
-            "cnn6_7_stage1@synthetic-pdb-wing-0",
+            "cnn6@synthetic-fast-none-l2-0",
+            "cnn6@synthetic-fast-none-wing-0",
+            "cnn6_7_stage1@synthetic-fast-pdb-wing-0",
         ],
-        "wingloss/models/correction.py": ["correct@synthetic-pdb-wing-0", "speed@synthetic"],
+        "wingloss/models/correction.py": ["correct@synthetic-fast-pdb-wing-0", "speed@synthetic"],
         "wingloss/protocols/300w.yaml": [],
     }
     seen = dict(zip(changes, look(finished, list(changes.values())), strict=True))

@@ -48,6 +48,6 @@ def test_an_experiment_is_compared_with_ones_own_baseline(finished: Project) -> 
     assert re.search(r"loss\.wing\.cnn6\.w +10 +6", said["dvc params diff HEAD~1"])
     rows = said["dvc metrics diff HEAD~1"].splitlines()[1:]
     changed = {re.search(r"metrics/(\S+)\.json", row)[1] for row in rows if "metrics/" in row}
-    assert changed == {"cnn6-none-wing", "cnn6_7-pdb-wing"}
+    assert changed == {"fast-cnn6-none-wing", "fast-cnn6_7-pdb-wing"}
     assert "is cached - skipping run" in said["git checkout HEAD~1 params.yaml && dvc repro"]
     assert said["make sync"] == "Snakemake now takes what DVC recorded as up to date.\n"

@@ -21,15 +21,13 @@ def add_layers(project: Project, file: str) -> None:
 
 def add_names(project: Project, file: str) -> None:
     project.replace(file, "STAGES = {", 'STAGES = {"cnn2": ("cnn2",), ')
-    project.replace(file, "NETWORKS = {", 'NETWORKS = {"cnn2": "cnn2", ')
     project.replace(file, "TITLES = {", 'TITLES = {"cnn2": "CNN-2", ')
     project.replace(file, "SAMPLES_A_SECOND = {", 'SAMPLES_A_SECOND = {"cnn2": 5000, ')
 
 
 def add_fields(project: Project, file: str) -> None:
     for last, own in (
-        ("    resnet50: Grid = NO_RUNS\n", "    cnn2: Grid = NO_RUNS\n"),
-        ("    resnet50: Recipe\n", "    cnn2: Recipe\n"),
+        ("    resnet50: Recipe | None = None\n", "    cnn2: Recipe | None = None\n"),
         ("    resnet50: Augmentation\n", "    cnn2: Augmentation\n"),
     ):
         project.replace(file, last, last + own)
@@ -37,10 +35,12 @@ def add_fields(project: Project, file: str) -> None:
 
 def set_parameters(project: Project, file: str) -> None:
     params = project.params()
-    for one in (*params["recipes"].values(), params["augmentation"]):
-        one["cnn2"] = one["cnn6"]  # one augmentation, and its recipe in each
+    for one in (params["recipes"]["fast"], params["augmentation"]):
+        one["cnn2"] = one["cnn6"]
     params["loss"]["wing"]["cnn2"] = {"w": 5, "epsilon": 1}
-    params["runs"] |= {"cnn2": {"balance": ["pdb"], "loss": ["wing"]}}
+    params["runs"] |= {
+        "cnn2": params["runs"]["cnn6"] | {"network": "cnn2", "balance": ["pdb"], "loss": ["wing"]}
+    }
     project.set(**params)
 
 
@@ -62,8 +62,8 @@ def changed(project: Project) -> set[str]:
 @pytest.mark.slow
 def test_a_network_takes_four_files(finished: Project) -> None:
     """And nothing else knows of it: it is trained, scored and summed up as the others are."""
-    none = {"balance": [], "loss": []}
-    finished.set(baselines=[], **{"runs.cnn6": none, "runs.cnn6_7": none})  # what isn't looked at
+    none = {"runs.cnn6.loss": [], "runs.cnn6_7.loss": []}
+    finished.set(baselines=[], **none)  # what isn't looked at
     subprocess.run(["git", "add", "--all"], cwd=finished.root, check=True)
     assert list(EDITS) == NAMED
     for file, edit in EDITS.items():
@@ -73,6 +73,6 @@ def test_a_network_takes_four_files(finished: Project) -> None:
         finished.run(command)
     assert changed(finished) == {*NAMED, "workflow/schemas/params.schema.json", "dvc.yaml"}
     finished.snakemake("results/synthetic/summary.csv")
-    scores = json.loads(finished.read("results/synthetic/metrics/cnn2-pdb-wing.json"))
+    scores = json.loads(finished.read("results/synthetic/metrics/fast-cnn2-pdb-wing.json"))
     assert 1 < scores["test.nme"] < 1000
     assert changed(finished) == {*NAMED, "workflow/schemas/params.schema.json", "dvc.yaml"}

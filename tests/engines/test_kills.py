@@ -19,8 +19,8 @@ from safetensors.numpy import load_file
 
 from pipeline.trainings import runner
 
-STAGE = "cnn6@synthetic-none-wing-0"
-LOG = "synthetic-cnn6-1-none-wing-0.log"
+STAGE = "cnn6@synthetic-fast-none-wing-0"
+LOG = "synthetic-fast-cnn6-1-none-wing-0.log"
 ENGINES = {
     "snakemake": ("snakemake", "--cores", "1", WING),
     "dvc": ("dvc", "repro", "--single-item", STAGE),

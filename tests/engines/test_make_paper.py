@@ -16,6 +16,7 @@ from workflow import paper as make_paper
 def test_the_parameters_then_ask_for_every_cell(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
     shutil.copytree(ROOT / "paper", tmp_path / "paper")
     before = load()
     make_paper.main()

@@ -86,12 +86,14 @@ def test_the_page_from_pictures_to_scores(mine: Project) -> None:
     _, *words = detect.removeprefix("python ").split()
     mine.run(*words)
     found = pd.read_csv(
-        mine.root / "results/mine/detected/cnn6_7-pdb-wing-seed0/holiday/landmarks.csv"
+        mine.root / "results/mine/detected/fast-cnn6_7-pdb-wing-seed0/holiday/landmarks.csv"
     )
     assert found.image.tolist() == ["test/0001.jpg"] and np.isfinite(found[["x4", "y4"]]).all(
         axis=None
     )
-    assert (mine.root / "results/mine/detected/cnn6_7-pdb-wing-seed0/holiday/sheet.jpg").exists()
+    assert (
+        mine.root / "results/mine/detected/fast-cnn6_7-pdb-wing-seed0/holiday/sheet.jpg"
+    ).exists()
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def edit(project: Project, file: str, old: bytes, new: bytes) -> None:
 def test_what_was_edited_is_not_recorded(finished: Project) -> None:
     """A formula, a metric, a bit of the pictures: with their old times."""
     lock = finished.read("dvc.lock")
-    metric = "results/synthetic/metrics/cnn6-none-l2.json"
+    metric = "results/synthetic/metrics/fast-cnn6-none-l2.json"
     crops = "data/prepared/synthetic/crops_val.npy"
     last = finished.read(crops)[-20:]
     edit(finished, "wingloss/pose/projection.py", b"\n", b"\n# edited\n")

@@ -43,9 +43,10 @@ def everything() -> list[str]:
 
 def test_what_nothing_uses_is_shown_and_then_deleted(pruned: Callable[..., str]) -> None:
     asked, other = (
-        paths.Run("synthetic", "cnn6", balance, "wing", 0) for balance in ("pdb", "pdb_authors")
+        paths.Run("synthetic", "fast", "cnn6", balance, "wing", 0)
+        for balance in ("pdb", "pdb_authors")
     )
-    elsewhere = paths.Run("elsewhere", "cnn6", "pdb", "wing", 0)
+    elsewhere = paths.Run("elsewhere", "fast", "cnn6", "pdb", "wing", 0)
     kept, gone = [], []
     for run in (asked, other, elsewhere):
         key = str(run).replace("/", "-")

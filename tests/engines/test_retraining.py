@@ -25,7 +25,7 @@ class Cauchy:
 
 
 # The key of a training"""
-TRAINED = "results/synthetic/models/cnn6/none/{}/seed0/stage1/model.safetensors"
+TRAINED = "results/synthetic/models/fast/cnn6/none/{}/seed0/stage1/model.safetensors"
 
 
 def add_a_loss(project: Project) -> None:
@@ -55,7 +55,7 @@ def keys_of(project: Project, loss: str) -> set[str]:
 @pytest.mark.slow
 def test_a_new_loss_costs_its_own_runs_alone(finished: Project) -> None:
     """And a changed formula those of its loss."""
-    stage_two = "results/synthetic/models/cnn6_7/pdb/wing/seed0/stage2/model.safetensors"
+    stage_two = "results/synthetic/models/fast/cnn6_7/pdb/wing/seed0/stage2/model.safetensors"
     every = [*map(TRAINED.format, ("l2", "wing", "cauchy")), stage_two]
     before = finished.trainings()
     add_a_loss(finished)
@@ -90,7 +90,8 @@ def test_parameters_of_what_is_not_asked_for_train_nothing(
     def keys() -> list[dict]:
         params = load()
         return [
-            cache_key.inputs(TrainingSpec.of(params, run, 1)) for run in runs(params, "synthetic")
+            cache_key.inputs(TrainingSpec.of(params.under(run.recipe), run, 1))
+            for run in runs(params, "synthetic")
         ]
 
     before = keys()
@@ -208,8 +209,8 @@ def test_a_change_concerns_its_own_trainings(
             target.write_bytes(source.read_bytes())
     monkeypatch.chdir(ROOT)
     params = load()
-    cells = [*runs(params, "synthetic"), Run("synthetic", "resnet50", "pdb", "l1", 0)]
-    specs = [TrainingSpec.of(params, cell, 1) for cell in cells]
+    cells = [*runs(params, "synthetic"), Run("synthetic", "fast", "resnet50", "pdb", "l1", 0)]
+    specs = [TrainingSpec.of(params.under(cell.recipe), cell, 1) for cell in cells]
 
     def hashes() -> list[tuple[str, str]]:
         return [(cache_key.code(spec), cache_key.code(spec, side_by_side=True)) for spec in specs]

@@ -17,7 +17,7 @@ from stages import correct, train
 
 ENGINES = {
     "snakemake": ("snakemake", "--cores", "1", WING, L2),
-    "dvc": ("dvc", "repro", "cnn6@synthetic-none-wing-0", "cnn6@synthetic-none-l2-0"),
+    "dvc": ("dvc", "repro", "cnn6@synthetic-fast-none-wing-0", "cnn6@synthetic-fast-none-l2-0"),
 }
 
 
@@ -54,11 +54,13 @@ def test_a_change_trains_what_it_touches_and_back_trains_nothing(
 def test_the_papers_recipe_runs_through_both_stages(finished: Project, done: Callable) -> None:
     """Section 7.1's, with but the budget cut: what a GPU is for, proven to start anywhere."""
     budgets = {f"recipes.paper.{network}.samples.synthetic": 40 for network in ("cnn6", "cnn7")}
-    finished.set(recipe="paper", **budgets)
-    run = dict(dataset="synthetic", network="cnn6_7", balance="pdb", loss="wing", seed=0)
+    finished.set(**budgets)
+    run = dict(
+        dataset="synthetic", recipe="paper", network="cnn6_7", balance="pdb", loss="wing", seed=0
+    )
     for stage, more in ((train, {"stage": 1}), (correct, {}), (train, {"stage": 2})):
         done(finished, stage, **run, **more)
-    stages = "results/synthetic/models/cnn6_7/pdb/wing/seed0"
+    stages = "results/synthetic/models/paper/cnn6_7/pdb/wing/seed0"
     lock = hashlib.sha256(finished.read("requirements.lock")).hexdigest()
     for stage, rate in ((1, 3e-5), (2, 1e-5)):
         manifest = json.loads(finished.read(f"{stages}/stage{stage}/manifest.json"))
@@ -116,7 +118,7 @@ def test_plots_open_without_a_network(finished: Project) -> None:
     page = Addresses()
     page.feed(html)
     assert page.found == []
-    assert "_wing_seed0_stage1_curve_csv" in html and "_ced_cnn6-none-wing-seed0_csv" in html
+    assert "_wing_seed0_stage1_curve_csv" in html and "_ced_fast-cnn6-none-wing-seed0_csv" in html
     assert "window.vegaEmbed=" in html and "vegaEmbed(" in html  # what draws them
     finished.dvc("config", "--local", "--unset", "plots.html_template")
     finished.dvc("plots", "show", "--out", "without")

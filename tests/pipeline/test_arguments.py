@@ -11,11 +11,13 @@ from project import ROOT, Project
 from commands import train_ensemble
 from stages import balance, baseline, claims, correct, evaluate, figure, table, train
 
-CELL = {"dataset": "synthetic", "network": "cnn6", "balance": "pdb", "loss": "wing", "seed": 0}
-LAST = "there is none of this name; "
 DATA = {"dataset": "synthetic"}
+RUN = {"recipe": "fast", "network": "cnn6", "balance": "pdb", "loss": "wing", "seed": 0}
+CELL = DATA | RUN
+LAST = "there is none of this name; "
 CASES = {
     "loss": (train, {"stage": 1, "loss": "wingg"}, f"--loss wingg: {LAST}did you mean 'wing'?"),
+    "recipe": (train, {"stage": 1, "recipe": "fats"}, f"--recipe fats: {LAST}did you mean 'fast'?"),
     "dataset": (train, {"stage": 1, "dataset": "sinthetic"}, "did you mean 'synthetic'?"),
     "network": (
         evaluate,

@@ -21,9 +21,11 @@ from wingloss.models.correction import corrected_frames, displaced, folds, frame
 
 MEAN = np.array([[-3.0, -2.0], [3.0, -2.0], [0.0, 0.5], [-2.0, 2.0], [2.0, 2.0]])  # 6 wide, 4 high
 MARGIN = 1.25
-STAGE_TWO = dict(dataset="synthetic", network="cnn6_7", balance="pdb", loss="wing", seed="0")
+STAGE_TWO = dict(
+    dataset="synthetic", recipe="fast", network="cnn6_7", balance="pdb", loss="wing", seed="0"
+)
 CORRECT = ["stages.correct", *(f"--{name}={value}" for name, value in STAGE_TWO.items())]
-FRAMES = "results/synthetic/models/cnn6_7/pdb/wing/seed0/frames.csv"
+FRAMES = "results/synthetic/models/fast/cnn6_7/pdb/wing/seed0/frames.csv"
 
 
 def seen(angle: float, size: float, x: float, y: float, shape: Array = MEAN) -> Array:

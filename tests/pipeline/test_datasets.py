@@ -28,7 +28,7 @@ from stages import (
 )
 from wingloss import protocol
 
-RUN = {"network": "cnn6", "balance": "pdb", "loss": "wing", "seed": 0}
+RUN = {"recipe": "fast", "network": "cnn6", "balance": "pdb", "loss": "wing", "seed": 0}
 STAGES: list[tuple[ModuleType, dict]] = [
     (download, {}),
     (prepare, {}),
@@ -71,8 +71,9 @@ def test_a_data_set_from_raw_tree_to_report(
         datasets=[dataset],
         baselines=[],  # tests/engines/test_own_data.py has them
         **{
-            "runs.cnn6": {"balance": ["pdb"], "loss": ["wing"]},
-            "runs.cnn6_7": {"balance": [], "loss": []},
+            "runs.cnn6.balance": ["pdb"],
+            "runs.cnn6.loss": ["wing"],
+            "runs.cnn6_7.loss": [],
             "on_bad_sample": "skip",
             f"recipes.fast.cnn6.samples.{dataset}": 12,
         },

@@ -28,8 +28,8 @@ from wingloss.detection import face_detector
 from wingloss.geometry import Array, compose, enlarge, square_frames, to_unit, unit_to_pixels
 from wingloss.models.correction import displaced, frame_errors
 
-RUN = "synthetic/cnn6_7/pdb/wing/seed0"
-WHERE = "results/synthetic/detected/cnn6_7-pdb-wing-seed0/mine"
+RUN, WING = "synthetic/fast/cnn6_7/pdb/wing/seed0", "synthetic/fast/cnn6/none/wing/seed0"
+WHERE = "results/synthetic/detected/fast-cnn6_7-pdb-wing-seed0/mine"
 BOX = ["x_min", "y_min", "x_max", "y_max"]
 HEADER = ",".join(["image", *BOX])
 
@@ -172,7 +172,7 @@ def test_a_run_that_cannot_be_used_is_refused(
         (["synthetic/cnn6", "mine"], None, "is none of the 3 runs that params.yaml requests; on"),
         ([RUN.replace("seed0", "seed7"), "mine"], None, f"; one of them is {RUN}"),
         ([f"{RUN}/", "mine"], None, f"; one of them is {RUN}"),
-        (["synthetic/cnn6/none/WING/seed0", "mine"], None, "is synthetic/cnn6/none/wing/seed0"),
+        ([WING.replace("wing", "WING"), "mine"], None, f"is {WING}"),
         ([RUN, "nowhere"], None, "nowhere: no such folder or picture"),
         ([RUN, "workflow/schemas"], None, "workflow/schemas: no pictures there (.jpg, "),
         ([RUN, "workflow/schemas"], None, "; left out: 1 .json"),

@@ -157,13 +157,20 @@ def test_it_goes_through_the_stages(finished: Project, call: Callable) -> None:
     )
     finished.set(
         **{
-            "runs.hourglass": {"balance": ["none"], "loss": ["adaptive_wing"]},
+            "runs.hourglass.balance": ["none"],
+            "runs.hourglass.loss": ["adaptive_wing"],
             "recipes.fast.hourglass.batch": 2,
             "recipes.fast.hourglass.samples.synthetic": 6,
         }
     )
-    cell = Run("synthetic", "hourglass", "none", "adaptive_wing", 0)
-    words = ["--dataset=synthetic", "--network=hourglass", "--balance=none", "--loss=adaptive_wing"]
+    cell = Run("synthetic", "fast", "hourglass", "none", "adaptive_wing", 0)
+    words = [
+        "--dataset=synthetic",
+        "--recipe=fast",
+        "--network=hourglass",
+        "--balance=none",
+        "--loss=adaptive_wing",
+    ]
     assert "3 steps of 2" in finished.run("stages.train", *words, "--stage=1", "--seed=0")
     finished.run("stages.evaluate", *words, "--seed=0")
     assert call(finished, summary, dataset="synthetic")[0] == 0
@@ -177,7 +184,7 @@ def test_it_goes_through_the_stages(finished: Project, call: Callable) -> None:
     assert "alpha=2.1 omega=14 epsilon=1 theta=0.5 weight=10" in own
 
     drawn = finished.run("commands.inspect_heatmaps", *words, "--seed=0")
-    sheet = "results/synthetic/inspect/heatmaps-hourglass-none-adaptive_wing-seed0.jpg"
+    sheet = "results/synthetic/inspect/heatmaps-fast-hourglass-none-adaptive_wing-seed0.jpg"
     assert f"{sheet} written" in drawn
     picture = cv2.imread(str(finished.root / sheet))
     assert picture.shape == (8 * 64, 5 * 64, 3) and picture.std() > 20

@@ -19,20 +19,19 @@ BOX = ["box_x0", "box_y0", "box_x1", "box_y1"]
 
 def packaged(project: Project, network: str) -> str:
     balance, loss = CELLS[network]
-    return (
-        f"{project.root}/results/synthetic/detectors/{network}-{balance}-{loss}-seed0.safetensors"
-    )
+    name = f"fast-{network}-{balance}-{loss}-seed0.safetensors"
+    return f"{project.root}/results/synthetic/detectors/{name}"
 
 
 def arguments(network: str) -> dict[str, object]:
     balance, loss = CELLS[network]
-    own = {"dataset": "synthetic", "network": network, "balance": balance, "loss": loss}
-    return own | {"seed": 0}
+    own = {"dataset": "synthetic", "recipe": "fast", "network": network}
+    return own | {"balance": balance, "loss": loss, "seed": 0}
 
 
 def scored(project: Project, network: str) -> dict[str, np.ndarray]:
     balance, loss = CELLS[network]
-    path = project.root / f"results/synthetic/predictions/{network}/{balance}/{loss}/seed0.npz"
+    path = project.root / f"results/synthetic/predictions/fast/{network}/{balance}/{loss}/seed0.npz"
     with np.load(path) as data:
         return dict(data)
 

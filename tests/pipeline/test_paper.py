@@ -50,7 +50,6 @@ def write_predictions(
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {
         "data_stamp": "synthetic",
-        "recipe": "fast",
         "status": "trained",
         "train_seconds": 120,
         "weights": "none",
@@ -88,12 +87,12 @@ def table1(project: Project) -> Project:
     project.set(**{
         "seeds": [0, 1, 2],
         "baselines": [],
-        "runs.cnn6": {"balance": ["none"], "loss": LOSSES},
-        "runs.cnn6_7": {"balance": [], "loss": []},
+        "runs.cnn6.balance": ["none"], "runs.cnn6.loss": LOSSES,
+        "runs.cnn6_7.loss": [],
     })  # fmt: skip
     for loss, nme in zip(LOSSES, (4.0, 3.0, 3.1, 3.0), strict=True):
         for seed in (0, 1, 2):
-            run = Run("synthetic", "cnn6", "none", loss, seed)
+            run = Run("synthetic", "fast", "cnn6", "none", loss, seed)
             write_predictions(project, run, nme + 0.1 * (seed - 1))
     write_speeds(project)
     return project
@@ -115,7 +114,7 @@ def test_a_table_stands_beside_the_published_one(table1: Project, call: Callable
     assert wing.difference == pytest.approx(1.12, abs=1e-4)
     errors = []
     for seed in (0, 1, 2):
-        path = Run("synthetic", "cnn6", "none", "wing", seed).path(paths.PREDICTIONS)
+        path = Run("synthetic", "fast", "cnn6", "none", "wing", seed).path(paths.PREDICTIONS)
         with np.load(table1.root / path) as data:  # faces 100 pixels wide, so pixels are percent
             errors.append(np.hypot(*(data["predicted"] - data["true"])[:, 0].T))
     assert wing["median"] == pytest.approx(np.mean([np.median(one) for one in errors]), abs=1e-4)
@@ -140,7 +139,8 @@ def test_cells_that_did_not_run_say_how_to(table1: Project, call: Callable) -> N
     assert cells.loc["CNN-6", "L2"].here == pytest.approx(4.0, abs=1e-4)
     assert set(cells.loc["CNN-6 + PDB"].status) == {"not run"}
     text = table1.read("results/synthetic/tables/table3.md").decode()
-    advice = "`runs.cnn6: {balance: [none, pdb], loss: [l2, l1, smooth_l1, wing]}`"
+    grid = "network: cnn6, recipe: [fast], balance: [none, pdb], loss: [l2, l1, smooth_l1, wing]"
+    advice = f"`runs.cnn6: {{{grid}}}`"
     assert advice in text
     assert "about 24 minutes" in text  # four cells of three seeds that take two minutes each
     # CNN-6/7 has no run to tell: 24 of 1813 / 330 + 1353 / 26 seconds, by the rates measured
@@ -151,12 +151,15 @@ def test_cells_that_did_not_run_say_how_to(table1: Project, call: Callable) -> N
 def test_table_2_asks_for_its_own_runs_alone(table1: Project, call: Callable) -> None:
     table1.set(**{"runs.table2.loss": ["wing_4_half"]})
     for seed in (0, 1, 2):
-        write_predictions(table1, Run("synthetic", "cnn6", "none", "wing_4_half", seed), 3.0)
+        write_predictions(
+            table1, Run("synthetic", "fast", "cnn6", "none", "wing_4_half", seed), 3.0
+        )
     status, said = call(table1, table, dataset="synthetic", table=2)
     assert status == 0, said
     assert set(read(table1, "table2").status) == {"run", "not run"}
     text = table1.read("results/synthetic/tables/table2.md").decode()
-    assert "Not run: 22 cells of table2. Set `runs.table2: {balance: [none], loss: [wing_4_" in text
+    grid = "{network: cnn6, recipe: [fast], balance: [none], loss: [wing_4_"
+    assert f"Not run: 22 cells of table2. Set `runs.table2: {grid}" in text
     assert "66 runs, about 132 minutes more" in text and "runs.cnn6:" not in text
 
 
@@ -166,8 +169,8 @@ def test_a_baseline_stands_in_its_row(table1: Project, call: Callable) -> None:
     assert "Not run: ert. Add it to `baselines` in params.yaml." in text
     table1.set(baselines=["ert"])
     for seed in (0, 1, 2):
-        run = Run("synthetic", "ert", paths.NEITHER, paths.NEITHER, seed)
-        write_predictions(table1, run, 5.0 + seed, recipe=paths.NEITHER)
+        run = Run("synthetic", paths.NEITHER, "ert", paths.NEITHER, paths.NEITHER, seed)
+        write_predictions(table1, run, 5.0 + seed)
     status, said = call(table1, table, dataset="synthetic", table=4)
     assert status == 0, said  # although it has no recipe
     full = read(table1, "table4").loc["ERT", "Full"]
@@ -178,7 +181,9 @@ def test_a_baseline_stands_in_its_row(table1: Project, call: Callable) -> None:
 def test_a_baseline_says_how_it_falls_short_of_its_paper(finished: Project) -> None:
     said = {}
     for method in ("ert", "mean_shape"):
-        path = Run("synthetic", method, paths.NEITHER, paths.NEITHER, 0).path(paths.PREDICTIONS)
+        path = Run("synthetic", paths.NEITHER, method, paths.NEITHER, paths.NEITHER, 0).path(
+            paths.PREDICTIONS
+        )
         with np.load(finished.root / path) as data:
             said[method] = json.loads(str(data["run"]))["reduced"]
     less = (
@@ -197,14 +202,16 @@ def test_what_compares_with_weaker_trees_says_so(
         "baselines": ["ert"],
         "tables": [4],
         "figures": [6],
-        "runs.cnn6": {"balance": ["pdb"], "loss": ["wing"]},
-        "runs.cnn6_7": {"balance": ["pdb"], "loss": ["l2"]},
+        "runs.cnn6.balance": ["pdb"], "runs.cnn6.loss": ["wing"],
+        "runs.cnn6_7.balance": ["pdb"], "runs.cnn6_7.loss": ["l2"],
     })  # fmt: skip
     trees = Cell("ert", paths.NEITHER, paths.NEITHER)
     for seed in (0, 1, 2):
-        for cell, nme in (("cnn6/pdb/wing", 3.0), ("cnn6_7/pdb/l2", 2.0), (str(trees), 9.0)):
+        for cell, nme in (
+            ("fast/cnn6/pdb/wing", 3.0), ("fast/cnn6_7/pdb/l2", 2.0), (f"none/{trees}", 9.0)
+        ):  # fmt: skip
             run = Run("synthetic", *cell.split("/"), seed)
-            more = {"reduced": reduced, "recipe": paths.NEITHER} if run.cell == trees else {}
+            more = {"reduced": reduced} if run.cell == trees else {}
             write_predictions(finished, run, nme, **(ABOUT | more))
     found = verdicts(finished, call)
     monkeypatch.setattr(report, "_Pictures", lambda *_: None)
@@ -237,8 +244,14 @@ def test_what_compares_with_weaker_trees_says_so(
 
 
 def test_subsets_that_the_data_lack_and_other_networks(table1: Project, call: Callable) -> None:
-    table1.set(**{"runs.cnn6_7": {"balance": ["pdb"], "loss": ["wing"]}, "seeds": [0]})
-    write_predictions(table1, Run("synthetic", "cnn6_7", "pdb", "wing", 0), 2.5)
+    table1.set(
+        **{
+            "runs.cnn6_7.balance": ["pdb"],
+            "runs.cnn6_7.loss": ["wing"],
+            "seeds": [0],
+        }
+    )
+    write_predictions(table1, Run("synthetic", "fast", "cnn6_7", "pdb", "wing", 0), 2.5)
     status, said = call(table1, table, dataset="synthetic", table=5)
     assert status == 0, said
     cells = read(table1, "table5").loc["CNN-6/7 + PDB (Wing)"]
@@ -246,10 +259,11 @@ def test_subsets_that_the_data_lack_and_other_networks(table1: Project, call: Ca
         "run", "no common faces", "no challenge faces", "run",
     ]  # fmt: skip
     text = table1.read("results/synthetic/tables/table5.md").decode()
-    assert "`runs.resnet50: {balance: [pdb], loss: [wing]}`" in text
+    grid = "{network: resnet50, recipe: [fast], balance: [pdb], loss: [wing]}"
+    assert f"`runs.resnet50: {grid}`" in text
     assert "ResNet-50 began" not in text
-    run = Run("synthetic", "resnet50", "pdb", "wing", 0)
-    table1.set(**{"runs.resnet50": {"balance": ["pdb"], "loss": ["wing"]}})
+    run = Run("synthetic", "fast", "resnet50", "pdb", "wing", 0)
+    table1.set(**{"runs.resnet50.balance": ["pdb"], "runs.resnet50.loss": ["wing"]})
     write_predictions(table1, run, 2.0)
     assert call(table1, table, dataset="synthetic", table=5)[0] == 0
     assert read(table1, "table5").loc["ResNet-50 + PDB (Wing)", "300W Full"].here == pytest.approx(
@@ -291,7 +305,7 @@ def test_sizes_and_speeds_are_measured(
 
 @pytest.mark.parametrize("nme", [np.nan, 3.0])  # the last weights may be finite
 def test_a_diverged_seed_leaves_no_mean(table1: Project, call: Callable, nme: float) -> None:
-    run = Run("synthetic", "cnn6", "none", "wing", 1)
+    run = Run("synthetic", "fast", "cnn6", "none", "wing", 1)
     write_predictions(table1, run, nme, status="diverged")
     assert call(table1, table, dataset="synthetic", table=1)[0] == 0
     wing = read(table1, "table1").loc["CNN-6 (Wing loss)", "NME"]
@@ -299,7 +313,7 @@ def test_a_diverged_seed_leaves_no_mean(table1: Project, call: Callable, nme: fl
 
 
 def test_results_of_different_data_share_no_table(table1: Project, call: Callable) -> None:
-    run = Run("synthetic", "cnn6", "none", "wing", 1)
+    run = Run("synthetic", "fast", "cnn6", "none", "wing", 1)
     write_predictions(table1, run, 3.0, data_stamp="partial")
     status, said = call(table1, table, dataset="synthetic", table=1)
     assert status == 1 and "share no table" in said and said.count("\n") == 1
@@ -307,7 +321,7 @@ def test_results_of_different_data_share_no_table(table1: Project, call: Callabl
 
 def test_results_of_different_faces_share_no_table(table1: Project, call: Callable) -> None:
     """As many of them, but others; or the same with other true landmarks."""
-    run = Run("synthetic", "cnn6", "none", "wing", 1)
+    run = Run("synthetic", "fast", "cnn6", "none", "wing", 1)
     write_predictions(table1, run, 3.0, first=1)
     status, said = call(table1, table, dataset="synthetic", table=1)
     assert status == 1 and "share no table" in said
@@ -321,7 +335,9 @@ def test_results_of_different_faces_share_no_table(table1: Project, call: Callab
 
 
 def test_a_table_reads_its_own_runs_alone(table1: Project, call: Callable) -> None:
-    table1.set(**{"runs.cnn6_7": {"balance": ["pdb"], "loss": ["wing"]}})  # which nobody has run
+    table1.set(
+        **{"runs.cnn6_7.balance": ["pdb"], "runs.cnn6_7.loss": ["wing"]}
+    )  # which nobody has run
     assert call(table1, table, dataset="synthetic", table=1)[0] == 0
     assert call(table1, figure, dataset="synthetic", figure=4)[0] == 0
     status, said = call(table1, table, dataset="synthetic", table=4)
@@ -335,12 +351,12 @@ def partial(project: Project) -> Project:
         "datasets": ["300w"],
         "seeds": [0, 1, 2],
         "baselines": [],
-        "runs.cnn6": {"balance": ["pdb"], "loss": ["wing"]},
-        "runs.cnn6_7": {"balance": ["pdb"], "loss": ["wing"]},
+        "runs.cnn6.balance": ["pdb"], "runs.cnn6.loss": ["wing"],
+        "runs.cnn6_7.balance": ["pdb"], "runs.cnn6_7.loss": ["wing"],
     })  # fmt: skip
     for network, nme in (("cnn6", 5.0), ("cnn6_7", 4.0)):
         for seed in (0, 1, 2):
-            run = Run("300w", network, "pdb", "wing", seed)
+            run = Run("300w", "fast", network, "pdb", "wing", seed)
             write_predictions(project, run, nme, split="val", data_stamp="partial")
     write_speeds(project, "300w", gpu="a GPU")
     return project
@@ -363,7 +379,7 @@ def test_validation_faces_are_not_the_papers_test_faces(partial: Project, call: 
 def test_the_complete_test_part_is_the_papers(partial: Project, call: Callable) -> None:
     for network in ("cnn6", "cnn6_7"):
         for seed in (0, 1, 2):
-            write_predictions(partial, Run("300w", network, "pdb", "wing", seed), 4.0,
+            write_predictions(partial, Run("300w", "fast", network, "pdb", "wing", seed), 4.0,
                               data_stamp="full")  # fmt: skip
     assert call(partial, table, dataset="300w", table=5)[0] == 0
     text = partial.read("results/300w/tables/table5.md").decode()
@@ -373,11 +389,48 @@ def test_the_complete_test_part_is_the_papers(partial: Project, call: Callable) 
     assert found[common]["claim"] == common
 
 
+def test_recipes_stand_side_by_side(
+    table1: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `paper` Wing is best, by `fast` it ties: a block and verdicts each, on their own runs."""
+    table1.set(**{"runs.cnn6.recipe": ["fast", "paper"], "tables": [1], "figures": [4]})
+    for recipe, wing in (("fast", 3.0), ("paper", 2.0)):
+        for loss, nme in zip(LOSSES, (4.0, 3.0, 3.1, wing), strict=True):
+            for seed in (0, 1, 2):
+                run = Run("synthetic", recipe, "cnn6", "none", loss, seed)
+                write_predictions(table1, run, nme + 0.1 * (seed - 1), **ABOUT)
+    assert call(table1, table, dataset="synthetic", table=1)[0] == 0
+    cells = read(table1, "table1").loc["CNN-6 (Wing loss)"].set_index("recipe")
+    assert cells.here.round(2).to_dict() == {"fast": 3.0, "paper": 2.0}
+    assert read(table1, "table1").loc["DAC-CSR (CVPR 2017)"].recipe.tolist() == ["none"]
+    text = table1.read("results/synthetic/tables/table1.md").decode()
+    assert "|  | here, fast | 3.00 ± 0.10 |" in text and "|  | here, paper | 2.00 ± 0.10 |" in text
+    assert "recipes fast, paper, seeds 0, 1, 2" in text
+    assert call(table1, claims, dataset="synthetic")[0] == 0
+    found = json.loads(table1.read("results/synthetic/claims.json"))
+    assert {
+        recipe: one["verdict"]
+        for recipe, own in found.items()
+        for one in own
+        if one["text"] == BEST
+    } == {"fast": "equivalent", "paper": "reproduced"}
+    monkeypatch.setattr(report, "_Pictures", lambda *_: None)
+    for stage, more in ((figure, {"figure": 4}), (report, {})):
+        status, said = call(table1, stage, dataset="synthetic", **more)
+        assert status == 0, said
+    page = text_of(table1.read("results/synthetic/report.html").decode())
+    claims_, errors = page.split("Errors by run")
+    for text in (claims_, errors):
+        assert re.findall("By the recipe (\\w+)", text) == ["fast", "paper"]
+    assert errors.index("CNN-6 (Wing) 3.00 ± 0.10") < errors.index("CNN-6 (Wing) 2.00 ± 0.10")
+    assert "runs 24, trained in 48.0 minutes" in page
+
+
 def verdicts(project: Project, call: Callable, dataset: str = "synthetic") -> dict[str, dict]:
     status, said = call(project, claims, dataset=dataset)
     assert status == 0, said
-    found = json.loads(project.read(f"results/{dataset}/claims.json"))
-    counts = json.loads(project.read(f"results/{dataset}/verdicts.json"))
+    ((recipe, found),) = json.loads(project.read(f"results/{dataset}/claims.json")).items()
+    counts = json.loads(project.read(f"results/{dataset}/verdicts.json"))[recipe]
     assert sum(counts.values()) == len(found) == len(paper_spec.claims())
     return {one["claim"].partition(" (claimed of")[0]: one for one in found}
 
@@ -420,7 +473,7 @@ def test_verdicts(table1: Project, call: Callable) -> None:
 def test_a_claim_of_two_pairs(table1: Project, call: Callable, wing: float, verdict: str) -> None:
     """L1 has 3.0 and smooth L1 3.1: Wing beats both, or none, or is as good as the better one."""
     for seed in (0, 1, 2):
-        run = Run("synthetic", "cnn6", "none", "wing", seed)
+        run = Run("synthetic", "fast", "cnn6", "none", "wing", seed)
         write_predictions(table1, run, wing * (1 + 0.03 * (seed - 1)))
     one = verdicts(table1, call)[BEST]
     assert one["verdict"] == verdict
@@ -432,7 +485,7 @@ def test_a_claim_of_two_pairs(table1: Project, call: Callable, wing: float, verd
 def test_what_chance_explains_is_undecided(table1: Project, call: Callable) -> None:
     """Wing's seeds lie 20 % apart, which the others' small variance doesn't hide."""
     for seed, nme in enumerate((2.4, 2.9, 3.5)):
-        write_predictions(table1, Run("synthetic", "cnn6", "none", "wing", seed), nme)
+        write_predictions(table1, Run("synthetic", "fast", "cnn6", "none", "wing", seed), nme)
     found = verdicts(table1, call)
     assert found[BEST]["verdict"] == "undecided" and found[BEST]["p_equivalent"] > 0.05
     assert found[BEST]["why"].endswith("after Holm's correction over 11 tests, above 0.05.")
@@ -460,7 +513,8 @@ def test_faces_of_one_photograph_count_as_one(table1: Project, call: Callable) -
         return pair["high"] - pair["low"]
 
     before = width()
-    cells = run_results.read(load(table1.root / "params.yaml"), "synthetic").cells
+    (results,) = run_results.read(load(table1.root / "params.yaml"), "synthetic")
+    cells = results.cells
     wing, l1 = (cells[Cell("cnn6", "none", loss)].errors.mean(axis=0) for loss in ("wing", "l1"))
     gained = np.argsort(wing - l1)[:20]
     for path in (table1.root / "results/synthetic/predictions").rglob("*.npz"):
@@ -480,10 +534,10 @@ def test_one_seed_decides_nothing(table1: Project, call: Callable) -> None:
 def test_gains_on_large_poses_are_told_from_gains_elsewhere(
     table1: Project, call: Callable
 ) -> None:
-    table1.set(**{"runs.cnn6": {"balance": ["none", "pdb"], "loss": LOSSES}})
+    table1.set(**{"runs.cnn6.balance": ["none", "pdb"], "runs.cnn6.loss": LOSSES})
     for loss in LOSSES:
         for seed in (0, 1, 2):
-            run = Run("synthetic", "cnn6", "pdb", loss, seed)
+            run = Run("synthetic", "fast", "cnn6", "pdb", loss, seed)
             write_predictions(table1, run, 2.5)
             path = table1.root / run.path(paths.PREDICTIONS)
             data = dict(np.load(path))
@@ -502,7 +556,7 @@ def test_gains_on_large_poses_are_told_from_gains_elsewhere(
 def test_gains_within_a_subset(table1: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Halved on the large poses among the common faces; the others are not looked at."""
     monkeypatch.chdir(table1.root)
-    results = run_results.read(load(table1.root / "params.yaml"), "synthetic")
+    (results,) = run_results.read(load(table1.root / "params.yaml"), "synthetic")
     small, l2 = Cell("cnn6", "none", "wing"), Cell("cnn6", "none", "l2")
     one = results.cells[l2]
     one.subsets[:50] = [own | {"common"} for own in one.subsets[:50]]
@@ -521,10 +575,10 @@ def test_gains_within_a_subset(table1: Project, monkeypatch: pytest.MonkeyPatch)
 def test_faces_of_one_photograph_tell_no_chance(
     table1: Project, call: Callable, photographs: int, said: str
 ) -> None:
-    table1.set(**{"runs.cnn6": {"balance": ["none", "pdb"], "loss": LOSSES}})
+    table1.set(**{"runs.cnn6.balance": ["none", "pdb"], "runs.cnn6.loss": LOSSES})
     for loss in LOSSES:
         for seed in (0, 1, 2):
-            write_predictions(table1, Run("synthetic", "cnn6", "pdb", loss, seed), 2.5)
+            write_predictions(table1, Run("synthetic", "fast", "cnn6", "pdb", loss, seed), 2.5)
     for path in (table1.root / "results/synthetic/predictions").rglob("*.npz"):
         data = dict(np.load(path))
         data["subsets"][:] = ["large_pose"] * 2 * photographs + [""] * (N_FACES - 2 * photographs)
@@ -537,18 +591,19 @@ def test_faces_of_one_photograph_tell_no_chance(
 
 @pytest.mark.parametrize("diverged, verdict", [(3, "reproduced"), (1, "undecided"), (0, "contr")])
 def test_divergence(table1: Project, call: Callable, diverged: int, verdict: str) -> None:
-    table1.set(**{"recipe": "paper", "runs.cnn6.loss": ["wing_10_tiny"]})
+    table1.set(**{"runs.cnn6.recipe": ["paper"], "runs.cnn6.loss": ["wing_10_tiny"]})
     for seed in (0, 1, 2):
         status, nme = ("diverged", np.nan) if seed < diverged else ("trained", 3.0)
-        run = Run("synthetic", "cnn6", "none", "wing_10_tiny", seed)
-        write_predictions(table1, run, nme, status=status, recipe="paper")
+        for recipe in ("paper", "fast"):
+            run = Run("synthetic", recipe, "cnn6", "none", "wing_10_tiny", seed)
+            write_predictions(table1, run, nme, status=status)
     one = verdicts(table1, call)["A very small ε (0.001) makes training blow up"]
     assert one["verdict"].startswith(verdict)
     assert one["why"] == f"{diverged} of 3 trainings diverged."
     # AdamW takes a gradient's size away, so under it nothing is said, whatever happened
-    table1.set(recipe="fast")
+    table1.set(**{"runs.cnn6.recipe": ["fast"]})
     one = verdicts(table1, call)["A very small ε (0.001) makes training blow up"]
-    assert one["verdict"] == "not run" and "`recipe: paper`" in one["why"]
+    assert one["verdict"] == "not run" and "the recipe `paper`" in one["why"]
 
 
 @pytest.mark.parametrize("gpu, several", [(None, "reproduced"), ("a GPU", "undecided")])
@@ -734,7 +789,7 @@ def first_screen(
         table1.set(tables=list(tables), figures=[4])
         for loss, nme in zip(LOSSES, (4.0, 3.0, 3.1, 2.9), strict=True):
             for seed in (0, 1, 2):
-                run = Run("synthetic", "cnn6", "none", loss, seed)
+                run = Run("synthetic", "fast", "cnn6", "none", loss, seed)
                 more = ABOUT | (about if (loss, seed) == ("wing", 1) else {})
                 write_predictions(table1, run, nme + 0.1 * (seed - 1), **more)
         shown = [(table, {"table": number}) for number in tables]
@@ -767,7 +822,7 @@ def test_the_first_screen_says_what_was_run(first_screen: Callable) -> None:
 
 def test_the_first_screen_says_what_was_found(table1: Project, first_screen: Callable) -> None:
     said = first_screen()
-    counts = json.loads(table1.read("results/synthetic/verdicts.json"))
+    counts = json.loads(table1.read("results/synthetic/verdicts.json"))["fast"]
     tiles = " ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
     assert f"The paper's claims {tiles} Change of the error" in said and counts["not_run"] > 0
     chart = said.partition("Errors by run")[2].partition("Lowest:")[0]
@@ -776,7 +831,7 @@ def test_the_first_screen_says_what_was_found(table1: Project, first_screen: Cal
         ("Wing", "2.90 ± 0.10"), ("L1", "3.00 ± 0.10"),
         ("smooth L1", "3.10 ± 0.10"), ("L2", "4.00 ± 0.10"),
     ]  # fmt: skip
-    runs = run_results.read(load(table1.root / "params.yaml"), "synthetic")
+    (runs,) = run_results.read(load(table1.root / "params.yaml"), "synthetic")
     behind = overview.best(runs).behind
     assert behind.value == pytest.approx(0.1, abs=1e-3)
     low, high = (f"{end:+.2f}".replace("-", "−") for end in behind.interval())
@@ -809,7 +864,7 @@ def test_the_forest_plot_is_drawn_to_scale(table1: Project, first_screen: Callab
     (losses,) = re.findall(r"<h3>Losses</h3>.*?</div>\n<h3>", forest, re.DOTALL)
     drawn = [
         max(one["comparisons"], key=lambda pair: pair["effect"] - pair["bound"])
-        for one in json.loads(table1.read("results/synthetic/claims.json"))
+        for one in json.loads(table1.read("results/synthetic/claims.json"))["fast"]
         if one["family"] == "Losses" and one["comparisons"]
     ]
     assert len(drawn) == 5 and losses.count("<summary>") == 5
@@ -832,7 +887,7 @@ def test_a_claims_row_has_its_effect_and_folds_the_figures_below(
     table1: Project, first_screen: Callable
 ) -> None:
     first_screen()
-    (one, *_) = json.loads(table1.read("results/synthetic/claims.json"))
+    (one, *_) = json.loads(table1.read("results/synthetic/claims.json"))["fast"]
     (pair,) = one["comparisons"]
     html = table1.read("results/synthetic/report.html").decode()
     row, _, below = html.partition('<details id="claim-1">')[2].partition("</summary>")
@@ -850,7 +905,7 @@ def test_what_did_not_run_is_said_once(table1: Project, first_screen: Callable) 
     first_screen(tables=[3, 6])
     html = table1.read("results/synthetic/report.html").decode()
     for key in ("cnn6", "cnn6_7", "resnet50"):
-        assert html.count(f"runs.{key}: {{balance") == 1
+        assert html.count(f"runs.{key}: {{network") == 1
     page = text_of(html)
     assert "Not run here: CNN-6 + PDB, CNN-6/7, CNN-6/7 + PDB." in page
     assert "<td>not run</td>" not in html
@@ -863,7 +918,7 @@ def test_a_run_that_diverged_is_last_and_never_the_best(
     assert "CNN-6 (L2) 4.00 ± 0.10 CNN-6 (Wing) diverged" in said
     assert "Lowest: CNN-6 (L1), 3.00 %" in said
     table1.set(**{"runs.cnn6.loss": ["wing"]})
-    alone = run_results.read(load(table1.root / "params.yaml"), "synthetic")
+    (alone,) = run_results.read(load(table1.root / "params.yaml"), "synthetic")
     assert overview.best(alone) is None
 
 
@@ -889,7 +944,7 @@ def test_foreign_words_stay_words(
     for path in [results / "claims.json", results / "verdicts.json", results / "speed.json"]:
         read = json.loads(path.read_text())
         if path.name == "verdicts.json":
-            read = {name: str(count) for name, count in read.items()}
+            read = {"fast": {name: str(count) for name, count in read["fast"].items()}}
         path.write_text(json.dumps(hostile(read)))
     assert call(finished, table, dataset="synthetic", table=7)[0] == 0
     for path in (results / "tables").glob("*.csv"):

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from project import ROOT, Project
 
+from pipeline.config import paths
 from pipeline.config.params import Params, load
 from pipeline.runtime.errors import UserError
 from stages import balance, pose
@@ -21,6 +22,7 @@ from wingloss import protocol, validation
 
 SCHEMA = ROOT / "workflow/schemas/params.schema.json"
 COMMITTED = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+RUNS = {"network": "cnn6", "recipe": ["fast"], "balance": ["none"], "loss": ["l1"]}
 
 
 def with_value(dotted: str, value: Any) -> dict[str, Any]:
@@ -89,10 +91,17 @@ MEANING = {
     ),
     "undefined first loss": (with_value("stage_one.loss", "x"), "stage_one.loss: 'x' is not"),
     "misspelt recipe": (
-        with_value("recipe", "fats"),
-        "'fats' is not defined; did you mean 'fast'?",
+        with_value("runs.cnn6.recipe", ["fats"]),
+        "runs.cnn6.recipe: 'fats' is not defined; did you mean 'fast'?",
     ),
-    "undefined recipe": (with_value("recipe", "slow"), "recipe: 'slow' is not defined"),
+    "undefined network": (
+        with_value("runs.cnn6.network", "cnn7"),
+        "runs.cnn6.network: 'cnn7' is not defined; did you mean 'cnn6_7'? there are cnn6, ",
+    ),
+    "a recipe without the network": (
+        without("recipes.fast.cnn7"),
+        "recipes.fast.cnn7: runs.cnn6_7 need it; there is none",
+    ),
     "data set without quotes": (
         with_value("datasets", [2024]),
         "2024 should be text (YAML wants quotes",
@@ -112,12 +121,12 @@ MEANING = {
     ),
     "twice the same": (with_value("seeds", [1, 1]), "seeds: an entry stands there twice"),
     "no run": (
-        with_value("runs", {n: {"balance": [], "loss": ["l2"]} for n in COMMITTED["runs"]}),
+        with_value("runs", {n: one | {"balance": []} for n, one in COMMITTED["runs"].items()}),
         "they ask for no run at all",
     ),
     "one run under two keys": (
         with_value("runs.table2.loss", ["wing_4_1", "wing"]),
-        "runs.table2: none with wing is among runs.cnn6 already",
+        "runs.table2: fast/none/wing is among runs.cnn6 already",
     ),
     "twice the same loss": (with_value("runs.cnn6.loss", ["l2", "l2"]), "stands there twice"),
     "wing without shapes": (
@@ -129,7 +138,7 @@ MEANING = {
         "loss.wing_8_1.cnn7: cnn6_7's runs need w, epsilon there",
     ),
     "wing without shapes for ResNet-50": (
-        with_value("runs.resnet50", {"balance": ["pdb"], "loss": ["wing_8_1"]}),
+        with_value("runs.resnet50", RUNS | {"network": "resnet50", "loss": ["wing_8_1"]}),
         "loss.wing_8_1.resnet50: resnet50's runs need w, epsilon there",
     ),
     "heat maps' loss of coordinates": (
@@ -137,7 +146,7 @@ MEANING = {
         "runs.cnn6.loss: adaptive_wing is no loss of coordinates",
     ),
     "coordinates' loss of heat maps": (
-        with_value("runs.hourglass", {"balance": ["none"], "loss": ["l1"]}),
+        with_value("runs.hourglass", RUNS | {"network": "hourglass"}),
         "runs.hourglass.loss: l1 is no loss of heat maps",
     ),
     "a stage one of heat maps": (
@@ -193,13 +202,17 @@ def test_a_refusal_is_one_line_that_names_key_and_remedy(case: str, tmp_path: Pa
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("key", COMMITTED["runs"])
-def test_a_key_of_runs_that_is_left_out_means_none(key: str, tmp_path: Path) -> None:
-    params = without(f"runs.{key}")
+def test_runs_have_any_names_and_recipes_only_the_networks_that_they_train(tmp_path: Path) -> None:
+    quick = {"cnn6": COMMITTED["recipes"]["fast"]["cnn6"]}
+    params = with_value("runs", {"mine": RUNS | {"recipe": ["paper", "quick"]}})
+    params["recipes"]["quick"] = quick
     jsonschema.validate(params, validation.schema(Params))
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
-    assert load(path).grids[key].pairs == []
+    assert [str(run) for run in paths.runs(load(path), "synthetic")] == [
+        "synthetic/paper/cnn6/none/l1/seed0",
+        "synthetic/quick/cnn6/none/l1/seed0",
+    ]
 
 
 @pytest.mark.parametrize("case", SHAPE)
@@ -241,7 +254,7 @@ def test_what_the_schema_refuses_the_model_refuses_too(dotted: str, value: Any) 
 
 def test_not_yaml_is_said_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text("datasets: [synthetic]\nseeds: [0\nrecipe: fast\n", encoding="utf-8")
+    path.write_text("datasets: [synthetic]\nseeds: [0\ntrees: reduced\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"params\.yaml: line 3: this is not YAML: [^\n]*$"):
         load(path)
 
@@ -274,7 +287,7 @@ def test_a_missing_input_names_the_remedy(project: Project, call: Callable) -> N
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("recipe: [fast", "line 1: this is not YAML: expected ',' or ']'"),
+        ("trees: [reduced", "line 1: this is not YAML: expected ',' or ']'"),
         (yaml.safe_dump(SHAPE["text for a number"][0]), SHAPE["text for a number"][1]),
     ],
     ids=["not YAML", "text for a number"],
@@ -293,7 +306,7 @@ def test_hourglasses_of_a_boundary_need_one(
     monkeypatch.setattr(protocol, "load", lambda name: rules)
     for key, refused in (("hourglass", True), ("hourglass_plain", False)):
         path = tmp_path / f"{key}.yaml"
-        runs = {"balance": ["none"], "loss": ["adaptive_wing"]}
+        runs = RUNS | {"network": key, "loss": ["adaptive_wing"]}
         path.write_text(yaml.safe_dump(with_value(f"runs.{key}", runs)))
         if refused:
             with pytest.raises(UserError, match="runs.hourglass: the protocol of synthetic has no"):

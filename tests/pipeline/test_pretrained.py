@@ -55,7 +55,7 @@ def test_a_wrong_file_is_one_line(tmp_path: Path) -> None:
 
 def test_a_training_begins_with_a_runs_weights(finished: Project) -> None:
     """Without a step worth the name it ends where the other training did."""
-    run = Run("synthetic", "cnn6", "none", "wing", 0)
+    run = Run("synthetic", "fast", "cnn6", "none", "wing", 0)
     model = run.path(paths.MODEL, stage=1)
     weights = ModelFile(str(model), files.file_hash(finished.root / model))
     copied = finished.root / "mine.safetensors"
@@ -67,8 +67,8 @@ def test_a_training_begins_with_a_runs_weights(finished: Project) -> None:
         "weight_decay": 0,
     }
     finished.set(**{"recipes.fast.cnn6": recipe})
-    words = ["--dataset=synthetic", "--network=cnn6", "--balance=none", "--loss=wing", "--seed=0"]
-    finished.run("stages.train", *words, "--stage=1")
+    words = ["--dataset=synthetic", "--recipe=fast", "--network=cnn6", "--balance=none"]
+    finished.run("stages.train", *words, "--loss=wing", "--seed=0", "--stage=1")
     before, after = (
         model_file.load(path)[1].state_dict() for path in (copied, finished.root / model)
     )

@@ -139,9 +139,11 @@ def test_an_interrupted_training_goes_on_bit_by_bit(small: None, faces: Faces) -
 @pytest.mark.usefixtures("tiny_networks")
 def test_it_goes_through_the_stages(finished: Project, call: Callable) -> None:
     """A tiny one: trained, taken from the store, scored, and in the summary with its weights."""
-    finished.set(**{"runs.resnet50": {"balance": ["pdb"], "loss": ["wing"]}})
-    cell = Run("synthetic", "resnet50", "pdb", "wing", 0)
-    run = dict(dataset="synthetic", network="resnet50", balance="pdb", loss="wing", seed=0)
+    finished.set(**{"runs.resnet50.balance": ["pdb"], "runs.resnet50.loss": ["wing"]})
+    cell = Run("synthetic", "fast", "resnet50", "pdb", "wing", 0)
+    run = dict(
+        dataset="synthetic", recipe="fast", network="resnet50", balance="pdb", loss="wing", seed=0
+    )
     status, said = call(finished, train, **run, stage=1)
     assert status == 0 and "3 steps of 2" in said
     assert call(finished, evaluate, **run)[0] == 0

@@ -66,11 +66,13 @@ def scored(project: Project) -> Project:
     """300W with two seeds of one run; the second misses twice as far."""
     project.set(**{
         "datasets": ["300w"], "seeds": [0, 7], "baselines": [],
-        "runs.cnn6": {"balance": ["pdb"], "loss": ["wing"]},
-        "runs.cnn6_7": {"balance": [], "loss": []},
+        "runs.cnn6.balance": ["pdb"], "runs.cnn6.loss": ["wing"],
+        "runs.cnn6_7.loss": [],
     })  # fmt: skip
     for seed, factor in ((0, 1), (7, 2)):
-        write_predictions(project, Run("300w", "cnn6", "pdb", "wing", seed), factor * ERRORS)
+        write_predictions(
+            project, Run("300w", "fast", "cnn6", "pdb", "wing", seed), factor * ERRORS
+        )
     return project
 
 
@@ -119,7 +121,7 @@ def test_values(scored: Project, call: Callable) -> None:
     assert table.loc[0, "test", "challenge"].nme_inter_pupil == pytest.approx(12.0, rel=1e-5)
     assert table.loc[0, "val", "full"].nme_inter_pupil == pytest.approx(2.0, rel=1e-5)
     assert table.loc[7, "test", "full"].nme_inter_pupil == pytest.approx(14.0, rel=1e-5)
-    means = json.loads(scored.read("results/300w/metrics/cnn6-pdb-wing.json"))
+    means = json.loads(scored.read("results/300w/metrics/fast-cnn6-pdb-wing.json"))
     named = ("median", "auc", "failure_rate")
     scores = {f"{split}.{score}" for split in ("val", "test") for score in named}
     parts = {"val", "test", "test_blur", "test_common", "test_challenge"}
@@ -131,7 +133,7 @@ def test_values(scored: Project, call: Callable) -> None:
 
 @pytest.mark.parametrize("error", [np.nan, 5.0])  # the last weights may be finite
 def test_a_diverged_run_has_rows_that_say_so(scored: Project, call: Callable, error: float) -> None:
-    run = Run("300w", "cnn6", "pdb", "wing", 7)
+    run = Run("300w", "fast", "cnn6", "pdb", "wing", 7)
     write_predictions(scored, run, np.full(4, error), status="diverged")
     status, said = call(scored, summary, dataset="300w")
     assert status == 0, said
@@ -139,14 +141,14 @@ def test_a_diverged_run_has_rows_that_say_so(scored: Project, call: Callable, er
     assert (row.status, row.n_faces) == ("diverged", 3)
     assert row[[name for name in COLUMNS if name.startswith("nme_")]].isna().all()
     assert math.isnan(row["median"]) and math.isnan(row.auc) and math.isnan(row.failure_rate)
-    means = json.loads(scored.read("results/300w/metrics/cnn6-pdb-wing.json"))
+    means = json.loads(scored.read("results/300w/metrics/fast-cnn6-pdb-wing.json"))
     assert set(means.values()) == {"diverged"}  # one seed that diverged leaves no mean
     (line,) = [line for line in said.splitlines() if "wing" in line]
     assert line.count("diverged") == 5  # one for val and one for each part of test
 
 
 def test_predictions_of_no_run_are_forgotten(scored: Project, call: Callable) -> None:
-    others = scored.root / "results/300w/predictions/cnn6/none/l1/seed0.npz"
+    others = scored.root / "results/300w/predictions/fast/cnn6/none/l1/seed0.npz"
     others.parent.mkdir(parents=True)
     others.write_bytes(b"")
     status, said = call(scored, summary, dataset="300w")
@@ -156,7 +158,7 @@ def test_predictions_of_no_run_are_forgotten(scored: Project, call: Callable) ->
 
 
 def test_missing_predictions_are_named(scored: Project, call: Callable) -> None:
-    missing = Path("results/300w/predictions/cnn6/pdb/wing/seed7.npz")
+    missing = Path("results/300w/predictions/fast/cnn6/pdb/wing/seed7.npz")
     (scored.root / missing).unlink()
     status, said = call(scored, summary, dataset="300w")
     assert (status, said.count("\n")) == (1, 1)
@@ -199,12 +201,12 @@ def test_all_is_made_after_a_training_that_diverged(finished: Project, done: Cal
     before = finished.trainings()
     finished.set(**{
         "recipes.fast.cnn6.learning_rate_factor": {"wing": 1.0e30},
-        "runs.cnn6_7": {"balance": [], "loss": []},
+        "runs.cnn6_7.loss": [],
         "recipes.fast.cnn6.samples.synthetic": 40,
     })  # fmt: skip
     said = ""
     for loss in ("wing", "l2"):
-        run = dict(network="cnn6", balance="none", loss=loss, seed=0)
+        run = dict(recipe="fast", network="cnn6", balance="none", loss=loss, seed=0)
         said += done(finished, train, dataset="synthetic", **run, stage=1)
         done(finished, evaluate, dataset="synthetic", **run)
     for stage, number in (
@@ -228,10 +230,12 @@ def test_all_is_made_after_a_training_that_diverged(finished: Project, done: Cal
     diverged = rows[rows.status == "diverged"]
     assert diverged[["nme_box", "failure_rate", "auc"]].isna().all(axis=None)
     assert rows[rows.status == "trained"].nme_box.notna().all()
-    means = json.loads(finished.read("results/synthetic/metrics/cnn6-none-wing.json"))
+    means = json.loads(finished.read("results/synthetic/metrics/fast-cnn6-none-wing.json"))
     assert set(means.values()) == {"diverged"}
     for loss, status in (("wing", "diverged"), ("l2", "trained")):
-        curve = pd.read_csv(finished.root / f"results/synthetic/ced/cnn6-none-{loss}-seed0.csv")
+        curve = pd.read_csv(
+            finished.root / f"results/synthetic/ced/fast-cnn6-none-{loss}-seed0.csv"
+        )
         assert set(curve.status) == {status}
         assert curve.share.isna().all() if status == "diverged" else curve.share.notna().all()
     drawn = finished.read("results/synthetic/figures/figure4.svg").decode()

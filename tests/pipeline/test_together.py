@@ -39,10 +39,19 @@ def test_trainings_made_together_are_taken_from_the_store(
         return done(finished, train_ensemble, dataset="synthetic", stage=stage)
 
     def delivered(network: str, stage: int, balance: str) -> str:
-        run = dict(dataset="synthetic", network=network, balance=balance, loss="wing", seed=0)
+        run = dict(
+            dataset="synthetic",
+            recipe="fast",
+            network=network,
+            balance=balance,
+            loss="wing",
+            seed=0,
+        )
         return done(finished, train, **run, stage=stage)
 
-    finished.set(**{"runs.resnet50": {"balance": ["pdb"], "loss": ["wing"]}})  # has no part in it
+    finished.set(
+        **{"runs.resnet50.balance": ["pdb"], "runs.resnet50.loss": ["wing"]}
+    )  # has no part in it
     alone = finished.trainings()
     together(1)
     assert finished.trainings() == alone
@@ -66,7 +75,9 @@ def test_trainings_made_together_are_taken_from_the_store(
 def cnn7(finished: Project, monkeypatch: pytest.MonkeyPatch) -> TrainingSpec:
     """The project's stage two."""
     monkeypatch.chdir(finished.root)
-    return TrainingSpec.of(load(), Run("synthetic", "cnn6_7", "pdb", "wing", 0), 2)
+    return TrainingSpec.of(
+        load().under("fast"), Run("synthetic", "fast", "cnn6_7", "pdb", "wing", 0), 2
+    )
 
 
 def test_each_member_sees_its_own_frames(cnn7: TrainingSpec) -> None:
@@ -89,7 +100,9 @@ def test_what_stands_side_by_side_has_the_same_network_and_rates(cnn7: TrainingS
     assert train_ensemble.alike(dataclasses.replace(l2, recipe=slower)) != train_ensemble.alike(
         cnn7
     )
-    cnn6 = TrainingSpec.of(load(), Run("synthetic", "cnn6", "none", "wing", 0), 1)
+    cnn6 = TrainingSpec.of(
+        load().under("fast"), Run("synthetic", "fast", "cnn6", "none", "wing", 0), 1
+    )
     assert train_ensemble.alike(cnn6) != train_ensemble.alike(cnn7)
 
 
@@ -149,7 +162,7 @@ def test_a_training_too_large_by_itself_says_so(monkeypatch: pytest.MonkeyPatch)
 def test_what_comes_before_is_asked_for(finished: Project, call: Callable) -> None:
     for stage, made, rule in (
         ("1", "data/balance/synthetic/none.csv", "balance"),
-        ("2", "results/synthetic/models/cnn6_7/pdb/wing/seed0/frames.csv", "correct"),
+        ("2", "results/synthetic/models/fast/cnn6_7/pdb/wing/seed0/frames.csv", "correct"),
     ):
         (finished.root / made).unlink()
         assert call(finished, train_ensemble, dataset="synthetic", stage=stage) == (

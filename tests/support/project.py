@@ -37,8 +37,10 @@ SOURCES = (
     "workflow",
 )
 TINY = {
-    "runs.cnn6": {"balance": ["none"], "loss": ["l2", "wing"]},
-    "runs.cnn6_7": {"balance": ["pdb"], "loss": ["wing"]},
+    "runs.cnn6.balance": ["none"],
+    "runs.cnn6.loss": ["l2", "wing"],
+    "runs.cnn6_7.balance": ["pdb"],
+    "runs.cnn6_7.loss": ["wing"],
     "tables": [3],
     "figures": [4],
     "raw.synthetic.train": 30,
@@ -56,10 +58,21 @@ TINY = {
     "recipes.fast.resnet50.precision": "float32",
     "recipes.fast.resnet50.samples.synthetic": 6,
 }
-WING = "results/synthetic/models/cnn6/none/wing/seed0/stage1/model.safetensors"
-L2 = "results/synthetic/models/cnn6/none/l2/seed0/stage1/model.safetensors"
+WING = "results/synthetic/models/fast/cnn6/none/wing/seed0/stage1/model.safetensors"
+L2 = "results/synthetic/models/fast/cnn6/none/l2/seed0/stage1/model.safetensors"
 CELL = ["--balance", "none", "--loss", "wing", "--seed", "0"]
-TRAIN_WING = ["stages.train", "--dataset", "synthetic", "--network", "cnn6", "--stage", "1", *CELL]
+TRAIN_WING = [
+    "stages.train",
+    "--dataset",
+    "synthetic",
+    "--recipe",
+    "fast",
+    "--network",
+    "cnn6",
+    "--stage",
+    "1",
+    *CELL,
+]
 
 
 def wait_for(condition: Callable[[], object], seconds: float) -> float:

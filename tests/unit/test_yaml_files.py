@@ -142,8 +142,8 @@ def test_absurd_values_are_out_of_range(tmp_path: Path, key: str) -> None:
 
 
 WRONG: dict[str, tuple[str, Any, str]] = {
-    "a long text": ("recipe", "x" * 10_000, "recipe: 'xxx"),
-    "lines": ("recipe", "a\nb", r"recipe: 'a\nb' is not defined"),
+    "a long text": ("trees", "x" * 10_000, "trees: 'xxx"),
+    "lines": ("trees", "a\nb", r"trees: 'a\nb' is not defined"),
     "a long list": ("context", list(range(9999)), "context: [0, 1, 2, 3, 4, 5, ...] should be a"),
     "a long key": ("context", {"x" * 10_000: 1}, "context.'xxx"),
     "a key of two lines": ("context", {"a\nb": 1}, r"context.'a\nb': no such key"),

@@ -6,6 +6,7 @@ torch takes longer to import than a figure to draw, so only the figures that nee
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,24 +95,31 @@ def _layers(axes: Axes, title: str, maps: "Sequence[Map]", outputs: int) -> floa
     return left + 0.8
 
 
-def ced(curves: Mapping[str, Array], normaliser: str, up_to: float) -> Figure:
-    """Fig. 4 and 6: the share of faces below each error, a curve a method.
+def ced(panels: Mapping[str, Mapping[str, Array]], normaliser: str, up_to: float) -> Figure:
+    """Fig. 4 and 6: the share of faces below each error, a curve a method, a panel a recipe.
 
-    ``curves`` are errors ``(S, N)`` in percent of ``normaliser``, pooled over seeds; where some are
+    The curves are errors ``(S, N)`` in percent of ``normaliser``, pooled over seeds; where some are
     NaN, of a training that diverged, the legend says so in place of a curve. ``up_to`` ends the
     horizontal axis, in percent.
     """
-    figure, axes = _figure(f"NME (% of {normaliser})", "share of faces (%)")
+    figure = Figure(figsize=(6 * len(panels), 4.6), layout="constrained")
+    names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
     x = np.linspace(0, up_to, 301)
-    for i, (name, errors) in enumerate(curves.items()):
-        colour, dashes = LINES[i % len(LINES)]
-        diverged = np.isnan(errors).any()
-        label = f"{name} ({'diverged' if diverged else f'{errors.mean():.2f} %'})"
-        share = np.full_like(x, np.nan) if diverged else 100 * metrics.ced(errors.ravel(), x)
-        axes.plot(x, share, dashes, color=colour, label=label)
-    axes.set(xlim=(0, up_to), ylim=(0, 100))
-    figure.set_size_inches(6, 4.6)
-    figure.legend(loc="outside lower center", fontsize=8, ncols=2, title="method (mean error)")
+    every = figure.subfigures(1, len(panels), squeeze=False)[0]
+    for part, (title, curves) in zip(every, panels.items(), strict=True):
+        axes = part.subplots()
+        for name, errors in curves.items():
+            colour, dashes = LINES[names.index(name) % len(LINES)]
+            diverged = np.isnan(errors).any()
+            label = f"{name} ({'diverged' if diverged else f'{errors.mean():.2f} %'})"
+            share = np.full_like(x, np.nan) if diverged else 100 * metrics.ced(errors.ravel(), x)
+            axes.plot(x, share, dashes, color=colour, label=label)
+        axes.set(xlim=(0, up_to), ylim=(0, 100))
+        axes.set(xlabel=f"NME (% of {normaliser})", ylabel="share of faces (%)")
+        axes.set_title(title if len(panels) > 1 else "")
+        axes.grid(color="#e5e5e5", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        part.legend(loc="outside lower center", fontsize=8, ncols=2, title="method (mean error)")
     return figure
 
 
@@ -161,6 +169,40 @@ def learning_curves(curves: Mapping[str, tuple[Array, Array]], normaliser: str) 
     lowest = min(float(errors.min()) for _, errors in curves.values())
     axes.set(xlim=(0, None), ylim=(np.floor(lowest), 3 * lowest))  # all begin far above
     axes.legend(title="training (at its end)", fontsize=8)
+    return figure
+
+
+def study(
+    effects: Mapping[str, tuple[float, float, float]],
+    curves: Mapping[str, tuple[Array, Array]],
+    normaliser: str,
+) -> Figure:
+    """A study's effects with their intervals, and its runs' validation errors over samples seen.
+
+    ``effects`` are changes of an error in percent and the ends of their 95 % intervals; ``curves``
+    samples ``(P,)`` and errors ``(S, P)`` in percent of ``normaliser``, drawn as the mean over
+    seeds and the band that holds all of them.
+    """
+    rows = max(len(effects), len(curves) // 2)
+    figure = Figure(figsize=(11, 1.6 + 0.42 * rows), layout="constrained")
+    forest, axes = figure.subplots(1, 2, width_ratios=(1, 1.1))
+    for i, (value, low, high) in enumerate(effects.values()):
+        forest.errorbar(value, i, xerr=[[value - low], [high - value]], fmt="o", color="#0072B2")
+    forest.axvline(0, color="black", linewidth=0.8)
+    forest.set_yticks(range(len(effects)), [fill(name, 28) for name in effects], fontsize=8)
+    forest.invert_yaxis()
+    forest.set(xlabel="change of the error (%), 95 % interval")
+    lowest = min(float(errors.min()) for _, errors in curves.values())
+    for i, (name, (samples, errors)) in enumerate(curves.items()):
+        colour, dashes = LINES[i % len(LINES)]
+        axes.plot(samples, errors.mean(axis=0), dashes, color=colour, label=name)
+        axes.fill_between(samples, errors.min(axis=0), errors.max(axis=0), color=colour, alpha=0.2)
+    axes.set(xlabel="samples seen", ylabel=f"validation NME (% of {normaliser})")
+    axes.set(xlim=(0, None), ylim=(np.floor(lowest), 3 * lowest))  # all begin far above
+    axes.legend(fontsize=7)
+    for part in (forest, axes):
+        part.grid(color="#e5e5e5", linewidth=0.6)
+        part.spines[["top", "right"]].set_visible(False)
     return figure
 
 

@@ -40,8 +40,15 @@ for record in sorted(glob.glob(".snakemake/metadata/**", recursive=True)):
 try:
     PARAMS = load()
     TABLES = paper_spec.tables()
+    STUDIES = paper_spec.studies()
 except UserError as error:
     sys.exit(f"error: {error}")
+
+if unknown := set(PARAMS.studies) - STUDIES.keys():
+    sys.exit(
+        f"error: params.yaml: studies: {min(unknown)!r} is none of {paper_spec.STUDIES}; there are "
+        f"{', '.join(STUDIES)}"
+    )
 
 RUNS = [run for dataset in PARAMS.datasets for run in paths.runs(PARAMS, dataset)]
 SCORED = [run for dataset in PARAMS.datasets for run in paths.scored(PARAMS, dataset)]
@@ -59,6 +66,7 @@ GPUS = int(shutil.which("nvidia-smi") is not None)
 
 wildcard_constraints:
     dataset="[a-z0-9]+",
+    recipe="[a-z0-9_]+",
     network="|".join(paths.STAGES),
     method="[a-z_]+",
     balance="[a-z0-9_]+",
@@ -66,6 +74,7 @@ wildcard_constraints:
     seed="[0-9]+",
     table="|".join(str(number) for number in TABLES),
     figure="|".join(str(number) for number in paper_spec.FIGURES),
+    study="|".join(STUDIES),
 
 
 def alone():
@@ -108,14 +117,13 @@ def recorded_as(*patterns):
 
 
 def science(*keys):
-    """The named parts of params.yaml, {wildcards}, {recipe} and {trees} filled in.
+    """The named parts of params.yaml, {wildcards} and {trees} filled in.
 
     A rule that has them as a parameter makes its outputs again when one of them changes.
     """
 
     def values(wildcards):
-        chosen = {"recipe": PARAMS.recipe, "trees": PARAMS.trees}
-        names = [key.format(**chosen, **wildcards) for key in keys]
+        names = [key.format(trees=PARAMS.trees, **wildcards) for key in keys]
         # Snakemake's `lookup` walks through all of the parameters for each of them, which took a third
         # of the time for a graph of 500 runs
         return {name: reduce(getitem, name.split("."), config) for name in names}
@@ -153,24 +161,46 @@ def what_a_figure_shows(wildcards):
     return [*files, *predictions_of(wildcards.dataset, one.cells)]
 
 
+@recorded_as(paths.PREDICTIONS_FOLDER)
+def what_a_study_shows(wildcards):
+    """Predictions of the study's own runs."""
+    cells = STUDIES[wildcards.study].cells
+    return [
+        run.path(paths.PREDICTIONS)
+        for run in SCORED
+        if run.dataset == wildcards.dataset and f"{run.recipe}/{run.cell}" in cells
+    ]
+
+
+def asked_study(name):
+    """A study of every data set; stops where the parameters don't ask for it."""
+
+    def files(_):
+        if name not in PARAMS.studies:
+            sys.exit(
+                f"error: params.yaml: studies: {name} isn't asked for; run `python -m workflow.paper {name}`"
+            )
+        return expand(paths.STUDY, dataset=PARAMS.datasets, study=name)
+
+    return files
+
+
 @recorded_as(paths.TABLES_FOLDER)
 def all_tables(wildcards):
-    """The tables that the parameters ask for, as CSV and as text."""
-    return expand(
-        [paths.TABLE, paths.TABLE_TEXT],
-        dataset=wildcards.dataset,
-        table=PARAMS.tables,
+    """The tables and studies that the parameters ask for, as CSV and as text."""
+    tables = expand([paths.TABLE, paths.TABLE_TEXT], table=PARAMS.tables, **wildcards)
+    return tables + expand(
+        [paths.STUDY, paths.STUDY_TEXT], study=PARAMS.studies, **wildcards
     )
 
 
 @recorded_as(paths.FIGURES_FOLDER)
 def all_figures(wildcards):
-    """The figures that the parameters ask for, as SVG and PNG."""
-    return expand(
-        [paths.FIGURE, paths.FIGURE_PIXELS],
-        dataset=wildcards.dataset,
-        figure=PARAMS.figures,
+    """The figures that the parameters ask for, as SVG and PNG, and the studies', as SVG."""
+    figures = expand(
+        [paths.FIGURE, paths.FIGURE_PIXELS], figure=PARAMS.figures, **wildcards
     )
+    return figures + expand(paths.STUDY_FIGURE, study=PARAMS.studies, **wildcards)
 
 
 def of(network, pattern, stage=""):
@@ -179,9 +209,10 @@ def of(network, pattern, stage=""):
 
 
 def of_method(pattern):
-    """A pattern of pipeline/config/paths.py for the baselines, which balance nothing and have no loss."""
-    own = pattern.replace("{network}", "{method}")
-    return own.replace("{balance}", paths.NEITHER).replace("{loss}", paths.NEITHER)
+    """A pattern of pipeline/config/paths.py for the baselines, which have none of a network's choices."""
+    for choice in ("{recipe}", "{balance}", "{loss}"):
+        pattern = pattern.replace(choice, paths.NEITHER)
+    return pattern.replace("{network}", "{method}")
 
 
 def training_threads(_, attempt=None):
@@ -193,7 +224,9 @@ def training_work(network):
     """The seconds that the data set's budget takes, for the progress display."""
 
     def seconds(wildcards):
-        return int(cost.training_seconds(PARAMS, wildcards.dataset, network)) + 5
+        return 5 + int(
+            cost.training_seconds(PARAMS, wildcards.dataset, wildcards.recipe, network)
+        )
 
     return seconds
 

@@ -19,11 +19,12 @@ for network in ONE_STAGE:
             SCORED_FACES,
             of(network, paths.MODEL, 1),
             of(network, paths.MANIFEST, 1),
+            of(network, paths.CURVE, 1),
         output:
             of(network, paths.PREDICTIONS),
             of(network, paths.CED),
         log:
-            f"logs/evaluate/{{dataset}}-{network}-{{balance}}-{{loss}}-{{seed}}.log",
+            f"logs/evaluate/{{dataset}}-{{recipe}}-{network}-{{balance}}-{{loss}}-{{seed}}.log",
         conda:
             "../environment.yaml"
         threads: training_threads
@@ -33,7 +34,8 @@ for network in ONE_STAGE:
             network=network,
             science=science("context"),
         shell:
-            "exec python -m stages.evaluate --dataset {wildcards.dataset} --network {params.network}"
+            "exec python -m stages.evaluate --dataset {wildcards.dataset}"
+            " --recipe {wildcards.recipe} --network {params.network}"
             " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
@@ -46,11 +48,12 @@ rule evaluate_cnn6_7:
         of("cnn6_7", paths.MANIFEST, 1),
         of("cnn6_7", paths.MODEL, 2),
         of("cnn6_7", paths.MANIFEST, 2),
+        of("cnn6_7", paths.CURVE, 2),
     output:
         of("cnn6_7", paths.PREDICTIONS),
         of("cnn6_7", paths.CED),
     log:
-        "logs/evaluate/{dataset}-cnn6_7-{balance}-{loss}-{seed}.log",
+        "logs/evaluate/{dataset}-{recipe}-cnn6_7-{balance}-{loss}-{seed}.log",
     conda:
         "../environment.yaml"
     threads: training_threads
@@ -60,7 +63,8 @@ rule evaluate_cnn6_7:
         network="cnn6_7",
         science=science("context"),
     shell:
-        "exec python -m stages.evaluate --dataset {wildcards.dataset} --network {params.network}"
+        "exec python -m stages.evaluate --dataset {wildcards.dataset}"
+        " --recipe {wildcards.recipe} --network {params.network}"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 

@@ -37,7 +37,7 @@ rule table:
     resources:
         work=4,
     params:
-        science=science("recipe", "recipes.{recipe}", "runs", "baselines", "seeds"),
+        science=science("recipes", "runs", "baselines", "seeds"),
     shell:
         "exec python -m stages.table --dataset {wildcards.dataset} --table {wildcards.table}"
 
@@ -60,7 +60,7 @@ rule claims:
     resources:
         work=6,
     params:
-        science=science("recipe", "recipes.{recipe}", "runs", "baselines", "seeds"),
+        science=science("recipes", "runs", "baselines", "seeds"),
     shell:
         "exec python -m stages.claims --dataset {wildcards.dataset}"
 
@@ -85,6 +85,28 @@ rule figure:
         "exec python -m stages.figure --dataset {wildcards.dataset} --figure {wildcards.figure}"
 
 
+rule study:
+    input:
+        code_files("stages.study"),
+        protocol_file,
+        paper_spec.STUDIES,
+        what_a_study_shows,
+    output:
+        report(paths.STUDY, caption="../report/study.rst", category="Studies"),
+        paths.STUDY_TEXT,
+        report(paths.STUDY_FIGURE, caption="../report/study.rst", category="Studies"),
+    log:
+        "logs/study/{dataset}-{study}.log",
+    conda:
+        "../environment.yaml"
+    resources:
+        work=5,
+    params:
+        science=science("recipes", "runs", "seeds"),
+    shell:
+        "exec python -m stages.study --dataset {wildcards.dataset} --study {wildcards.study}"
+
+
 rule report_page:
     input:
         code_files("stages.report"),
@@ -92,6 +114,7 @@ rule report_page:
         "stages/report.html.j2",
         "docs/deviations.md",
         paper_spec.TABLES,
+        paper_spec.STUDIES,
         paths.SAMPLES,
         expand(paths.CROPS, split=["val", "test"], allow_missing=True),
         paths.SPEED,
@@ -112,13 +135,13 @@ rule report_page:
         science=science(
             "raw.{dataset}",
             "context",
-            "recipe",
-            "recipes.{recipe}",
+            "recipes",
             "runs",
             "baselines",
             "seeds",
             "tables",
             "figures",
+            "studies",
         ),
     shell:
         "exec python -m stages.report --dataset {wildcards.dataset}"
@@ -141,3 +164,12 @@ for number in paper_spec.FIGURES:
             f"figure{number}"
         input:
             expand(paths.FIGURE, dataset=PARAMS.datasets, figure=number),
+
+
+for name in STUDIES:
+
+    rule:
+        name:
+            f"study_{name}"
+        input:
+            asked_study(name),

@@ -25,7 +25,7 @@ for network in ONE_STAGE:
             of(network, paths.CURVE, 1),
             of(network, paths.MANIFEST, 1),
         log:
-            f"logs/train/{{dataset}}-{network}-1-{{balance}}-{{loss}}-{{seed}}.log",
+            f"logs/train/{{dataset}}-{{recipe}}-{network}-1-{{balance}}-{{loss}}-{{seed}}.log",
         conda:
             "../environment.yaml"
         threads: training_threads
@@ -35,7 +35,6 @@ for network in ONE_STAGE:
         params:
             network=network,
             science=science(
-                "recipe",
                 f"recipes.{{recipe}}.{network}",
                 "loss.{loss}",
                 f"augmentation.{network}",
@@ -43,7 +42,7 @@ for network in ONE_STAGE:
             ),
         shell:
             "exec python -m stages.train --dataset {wildcards.dataset}"
-            " --network {params.network} --stage 1"
+            " --recipe {wildcards.recipe} --network {params.network} --stage 1"
             " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
@@ -58,7 +57,7 @@ rule cnn6_7_stage1:
         of("cnn6_7", paths.CURVE, 1),
         of("cnn6_7", paths.MANIFEST, 1),
     log:
-        "logs/train/{dataset}-cnn6_7-1-{balance}-{loss}-{seed}.log",
+        "logs/train/{dataset}-{recipe}-cnn6_7-1-{balance}-{loss}-{seed}.log",
     priority: 2
     conda:
         "../environment.yaml"
@@ -69,7 +68,6 @@ rule cnn6_7_stage1:
     params:
         network="cnn6_7",
         science=science(
-            "recipe",
             "recipes.{recipe}.cnn6",
             "loss",
             "stage_one",
@@ -77,7 +75,8 @@ rule cnn6_7_stage1:
             "context",
         ),
     shell:
-        "exec python -m stages.train --dataset {wildcards.dataset} --network {params.network} --stage 1"
+        "exec python -m stages.train --dataset {wildcards.dataset}"
+        " --recipe {wildcards.recipe} --network {params.network} --stage 1"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
@@ -93,7 +92,7 @@ rule correct:
     output:
         of("cnn6_7", paths.FRAMES),
     log:
-        "logs/correct/{dataset}-cnn6_7-{balance}-{loss}-{seed}.log",
+        "logs/correct/{dataset}-{recipe}-cnn6_7-{balance}-{loss}-{seed}.log",
     priority: 2
     conda:
         "../environment.yaml"
@@ -104,7 +103,6 @@ rule correct:
     params:
         network="cnn6_7",
         science=science(
-            "recipe",
             "recipes.{recipe}.cnn6",
             "loss",
             "stage_one",
@@ -113,7 +111,8 @@ rule correct:
             "context",
         ),
     shell:
-        "exec python -m stages.correct --dataset {wildcards.dataset} --network {params.network}"
+        "exec python -m stages.correct --dataset {wildcards.dataset}"
+        " --recipe {wildcards.recipe} --network {params.network}"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"
 
 
@@ -129,7 +128,7 @@ rule cnn6_7_stage2:
         of("cnn6_7", paths.CURVE, 2),
         of("cnn6_7", paths.MANIFEST, 2),
     log:
-        "logs/train/{dataset}-cnn6_7-2-{balance}-{loss}-{seed}.log",
+        "logs/train/{dataset}-{recipe}-cnn6_7-2-{balance}-{loss}-{seed}.log",
     priority: 2
     conda:
         "../environment.yaml"
@@ -140,12 +139,12 @@ rule cnn6_7_stage2:
     params:
         network="cnn6_7",
         science=science(
-            "recipe",
             "recipes.{recipe}.cnn7",
             "loss.{loss}",
             "augmentation.cnn7",
             "context",
         ),
     shell:
-        "exec python -m stages.train --dataset {wildcards.dataset} --network {params.network} --stage 2"
+        "exec python -m stages.train --dataset {wildcards.dataset}"
+        " --recipe {wildcards.recipe} --network {params.network} --stage 2"
         " --balance {wildcards.balance} --loss {wildcards.loss} --seed {wildcards.seed}"

@@ -1,0 +1,143 @@
+"""A study of runs beyond the paper's tables: each run's error, and the effects that it states."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from pipeline.config import paths
+from pipeline.config.arguments import among
+from pipeline.config.params import load
+from pipeline.data import files
+from pipeline.results import paper_spec, run_results
+from pipeline.results.effects import Effects
+from pipeline.results.paper_spec import Study
+from pipeline.results.run_results import Scored
+from pipeline.runtime import cli
+from pipeline.runtime.cli import log
+from wingloss.drawing import figures
+from wingloss.evaluation.significance import log_mean
+from wingloss.geometry import Array
+
+COLUMNS = ["what", "name", "first", "second", "value", "std", "low", "high", "seeds", "status"]
+NOT_RUN, DIVERGED = "not run", "diverged"
+
+
+def run(dataset: str, study: str) -> None:
+    """Writes the study as CSV, a row a run and a row an effect, as Markdown, and as a figure."""
+    known = paper_spec.studies()
+    among({"study": study}, "study", known)
+    chosen = known[study]
+    names = set(chosen.cells)
+    every = run_results.read(load(), dataset, lambda run: f"{run.recipe}/{run.cell}" in names)
+    cells = run_results.by_name(every)
+    table = pd.DataFrame([*_runs(chosen, cells), *_effects(chosen, cells)], columns=COLUMNS)
+    files.write_table(_path(paths.STUDY, dataset, study), table)
+    said = f"Here: {run_results.said(every)}." if cells else ""
+    with files.whole_file(_path(paths.STUDY_TEXT, dataset, study)) as partial:
+        partial.write_text(_markdown(study, chosen, table, said), encoding="utf-8")
+    drawn = _drawn(table, cells)
+    # the same figure has the same bytes, whenever it is drawn
+    with (
+        matplotlib.rc_context({"svg.hashsalt": study}),
+        files.whole_file(_path(paths.STUDY_FIGURE, dataset, study)) as partial,
+    ):
+        drawn.savefig(partial, format="svg", metadata={"Date": None})
+    log.info("study %s: %d of %d runs", study, len(cells), len(names))
+
+
+def _runs(study: Study, cells: dict[str, Scored]) -> list[dict[str, Any]]:
+    """Each run's mean error and its deviation over seeds, in percent."""
+    rows = []
+    for name in study.cells:
+        row: dict[str, Any] = {"what": "run", "name": name, "seeds": 0, "status": NOT_RUN}
+        if one := cells.get(name):
+            row |= {"seeds": len(one.seeds), "status": DIVERGED if one.diverged else "run"}
+            means = one.errors.mean(axis=1)  # not a number where a seed diverged
+            row["value"] = means.mean()
+            row["std"] = means.std(ddof=1) if len(means) > 1 else np.nan
+        rows.append(row)
+    return rows
+
+
+def _effects(study: Study, cells: dict[str, Scored]) -> list[dict[str, Any]]:
+    """By how many percent the first run's error differs from the second's, as claims have it."""
+    effects = None
+    if cells:
+        faces = np.ones(next(iter(cells.values())).errors.shape[1], bool)
+        effects = Effects(cells, _group, faces, lambda errors: log_mean(errors, faces))
+    rows = []
+    for name, pair in study.effects.items():
+        row: dict[str, Any] = dict(what="effect", name=name, first=pair[0], second=pair[1], seeds=0)
+        if effects is None or any(cell not in cells for cell in pair):
+            row["status"] = NOT_RUN
+        elif any(cells[cell].diverged for cell in pair):
+            row["status"] = DIVERGED
+        else:
+            effect = effects.between(*pair)
+            value, low, high = (
+                100 * float(np.expm1(end)) for end in (effect.value, *effect.interval())
+            )
+            row |= dict(value=value, low=low, high=high, status="run")
+            row["seeds"] = len(cells[pair[0]].seeds)
+        rows.append(row)
+    return rows
+
+
+def _group(name: str) -> str:
+    """A run's recipe and network."""
+    return name.rsplit("/", 2)[0]
+
+
+def _markdown(name: str, study: Study, table: pd.DataFrame, said: str) -> str:
+    runs, effects = (table[table.what == what] for what in ("run", "effect"))
+    lines = [f"### {name}", "", study.question, "", "| run | NME, % | seeds |", "|---|--:|--:|"]
+    for one in runs.itertuples():
+        spread = f" ± {one.std:.2f}" if np.isfinite(one.std) else ""
+        error = f"{one.value:.2f}{spread}" if one.status == "run" else one.status
+        lines.append(f"| {one.name} | {error} | {one.seeds} |")
+    lines += ["", "| the first error against the second | change, % | 95 % interval |"]
+    lines.append("|---|--:|--:|")
+    for one in effects.itertuples():
+        ends = f"{one.low:+.1f} to {one.high:+.1f}" if one.status == "run" else ""
+        change = f"{one.value:+.1f}" if one.status == "run" else one.status
+        lines.append(f"| {one.name} ({one.first}, {one.second}) | {change} | {ends} |")
+    notes = [said] if said else []
+    if (runs.status == NOT_RUN).any():
+        notes.append(
+            f"Not run: {(runs.status == NOT_RUN).sum()} of {len(runs)} runs. "
+            f"`python -m workflow.paper {name}` has params.yaml ask for them; "
+            f"`snakemake --cores all study_{name}` makes them."
+        )
+    if (seeds := int(runs.seeds.max())) < study.seeds:
+        notes.append(f"{seeds} of the {study.seeds} seeds that it wants.")
+    if seeds == 1:
+        notes.append("With one seed, intervals are of chance in photographs alone.")
+    return "\n".join(lines) + "\n\n" + "\n\n".join(notes) + "\n"
+
+
+def _drawn(table: pd.DataFrame, cells: dict[str, Scored]) -> figures.Figure:
+    """The effects, and the learning curves of all seeds."""
+    effects = table[(table.what == "effect") & (table.status == "run")]
+    if effects.empty:
+        return figures.nothing("not run: the runs of every effect")
+    intervals = {one.name: (one.value, one.low, one.high) for one in effects.itertuples()}
+    curves = {name: _curves(one) for name, one in cells.items() if not one.diverged}
+    normaliser = next(iter(cells.values())).normaliser.replace("_", "-")
+    return figures.study(intervals, curves, normaliser)
+
+
+def _curves(one: Scored) -> tuple[Array, Array]:
+    """Samples seen ``(P,)``, and each seed's validation error then ``(S, P)``, in percent."""
+    every = [about["curve"] for about in one.about]
+    return np.array(every[0]["samples"]), np.array([curve["val_nme"] for curve in every])
+
+
+def _path(pattern: str, dataset: str, study: str) -> Path:
+    return Path(pattern.format(dataset=dataset, study=study))
+
+
+if __name__ == "__main__":
+    cli.main(run)
