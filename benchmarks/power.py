@@ -99,6 +99,7 @@ def draw(
                 normaliser="inter_pupil",
                 photographs=photographs.astype(str),
                 subsets=[set()] * n_faces,
+                lengths={},
                 errors=MEAN * levels.get(loss, 1.0) * hard * (1 + suits),
             )
     return Results("300w", "fast", params, cells)

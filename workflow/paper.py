@@ -35,10 +35,13 @@ def asked(params: Params) -> dict[str, Grid]:
     Other keys of `runs` stay, but for what these ask for too.
     """
     first = next(iter(params.runs.values())).recipe
-    every = [cell for table in paper_spec.tables().values() for cell in table.cells]
+    tables = [table for table in paper_spec.tables().values() if not table.study]
+    every = [cell for table in tables for cell in table.cells]
     every += [
         cell
-        for claim in paper_spec.claims()
+        for family in paper_spec.families().families
+        if not family.study
+        for claim in family.claims
         if any(claim.testable(params.recipes[name]) for name in first)
         for cell in claim.cells
     ]

@@ -211,7 +211,7 @@ class Params:
     runs: dict[str, Grid]
     baselines: list[Method]
     trees: str
-    tables: list[Annotated[int, Field(ge=1, le=7)]]
+    tables: list[Annotated[int, Field(ge=1, le=10)]]
     figures: list[Annotated[int, Field(ge=1, le=6)]]
     studies: list[str]
     stage_one: StageOne

@@ -6,7 +6,7 @@ Tables, claims and the studies beyond them stand in ``paper/*.yaml``.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from pipeline.config.params import Grid, NetworkRecipes
 from pipeline.config.paths import Cell
 from pipeline.runtime.errors import UserError
 from wingloss import yaml_files
+from wingloss.protocol import Headline as Normaliser
 from wingloss.validation import Refused, build
 
 TABLES = Path("paper/tables.yaml")
@@ -93,6 +94,10 @@ FIGURES = {
 }
 
 
+OfErrors = Literal["nme", "failure_rate", "auc"]
+OfSpeed = Literal["parameters", "size", "gpu_speed", "cpu_speed"]
+
+
 @dataclass(frozen=True)
 class Column:
     """What a column of a table measures, and on which data the paper did."""
@@ -100,7 +105,8 @@ class Column:
     name: str
     data: str
     subset: str = "full"
-    measure: Literal["nme", "parameters", "size", "gpu_speed", "cpu_speed"] = "nme"
+    measure: Literal[OfErrors, OfSpeed] = "nme"  # failures and AUC by the protocol's threshold
+    normaliser: Normaliser | None = None  # of errors; None for the protocol's headline
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,7 @@ class Table:
     place: str
     columns: list[Column]
     rows: list[Row]
+    study: str | None = None  # which asks for its runs, where that isn't `make paper`
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -145,7 +152,7 @@ class Table:
     @property
     def of_speeds(self) -> bool:
         """Whether it compares sizes and speeds, and no errors."""
-        return self.columns[0].measure != "nme"
+        return self.columns[0].measure in get_args(OfSpeed)
 
     @property
     def cells(self) -> list[Cell]:
@@ -214,6 +221,7 @@ class Family:
 
     family: str
     claims: list[Claim]
+    study: str | None = None  # which asks for its runs, where that isn't `make paper`
 
     @property
     def cells(self) -> set[Cell]:
@@ -287,7 +295,7 @@ def published() -> Published:
     return {
         (cell, column.data, column.subset): figure
         for row, i, column, figure in _printed()
-        if (cell := row.cell(i)) is not None
+        if (cell := row.cell(i)) is not None and column.measure == "nme" and not column.normaliser
     }
 
 
@@ -296,7 +304,7 @@ def published_speeds() -> dict[tuple[str, str], float]:
     return {
         (row.network, column.measure): figure
         for row, _, column, figure in _printed()
-        if row.network is not None and column.measure != "nme"
+        if row.network is not None and column.measure in get_args(OfSpeed)
     }
 
 

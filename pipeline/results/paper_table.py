@@ -1,5 +1,6 @@
 """One of the paper's tables as rows and text: published figures beside this pipeline's."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipeline.results.paper_spec import Column, Row, Table
 from pipeline.results.run_results import Results
 from wingloss import protocol
 from wingloss.evaluation import metrics
+from wingloss.geometry import Array
 
 UNITS = {"parameters": 1e6, "size": 2**20}  # a table has millions, and MiB
 COLUMNS = [
@@ -55,7 +57,7 @@ def _here(
     """What there is of one cell here, and its status."""
     if row.network is None:
         return {"status": "published only"}
-    if column.measure != "nme":
+    if table.of_speeds:
         value = _speed(results.dataset)["networks"][row.network][column.measure]
         if value is None:
             return {"status": "no GPU"}
@@ -70,20 +72,27 @@ def _here(
     inside = found.inside(column.subset)
     if not inside.any():
         return {"status": f"no {column.subset} faces"}
-    errors = found.errors[:, inside]
+    errors = found.errors_by(column.normaliser or found.normaliser)[:, inside]
     if found.diverged:
         return {"seeds": len(errors), "status": "diverged"}
-    means = errors.mean(axis=1)
     threshold = 100 * protocol.load(results.dataset).threshold
+    measured = np.array([_MEASURES[column.measure](own, threshold) for own in errors])
     return {
-        "here": float(means.mean()),
-        "std": float(means.std(ddof=1)) if len(means) > 1 else np.nan,
+        "here": float(measured.mean()),
+        "std": float(measured.std(ddof=1)) if len(measured) > 1 else np.nan,
         "median": float(np.median(errors, axis=1).mean()),
         "auc": 100 * metrics.auc(errors.ravel(), threshold),
         "failure_rate": 100 * metrics.failure_rate(errors.ravel(), threshold),
         "seeds": len(errors),
         "status": f"run, {found.reduced}" if found.reduced else "run",
     }
+
+
+_MEASURES: dict[str, Callable[[Array, float], float]] = {  # in percent, of errors (N,) in percent
+    "nme": lambda errors, threshold: errors.mean(),
+    "failure_rate": lambda errors, threshold: 100 * metrics.failure_rate(errors, threshold),
+    "auc": lambda errors, threshold: 100 * metrics.auc(errors, threshold),
+}
 
 
 def _speed(dataset: str) -> dict[str, Any]:

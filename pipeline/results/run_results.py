@@ -34,10 +34,15 @@ class Scored:
     photographs: NDArray[np.str_]  # (N,) of which each face is
     subsets: list[set[str]]  # of each face
     errors: Array  # (S, N) in percent of the normaliser; a row of NaN for a training that diverged
+    lengths: dict[str, Array]  # (N,) each face's, by the names of all normalisers
 
     def inside(self, subset: str) -> NDArray[np.bool_]:
         """The mask ``(N,)`` of a subset's faces; ``full`` is all of them."""
         return np.array([subset == "full" or subset in own for own in self.subsets], dtype=bool)
+
+    def errors_by(self, normaliser: str) -> Array:
+        """The errors ``(S, N)`` in percent of another normaliser."""
+        return self.errors * (self.lengths[self.normaliser] / self.lengths[normaliser])
 
     @property
     def diverged(self) -> list[int]:
@@ -239,4 +244,5 @@ def _scored(seeds: list[tuple[int, dict[str, Any]]], normaliser: str) -> Scored:
         photographs=seeds[0][1]["photograph"][chosen],
         subsets=[set(names.split()) for names in seeds[0][1]["subsets"][chosen]],
         errors=100 * np.stack(errors),
+        lengths={name: seeds[0][1][f"normaliser_{name}"][chosen] for name in metrics.NORMALISERS},
     )

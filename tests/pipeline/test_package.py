@@ -100,7 +100,9 @@ def test_a_run_that_cannot_be_used_is_refused(
     finished: Project, tiny_networks: None, call: Callable
 ) -> None:
     own = arguments("cnn6_7")
-    path = finished.root / "results/synthetic/models/fast/cnn6_7/pdb/wing/seed0/stage2/manifest.json"
+    path = (
+        finished.root / "results/synthetic/models/fast/cnn6_7/pdb/wing/seed0/stage2/manifest.json"
+    )
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps(manifest | {"status": "diverged"}))
     status, said = call(finished, package, **own)
