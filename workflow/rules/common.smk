@@ -16,7 +16,6 @@ sys.path.insert(0, workflow.basedir)
 import pipeline
 from pipeline.config import paths
 from pipeline.config.params import load
-from pipeline.data import origin
 from pipeline.results import paper_spec
 from pipeline.runtime import engines
 from pipeline.runtime.code_hash import code_files
@@ -96,7 +95,7 @@ def alone():
 def refuse_overrides(config):
     """Stops where Snakemake's command line has changed parameters, which only it would see."""
     with open("params.yaml", encoding="utf-8") as file:
-        if config != yaml.safe_load(file):
+        if config != yaml.load(file, yaml.CSafeLoader):
             sys.exit(
                 "error: --config and --configfile reach neither DVC nor the stages; change params.yaml"
             )
