@@ -28,8 +28,6 @@ def git(project: Project, *words: str) -> str:
 @pytest.fixture
 def two(finished: Project) -> Project:
     """Rendered faces are finished and recorded; those of one's own are there and asked for."""
-    finished.run("workflow.keep_outputs")  # as set-up does
-    finished.dvc("commit", "--force")
     points, _ = faces("300w", 24)
     write_faces(finished.root / "data/incoming/mine/train", five(points))
     rules = FIVE_PROTOCOL.format(reader="ibug", path="train")

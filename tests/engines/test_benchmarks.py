@@ -49,7 +49,7 @@ def test_curves_are_drawn_by_name_with_their_last_error(tmp_path: Path) -> None:
 )
 def test_verdicts_are_rarely_false_and_mostly_found(scenario: Scenario, power: float) -> None:
     """As ``python -m benchmarks.power`` has it, with fewer simulations and so with wide limits."""
-    found = simulate(scenario, 150)
+    found = simulate(scenario, 100)
     assert found["false verdict, one claim"] <= 0.13
     assert found["any false verdict, family"] <= 0.1
     assert 0.87 <= found["interval holds the truth"] < 1

@@ -162,7 +162,7 @@ def test_what_a_person_started_outlives_its_shell(untrained: Project) -> None:
     shell = [
         "bash",
         "-c",
-        f"{training} & sleep 1; while ! ls .runs/*/checkpoint.pt; do :; done; kill -9 $$",
+        f"{training} & sleep 1; while ! ls .runs/*/checkpoint.pt; do sleep 0.05; done; kill -9 $$",
     ]
     subprocess.run(shell, cwd=untrained.root, env=untrained.environment, stderr=subprocess.DEVNULL)
     wait_for(untrained.trainings, 60)

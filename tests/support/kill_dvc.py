@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 from project import ROOT, Project
 
-REPRO = ("repro", "--force", "--single-item", "figure@synthetic-4")
+REPRO = ("repro", "--force", "--single-item", "table@synthetic-3")
 RECORDS = "dvc.lock", ".dvc/tmp/rwlock"
 BARE, WHOLE = "dvc.cli", "workflow.dvc_atomic"  # DVC as it is, and as the set-up has it
 # DVC that writes in pieces, and tells the file after each. Its first argument is what to import.
@@ -89,7 +89,7 @@ def main(kills: int = 20, seed: int = 0) -> None:
     """Prints what came of the kills, with DVC as it is and as the set-up has it."""
     with tempfile.TemporaryDirectory() as folder:
         project = Project.make(Path(folder))
-        project.snakemake("figure4")
+        project.snakemake("table3")
         shutil.copy(ROOT / "dvc.lock", project.root)  # of a whole project, so as long as they get
         project.dvc(*REPRO)
         said, _ = start(project, BARE, *REPRO).communicate()
