@@ -27,8 +27,6 @@ validate(config, "workflow/schemas/params.schema.json", set_default=False)
 
 
 onstart:
-    from pipeline.data import origin  # here, as it takes pandas
-
     # Held until this process ends, however it ends. Snakemake's own locks outlive it when it is
     # killed, and DVC doesn't know them, so the profile switches them off.
     alone()

@@ -41,7 +41,7 @@ def main(stage: Callable[..., None]) -> None:
     An error that the user can fix is one line, and exit status 1.
     """
     die_with_parent()
-    # Python's last search for garbage would take a third of a second where torch is loaded.
+    # Python's last search for garbage would take almost half a second where torch is loaded.
     atexit.register(gc.freeze)
     module = inspect.getmodule(stage).__spec__.name  # type: ignore[union-attr]
     name = module.rpartition(".")[2]

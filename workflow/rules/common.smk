@@ -16,6 +16,7 @@ sys.path.insert(0, workflow.basedir)
 import pipeline
 from pipeline.config import paths
 from pipeline.config.params import load
+from pipeline.data import origin
 from pipeline.results import paper_spec
 from pipeline.runtime import engines
 from pipeline.runtime.code_hash import code_files
