@@ -1,5 +1,6 @@
-"""A run's networks, with all that it takes to use them, as one file for ``wingloss.Detector``."""
+"""A network's best run, with all that it takes to use it, as one file for ``wingloss.Detector``."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,37 +35,48 @@ from wingloss.protocol import Protocol
 KNOWN, FEWEST = 200, 20  # training faces that dlib's detector is compared on, and must find
 
 
-def run(dataset: str, recipe: str, network: str, balance: str, loss: str, seed: int) -> None:
-    """Writes the run's detector.
+def run(dataset: str, network: str) -> None:
+    """Writes the detector of NETWORK's best run on DATASET, by the error on validation faces.
+
+    Where no faces were held out, it is the first run's.
 
     Raises:
-        UserError: a stage diverged, or was trained in other crops than ``params.yaml`` asks for.
+        UserError: no run has ended well, or was trained in the crops that ``params.yaml`` asks for.
     """
     params, rules = load(), protocol.load(dataset)
-    one = Run(dataset, recipe, network, balance, loss, seed)
+    own = [one for one in paths.runs(params, dataset) if one.network == network]
+    scores = {one: _scores(one, rules) for one in own}
+    trained = [one for one in own if scores[one]]
+    if not trained:
+        raise UserError(
+            f"{dataset}: no training of {network} has ended well, so none finds anything"
+        )
+    # without validation faces the first: nothing is chosen on test faces
+    judge = f"val {_by(rules)}"
+    best = min(trained, key=lambda one: scores[one].get(judge, 0.0))
     networks = []
     for stage, name in enumerate(STAGES[network], start=1):
-        manifest = files.read_json(one.path(paths.MANIFEST, stage=stage))
-        if manifest["status"] == "diverged":
-            raise UserError(f"{one}: the training of stage {stage} diverged, so it finds nothing")
+        manifest = files.read_json(best.path(paths.MANIFEST, stage=stage))
         if manifest["inputs"]["context"] != asdict(params.context):
             raise UserError(
-                f"{one} was trained with another `context`; run 'snakemake --cores all'"
+                f"{best} was trained with another `context`; run 'snakemake --cores all'"
             )
-        path = files.existing(one.path(paths.MODEL, stage=stage))
+        path = files.existing(best.path(paths.MODEL, stage=stage))
         try:
-            found, trained = model_file.load(path)
+            found, weights = model_file.load(path)
         except model_file.BadModel as error:
             raise UserError(str(error)) from error
         if found != name:
             raise UserError(f"{path}: holds {found}, not {name}")
-        networks.append(trained)
-    card = _card(one, params, rules, manifest["commit"])
-    with files.whole_file(one.path(paths.DETECTOR)) as partial:
+        networks.append(weights)
+    card = _card(best, params, rules, scores[best], manifest["commit"])
+    with files.whole_file(Path(paths.DETECTOR.format(dataset=dataset, network=network))) as partial:
         detector_file.save(partial, card, networks)
+    chosen = "the best, on validation faces," if judge in scores[best] else "the first"
+    log.info("%s is %s of %d runs", best, chosen, len(own))
 
 
-def _card(one: Run, params: Params, rules: Protocol, commit: str) -> Card:
+def _card(one: Run, params: Params, rules: Protocol, scores: dict[str, float], commit: str) -> Card:
     """What the file says; ``commit`` is that of the training."""
     stamp = files.read_json(Path(paths.STAMP.format(dataset=one.dataset)))
     networks = STAGES[one.network]
@@ -74,6 +86,7 @@ def _card(one: Run, params: Params, rules: Protocol, commit: str) -> Card:
         shape = tuple((float(x), float(y)) for x, y in mean)
         stage_two = StageTwo(params.correction.margin, shape)
     return Card(
+        run=str(one),
         networks=networks,
         landmarks=rules.n_landmarks,
         flip_pairs=flip_pairs(rules.flip_permutation),
@@ -84,7 +97,7 @@ def _card(one: Run, params: Params, rules: Protocol, commit: str) -> Card:
             one.dataset, stamp["data_stamp"], stamp["faces"]["train"], _licence(one.dataset, params)
         ),
         commit=commit,
-        scores=_scores(one, rules),
+        scores=scores,
     )
 
 
@@ -97,14 +110,20 @@ def _licence(dataset: str, params: Params) -> str:
 
 
 def _scores(one: Run, rules: Protocol) -> dict[str, float]:
-    """The run's mean error in percent, of each split that has faces."""
+    """The run's mean error in percent, first on validation faces; empty if a training diverged."""
     data = files.read_arrays(one.path(paths.PREDICTIONS))
+    if json.loads(str(data["run"]))["status"] == "diverged":
+        return {}
     errors = metrics.nme(data["predicted"], data["true"], data[f"normaliser_{rules.headline}"])
     return {
-        f"{split} NME by {rules.headline}, percent": round(100 * float(errors[own].mean()), 3)
+        f"{split} {_by(rules)}": round(100 * float(errors[own].mean()), 3)
         for split in ("val", "test")
         if (own := data["split"] == split).any()
     }
+
+
+def _by(rules: Protocol) -> str:
+    return f"NME by {rules.headline}, percent"
 
 
 def _boxes(dataset: str, params: Params, rules: Protocol) -> Boxes:

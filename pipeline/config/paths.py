@@ -47,9 +47,8 @@ REPORT = "results/{dataset}/report.html"
 SPEED = "results/{dataset}/speed.json"
 SUMMARY = "results/{dataset}/summary.csv"
 METRICS = "results/{dataset}/metrics"
-DETECTOR = "results/{dataset}/detectors/{recipe}-{network}-{balance}-{loss}-seed{seed}.safetensors"
+DETECTOR = "results/{dataset}/detectors/{network}.safetensors"
 INSPECT = "results/{dataset}/inspect/{name}.jpg"
-DETECTED = "results/{dataset}/detected/{recipe}-{network}-{balance}-{loss}-seed{seed}/{folder}"
 
 RUN_STORE = Path(".runs")
 LOGS = Path("logs")

@@ -140,7 +140,7 @@ def test_a_stage_that_does_not_end_is_told(here: Project, monkeypatch: pytest.Mo
     monkeypatch.setattr(engines, "PATIENCE", 0.2)
     stage = here.start("stages.train")
     stage.send_signal(signal.SIGSTOP)
-    other = here.start("commands.detect")
+    other = here.start("commands.prune")
     other.send_signal(signal.SIGSTOP)
     try:
         with pytest.raises(UserError, match=f"^process {stage.pid} works in this folder: "):

@@ -82,18 +82,14 @@ def test_the_page_from_pictures_to_scores(mine: Project) -> None:
     shutil.copytree(mine.root / "data/incoming/mine/test", mine.root / "holiday/test")
     header, box = blocks("csv")[0].splitlines()
     boxes = "\n".join([header, box.replace("train", "test")])
-    (mine.root / "holiday/detector_boxes.csv").write_text(boxes, encoding="utf-8")
-    _, *words = detect.removeprefix("python ").split()
-    mine.run(*words)
-    found = pd.read_csv(
-        mine.root / "results/mine/detected/fast-cnn6_7-pdb-wing-seed0/holiday/landmarks.csv"
-    )
+    (mine.root / "holiday/boxes.csv").write_text(boxes, encoding="utf-8")
+    package, use = detect.splitlines()
+    mine.run(*package.removeprefix("python -m ").split())
+    mine.run(*use.split())
+    found = pd.read_csv(mine.root / "found/landmarks.csv")
     assert found.image.tolist() == ["test/0001.jpg"] and np.isfinite(found[["x4", "y4"]]).all(
         axis=None
     )
-    assert (
-        mine.root / "results/mine/detected/fast-cnn6_7-pdb-wing-seed0/holiday/sheet.jpg"
-    ).exists()
 
 
 @pytest.fixture

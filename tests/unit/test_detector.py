@@ -26,6 +26,7 @@ from wingloss.models.networks import build
 
 DOTS = np.array([[-18.0, -12.0], [18.0, -12.0], [0.0, 24.0]])  # red, green, blue; px off the middle
 CARD = Card(
+    run="drawn/cnn6/none/wing/seed0",
     networks=("cnn6",),
     landmarks=3,
     flip_pairs=(),
@@ -281,7 +282,10 @@ def test_without_dlib_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
 
 def test_boxes_that_nobody_has_compared_are_refused(finds: list[Array]) -> None:
     unknown = dataclasses.replace(CARD, boxes=dataclasses.replace(CARD.boxes, from_dlib=None))
-    with pytest.raises(ValueError, match="too few training faces of drawn .* where the faces are$"):
+    with pytest.raises(
+        face_detector.NoFaceDetector,
+        match="too few training faces of drawn .* where the faces are$",
+    ):
         Detector(unknown, [Dots(64)])(drawn()[0])
 
 

@@ -14,7 +14,7 @@ from wingloss.crops import context_crop, context_maps, network_inputs
 from wingloss.datasets.face_record import FARTHEST
 from wingloss.detection import face_detector
 from wingloss.detection.card import Card, Displacement
-from wingloss.detection.face_detector import Find
+from wingloss.detection.face_detector import Find, NoFaceDetector
 from wingloss.geometry import Array, apply, flip, invert, landmark_boxes, square_frames
 from wingloss.models.correction import corrected_frames, displaced
 
@@ -92,7 +92,7 @@ class Detector:
 
         Raises:
             ValueError: this is no picture, or a box lies outside it; one line.
-            NoFaceDetector: there are no boxes and dlib isn't installed.
+            NoFaceDetector: there are no boxes, and dlib isn't installed or can't be compared.
         """
         (found,) = self.batch([image], None if boxes is None else [boxes])
         return found
@@ -140,7 +140,7 @@ class Detector:
     def _found_frames(self, picture: Images) -> Array:
         """Where stage one looks first ``(N, 4)`` at the faces that are found in a picture."""
         if self._from_found is None:
-            raise ValueError(
+            raise NoFaceDetector(
                 f"dlib finds too few training faces of {self.card.trained_on.dataset} to tell how "
                 "its boxes compare; say where the faces are"
             )

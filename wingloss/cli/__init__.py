@@ -1,0 +1,1 @@
+"""The command `wingloss`: landmarks in files of pictures and videos."""

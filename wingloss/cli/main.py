@@ -1,0 +1,84 @@
+"""The arguments of `wingloss`. Every mistake is one line; a file that can't be read is one too."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from wingloss.cli.results import FORMATS
+from wingloss.datasets.face_record import BadSample
+from wingloss.datasets.names import printable
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0; 1 where something failed, or a file could not be read; 2 for usage."""
+    parser = argparse.ArgumentParser(prog="wingloss", description="Landmarks of faces.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    one = commands.add_parser("detect", help="find landmarks in pictures and videos")
+    one.add_argument("sources", nargs="+", type=Path, metavar="PICTURE|VIDEO|FOLDER")
+    one.add_argument("--model", required=True, type=Path, help="a detector's file")
+    one.add_argument("--out", required=True, type=Path, metavar="DIR", help="for the results")
+    one.add_argument(
+        "--format",
+        type=_formats,
+        default=("csv",),
+        metavar="LIST",
+        help=f"of {','.join(FORMATS)}; by default csv",
+    )
+    one.add_argument("--boxes", type=Path, metavar="CSV", help="image, x_min, y_min, x_max, y_max")
+    one.add_argument("--yunet", type=Path, metavar="ONNX", help="find faces by YuNet, not by dlib")
+    one.set_defaults(run=_detect)
+    two = commands.add_parser("info", help="what a detector's file is")
+    two.add_argument("model", type=Path, help="a detector's file")
+    two.set_defaults(run=_info)
+    given = parser.parse_args(arguments)
+    from wingloss.detection.face_detector import NoFaceDetector
+    from wingloss.models.model_file import BadModel
+
+    try:
+        status: int = given.run(given)
+        return status
+    except KeyboardInterrupt:
+        return 130
+    except (BadModel, BadSample, NoFaceDetector) as error:
+        said = str(error)
+    except OSError as error:
+        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    print(printable(f"error: {said}"), file=sys.stderr)
+    return 1
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    chosen = tuple(text.split(","))
+    if unknown := [one for one in chosen if one not in FORMATS]:
+        raise argparse.ArgumentTypeError(f"'{unknown[0]}' is none of {', '.join(FORMATS)}")
+    return chosen
+
+
+def _detect(given: argparse.Namespace) -> int:
+    from wingloss.cli.detect import detect
+    from wingloss.detection.detector import Detector
+
+    detector = Detector.load(given.model, given.yunet)
+    found = detect(given.sources, detector, given.out, given.format, given.boxes)
+    print(f"{printable(str(given.out))}: {found.summary()}")
+    return int(bool(found.unreadable or found.remarks))
+
+
+def _info(given: argparse.Namespace) -> int:
+    from wingloss.detection.detector import Detector
+
+    card = Detector.load(given.model).card
+    data = card.trained_on
+    lines = {
+        "run": card.run,
+        "networks": ", ".join(card.networks),
+        "landmarks": card.landmarks,
+        "trained on": f"{data.dataset} ({data.stamp}), {data.faces} faces",
+        "licence of these": data.licence,
+        "commit": card.commit,
+        **card.scores,
+    }
+    for name, value in lines.items():
+        print(printable(f"{name}: {value}"))
+    return 0

@@ -1,0 +1,146 @@
+"""What `wingloss detect` writes: tables, points files and drawn pictures, each whole or not."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import cv2
+import numpy as np
+
+from wingloss.augmentation.perturbation import Images
+from wingloss.cli.videos import Writer
+from wingloss.datasets.csv_faces import BOX
+from wingloss.datasets.ibug import write_pts
+from wingloss.detection.detector import Detected
+
+FORMATS = ("csv", "json", "pts", "overlay")
+DRAWN = 1920  # px: larger pictures are shrunk to it before they are drawn on
+POINT, OUTLINE = (60, 230, 60), (255, 190, 40)
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends without error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name[-100:]}.partial{path.suffix}")
+    try:
+        yield partial
+        if partial.exists():
+            os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class Results:
+    """The results in one folder, written while they come.
+
+    The tables appear when the block ends without error.
+    """
+
+    def __init__(self, out: Path, formats: Iterable[str], landmarks: int) -> None:
+        self.out, self.formats, self.landmarks = out, set(formats), landmarks
+
+    def __enter__(self) -> "Results":
+        with ExitStack() as stack:
+            if "csv" in self.formats:
+                self._csv = csv.writer(self._opened(stack, "landmarks.csv"), lineterminator="\n")
+                axes = [f"{axis}{i}" for i in range(self.landmarks) for axis in "xy"]
+                self._csv.writerow(["image", "frame", *BOX, "disagreement", *axes])
+            if "json" in self.formats:
+                self._json = self._opened(stack, "landmarks.json")
+                self._json.write("[")
+                self._before = "\n"
+            self._files = stack.pop_all()
+        return self
+
+    def _opened(self, stack: ExitStack, name: str) -> TextIO:
+        partial = stack.enter_context(appearing(self.out / name))
+        return stack.enter_context(partial.open("w", newline="", encoding="utf-8"))
+
+    def __exit__(self, *error: Any) -> None:
+        if "json" in self.formats and error[0] is None:
+            self._json.write("\n]\n")
+        self._files.__exit__(*error)
+
+    def add(self, name: str, found: Detected, frame: int | None = None) -> None:
+        """The faces of a picture, or of a video's frame, counted from 0."""
+        for number in range(len(found)):
+            points, box = found.landmarks[number], found.boxes[number]
+            disagreement = round(float(found.disagreement[number]), 3)
+            if "csv" in self.formats:
+                cells = [f"{value:.3f}" for value in (*box, disagreement, *points.ravel())]
+                self._csv.writerow([name, "" if frame is None else frame, *cells])
+            if "json" in self.formats:
+                self._json.write(
+                    self._before + json.dumps(_plain(name, frame, box, disagreement, points))
+                )
+                self._before = ",\n"
+            if "pts" in self.formats:
+                at = "" if frame is None else f"-frame{frame}"
+                more = f"-{number + 1}" if number else ""
+                with appearing(self.out / "pts" / f"{name}{at}{more}.pts") as partial:
+                    write_pts(partial, points)
+
+    def draw(self, name: str, picture: Images, found: Detected) -> None:
+        """A picture with what was found in it."""
+        if "overlay" in self.formats:
+            with appearing(self.out / "overlay" / f"{name}.jpg") as partial:
+                stored = cv2.cvtColor(drawn(picture, found), cv2.COLOR_RGB2BGR)
+                quality = (cv2.IMWRITE_JPEG_QUALITY, 90)
+                partial.write_bytes(cv2.imencode(".jpg", stored, quality)[1].tobytes())
+
+    @contextmanager
+    def drawing(self, name: str, rate: float) -> Iterator[Callable[[Images, Detected], None]]:
+        """Draws a video's frames, ``rate`` a second, with what was found in them."""
+        if "overlay" not in self.formats:
+            yield lambda frame, found: None
+            return
+        with appearing(self.out / "overlay" / f"{name}.mp4") as partial:
+            writer = Writer(partial, rate)
+            try:
+                yield lambda frame, found: writer.add(drawn(frame, found))
+            finally:
+                writer.close()
+
+
+def _plain(
+    name: str, frame: int | None, box: Any, disagreement: float, points: Any
+) -> dict[str, Any]:
+    return {
+        "image": name,
+        "frame": frame,
+        "box": box.round(3).tolist(),
+        "disagreement": disagreement,
+        "landmarks": points.round(3).tolist(),
+    }
+
+
+def drawn(picture: Images, found: Detected) -> Images:
+    """A picture ``(H, W, 3)``, shrunk to ``DRAWN``, with boxes and landmarks."""
+    scale = min(1.0, DRAWN / max(picture.shape[:2]))
+    size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
+    shown = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    boxes, landmarks = ((values + 0.5) * scale - 0.5 for values in (found.boxes, found.landmarks))
+    for box, points in zip(boxes, landmarks, strict=True):
+        low, high = np.rint(box.reshape(2, 2)).astype(int)
+        width = max(1, round((high - low).max() / 200))
+        cv2.rectangle(shown, low, high, OUTLINE, width, cv2.LINE_AA)
+        radius = max(16, int(16 * (high - low).max() / 100))  # in sixteenths
+        for centre in np.rint(points * 16).astype(int):
+            cv2.circle(shown, centre, radius, POINT, -1, cv2.LINE_AA, 4)
+    return shown
+
+
+def write_files_table(out: Path, rows: Iterable[tuple[Any, ...]], columns: list[str]) -> None:
+    """Writes what became of each file."""
+    with (
+        appearing(out / "files.csv") as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows(rows)
