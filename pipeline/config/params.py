@@ -26,6 +26,7 @@ ALL_LOSSES: dict[str, Any] = {**LOSSES, **HEATMAP_LOSSES}
 PARAMS = Path("params.yaml")
 LONGEST_NAME = 60  # characters: names become parts of paths
 MOST_RUNS = 10_000
+RENDERED = ("synthetic", "renderedaflw")  # data sets that nobody publishes
 BOUNDED = ("hourglass", "hourglass4")  # networks whose heat maps hold a boundary
 
 Method = Literal["mean_shape", "ert"]  # what the networks are compared to
@@ -246,8 +247,11 @@ class Params:
         _check_datasets(self.datasets)
         _among("datasets", self.datasets, self.dataset)
         _among("datasets", self.datasets, self.raw)
-        if "synthetic" in self.datasets and self.raw["synthetic"] is None:
-            raise ValueError("raw.synthetic: nobody publishes these faces; say how to render them")
+        for name in RENDERED:
+            if name in self.datasets and self.raw[name] is None:
+                raise ValueError(
+                    f"raw.{name}: nobody publishes these faces; say how to render them"
+                )
         lists: dict[str, list] = {
             "datasets": self.datasets,
             "seeds": self.seeds,
