@@ -240,6 +240,8 @@ class Params:
                     f"{shown(name)}: names have up to {LONGEST_NAME} small letters, digits and _, "
                     "and none is 'same'"
                 )
+        if "none" in self.recipes:
+            raise ValueError("recipes.none: baselines have this in a recipe's place; rename it")
         _among("trees", [self.trees], self.ert)
         _among("stage_one.loss", [self.stage_one.loss], ["same", *self.loss])
         if self.stage_one.loss != "same" and not self.loss[self.stage_one.loss].fits("cnn6"):
