@@ -16,13 +16,13 @@ from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from pipeline.runtime.file_lock import locked
 from pipeline.runtime.progress import tracked
-from wingloss.datasets import ibug
+from wingloss.datasets import csv_faces, ibug
 from wingloss.synthetic.face import render_face
 from wingloss.synthetic.population import FaceDistribution
 
 JPEG_QUALITY = 92
 STREAM = 1_000_000_000  # where the next part's faces begin
-AFLW = "aflw19.csv"  # each face's 19 landmarks in AFLW's scheme (px), and whether they are seen
+AFLW = "aflw19_{part}.csv"  # the 19 landmarks in AFLW's scheme (px), and whether they are seen
 
 
 def run(dataset: str) -> None:
@@ -49,23 +49,27 @@ def _render(rendered: Rendered, target: Path) -> None:
         whole_folder(target) as new,
         (new / ibug.BOXES).open("w", newline="", encoding="utf-8") as box_file,
         (new / ibug.FACES).open("w", newline="", encoding="utf-8") as face_file,
-        (new / AFLW).open("w", newline="", encoding="utf-8") as aflw_file,
+        (new / AFLW.format(part="train")).open("w", newline="", encoding="utf-8") as train_file,
+        (new / AFLW.format(part="test")).open("w", newline="", encoding="utf-8") as test_file,
         ProcessPoolExecutor(cli.threads(), initializer=_one_thread) as pool,
     ):
-        tables = [csv.writer(f, lineterminator="\n") for f in (box_file, face_file, aflw_file)]
-        headers = (
-            ("x_min", "y_min", "x_max", "y_max"),
-            ("yaw", "pitch", "roll", "subsets", "visible"),  # a 0 or 1 for each of 68 landmarks
-            [f"{name}{i}" for i in range(19) for name in ("x", "y", "visible")],
+        boxes, faces, train, test = (
+            csv.writer(file, lineterminator="\n")
+            for file in (box_file, face_file, train_file, test_file)
         )
-        for table, header in zip(tables, headers, strict=True):
-            table.writerow(("image", *header))
+        boxes.writerow(("image", *csv_faces.BOX))
+        # of `visible`, a 0 or 1 for each of 68 landmarks
+        faces.writerow(("image", "yaw", "pitch", "roll", "subsets", "visible"))
+        for table in (train, test):
+            axes = [f"{name}{i}" for i in range(19) for name in ("x", "y", "visible")]
+            table.writerow(("image", *csv_faces.BOX, "subsets", *axes))
         for part in counts:
             (new / part).mkdir()
         make = partial(_render_one, new, rendered.faces, rendered.seed)
         made = pool.map(make, jobs, chunksize=25)
         for image, *rows in tracked(made, "rendering", len(jobs), "faces"):
-            for table, row in zip(tables, rows, strict=True):
+            aflw = train if image.startswith("train/") else test
+            for table, row in zip((boxes, faces, aflw), rows, strict=True):
                 table.writerow((image, *row))
         log.info("%d faces rendered", len(jobs))
 
@@ -99,12 +103,8 @@ def _render_one(
         for (x, y), visible in zip(face.points19, face.visible19, strict=True)
         for value in (f"{x:.3f}", f"{y:.3f}", int(visible))
     ]
-    return (
-        image,
-        [f"{value:.3f}" for value in face.box],
-        [*pose, " ".join(face.subsets), seen],
-        aflw,
-    )
+    box, subsets = [f"{value:.3f}" for value in face.box], " ".join(face.subsets)
+    return image, box, [*pose, subsets, seen], [*box, subsets, *aflw]
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from wingloss.evaluation.significance import log_mean
 from wingloss.geometry import Array
 
 COLUMNS = ["what", "name", "first", "second", "value", "std", "low", "high", "seeds", "status"]
-NOT_RUN, DIVERGED = "not run", "diverged"
+NOT_RUN, DIVERGED, SCARCE = "not run", "diverged", "too few photographs"
 
 
 def run(dataset: str, study: str) -> None:
@@ -66,7 +66,9 @@ def _effects(study: Study, cells: dict[str, Scored]) -> list[dict[str, Any]]:
     """By how many percent the first run's error differs from the second's, as claims have it."""
     effects = None
     if cells:
-        faces = np.ones(next(iter(cells.values())).errors.shape[1], bool)
+        one = next(iter(cells.values()))
+        scarce = len(set(one.photographs)) < 2  # one tells nothing of others
+        faces = np.ones(len(one.photographs), bool)
         effects = Effects(cells, _group, faces, lambda errors: log_mean(errors, faces))
     rows = []
     for name, pair in study.effects.items():
@@ -75,6 +77,8 @@ def _effects(study: Study, cells: dict[str, Scored]) -> list[dict[str, Any]]:
             row["status"] = NOT_RUN
         elif any(cells[cell].diverged for cell in pair):
             row["status"] = DIVERGED
+        elif scarce:
+            row["status"] = SCARCE
         else:
             effect = effects.between(*pair)
             value, low, high = (

@@ -62,6 +62,7 @@ def merged(first: dict[str, Grid], others: dict[str, Grid]) -> dict[str, Grid]:
     found = dict(first)
     for key, grid in others.items():
         left = [cell for cell in grid.cells if (grid.network, *cell) not in there]
+        there |= {(grid.network, *cell) for cell in left}
         if len(left) == len(grid.cells):
             found[key] = grid
         else:

@@ -27,6 +27,7 @@ ALL_LOSSES: dict[str, Any] = {**LOSSES, **HEATMAP_LOSSES}
 PARAMS = Path("params.yaml")
 LONGEST_NAME = 60  # characters: names become parts of paths
 MOST_RUNS = 10_000
+RENDERED = ("synthetic", "renderedaflw")  # data sets that nobody publishes
 BOUNDED = ("hourglass", "hourglass4")  # networks whose heat maps hold a boundary
 
 Method = Literal["mean_shape", "ert"]  # what the networks are compared to
@@ -232,6 +233,8 @@ class Params:
                     f"{shown(name)}: names have up to {LONGEST_NAME} small letters, digits and _, "
                     "and none is 'same'"
                 )
+        if "none" in self.recipes:
+            raise ValueError("recipes.none: baselines have this in a recipe's place; rename it")
         _among("trees", [self.trees], self.ert)
         _among("stage_one.loss", [self.stage_one.loss], ["same", *self.loss])
         if self.stage_one.loss != "same" and not self.loss[self.stage_one.loss].fits("cnn6"):
@@ -246,8 +249,11 @@ class Params:
                         "correction.training_crops: matched_jitter needs validation faces; set "
                         f"dataset.{name}.validation.share above 0"
                     )
-        if "synthetic" in self.datasets and self.raw["synthetic"] is None:
-            raise ValueError("raw.synthetic: nobody publishes these faces; say how to render them")
+        for name in RENDERED:
+            if name in self.datasets and self.raw[name] is None:
+                raise ValueError(
+                    f"raw.{name}: nobody publishes these faces; say how to render them"
+                )
         lists: dict[str, list] = {
             "datasets": self.datasets,
             "seeds": self.seeds,

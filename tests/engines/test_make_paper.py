@@ -38,6 +38,34 @@ def test_the_parameters_then_ask_for_every_cell(tmp_path, monkeypatch: pytest.Mo
     assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == text
 
 
+def test_studies_are_asked_for_beside_what_is(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every committed one, each run once; the tables' runs then leave them as they are."""
+    monkeypatch.chdir(project.root)
+    studies = paper_spec.studies()
+    before = set(map(str, paths.runs(load(), "synthetic")))
+    said = project.run("workflow.paper", *studies)
+    assert "dvc.yaml has the stages of these runs." in said
+    wanted = {f"synthetic/{cell}/seed{i}" for one in studies.values() for cell in one.cells
+              for i in range(4)}  # fmt: skip
+    asked = [str(run) for run in paths.runs(load(), "synthetic")]
+    assert before | wanted <= set(asked) and len(asked) == len(set(asked))
+    assert load().seeds == [0, 1, 2, 3] and load().studies == list(studies)
+    before_tables = project.read("dvc.yaml")
+    project.run("workflow.paper")
+    assert wanted <= {str(run) for run in paths.runs(load(), "synthetic")}
+    generated = project.read("dvc.yaml")
+    assert generated != before_tables  # runs that are the tables' now are no study's any more
+    project.run("workflow.generate_dvc")
+    assert project.read("dvc.yaml") == generated
+    said = project.run("workflow.paper", "step", status=1)
+    assert said == (
+        "error: --study step: there is none of this name; did you mean 'steps'? there are "
+        f"{', '.join(studies)}\n"
+    )
+
+
 def test_bad_parameters_are_one_line(project: Project) -> None:
     project.replace("params.yaml", "seeds:", "sedes:")
     said = project.run("workflow.paper", status=1)

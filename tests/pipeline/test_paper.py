@@ -23,7 +23,7 @@ from pipeline.config.params import load
 from pipeline.config.paths import Cell, Run
 from pipeline.results import overview, paper_spec, predictions_file, run_results
 from pipeline.runtime.errors import UserError
-from stages import claims, figure, report, speed, table
+from stages import claims, figure, report, speed, study, table
 
 LOSSES = ["l2", "l1", "smooth_l1", "wing"]
 N_FACES = 60
@@ -451,6 +451,69 @@ def test_recipes_stand_side_by_side(
         assert re.findall("By the recipe (\\w+)", text) == ["fast", "paper"]
     assert errors.index("CNN-6 (Wing) 3.00 ± 0.10") < errors.index("CNN-6 (Wing) 2.00 ± 0.10")
     assert "runs 24, trained in 48.0 minutes" in page
+
+
+CURVE = {"samples": [10, 20], "val_nme": [9.0, 4.0]}
+
+
+def read_study(project: Project, call: Callable, name: str) -> tuple[pd.DataFrame, str]:
+    """A study's table by its rows' names, and its text."""
+    status, said = call(project, study, dataset="synthetic", study=name)
+    assert status == 0, said
+    table = project.read(f"results/synthetic/tables/study_{name}.csv").decode()
+    text = project.read(f"results/synthetic/tables/study_{name}.md").decode()
+    return pd.read_csv(io.StringIO(table)).set_index("name"), text
+
+
+def test_a_study_states_its_effects_over_recipes(table1: Project, call: Callable) -> None:
+    """By `fast` Wing errs as L1 does, with more samples by a third less."""
+    more = table1.params()["runs"]["cnn6"] | {"recipe": ["fast_600k"]}
+    table1.set(runs=table1.params()["runs"] | {"more": more})
+    for recipe, wing in (("fast", 3.0), ("fast_600k", 2.0)):
+        for loss, nme in zip(LOSSES, (4.0, 3.0, 3.1, wing), strict=True):
+            for seed in (0, 1, 2):
+                run = Run("synthetic", recipe, "cnn6", "none", loss, seed)
+                write_predictions(table1, run, nme + 0.1 * (seed - 1), curve=CURVE)
+    rows, text = read_study(table1, call, "budget")
+    assert rows.loc["fast_600k/cnn6/none/wing"].value == pytest.approx(2.0, abs=1e-4)
+    assert rows.loc["fast_600k/cnn6/none/wing"]["std"] == pytest.approx(0.1, abs=1e-4)
+    effects = rows[rows.what == "effect"]
+    for name in ("Wing against L1, 600,000 samples", "Wing, 600,000 samples against fast"):
+        assert effects.loc[name].value == pytest.approx(-100 / 3, abs=1e-3)
+    assert effects.loc["Wing against L1, fast"].value == pytest.approx(0, abs=1e-3)
+    assert ((effects.low < effects.value) & (effects.value < effects.high)).all()
+    assert "| fast/cnn6/none/wing | 3.00 ± 0.10 | 3 |" in text and "Not run" not in text
+    # the recipes' own seeds tell of chance, not the other one's
+    both = effects.loc["Wing against L1, fast"], effects.loc["Wing against L1, 600,000 samples"]
+    assert both[0].high - both[0].low != pytest.approx(both[1].high - both[1].low, rel=0.01)
+
+
+def test_a_study_says_what_it_lacks(table1: Project, call: Callable) -> None:
+    for loss in ("l1", "smooth_l1", "wing"):
+        for seed in (0, 1, 2):
+            run = Run("synthetic", "fast", "cnn6", "none", loss, seed)
+            status = "diverged" if (loss, seed) == ("smooth_l1", 1) else "trained"
+            write_predictions(table1, run, 3.0, curve=CURVE, status=status)
+    rows, text = read_study(table1, call, "budget")
+    assert rows.status.to_dict() == {
+        "fast/cnn6/none/l1": "run",
+        "fast/cnn6/none/smooth_l1": "diverged",
+        "fast/cnn6/none/wing": "run",
+        "fast_600k/cnn6/none/l1": "not run",
+        "fast_600k/cnn6/none/smooth_l1": "not run",
+        "fast_600k/cnn6/none/wing": "not run",
+        "Wing against L1, fast": "run",
+        "Wing against L1, 600,000 samples": "not run",
+        "Wing against smooth L1, fast": "diverged",
+        "Wing against smooth L1, 600,000 samples": "not run",
+        "Wing, 600,000 samples against fast": "not run",
+    }
+    assert "Not run: 3 of 6 runs. `python -m workflow.paper budget` has params.yaml ask" in text
+    table1.set(seeds=[0])
+    rows, text = read_study(table1, call, "budget")
+    assert "1 of the 3 seeds that it wants." in text and "chance in photographs alone" in text
+    rows, text = read_study(table1, call, "steps")
+    assert set(rows.status) == {"not run"}
 
 
 def verdicts(project: Project, call: Callable, dataset: str = "synthetic") -> dict[str, dict]:

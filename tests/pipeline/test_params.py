@@ -98,6 +98,10 @@ MEANING = {
         with_value("runs.cnn6.network", "cnn7"),
         "runs.cnn6.network: 'cnn7' is not defined; did you mean 'cnn6_7'? there are cnn6, ",
     ),
+    "a recipe as what has none": (
+        with_value("recipes.none", COMMITTED["recipes"]["fast"]),
+        "recipes.none: baselines have this in a recipe's place; rename it",
+    ),
     "a recipe without the network": (
         without("recipes.fast.cnn7"),
         "recipes.fast.cnn7: runs.cnn6_7 need it; there is none",
