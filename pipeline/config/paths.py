@@ -44,6 +44,7 @@ REPORT = "results/{dataset}/report.html"
 SPEED = "results/{dataset}/speed.json"
 SUMMARY = "results/{dataset}/summary.csv"
 METRICS = "results/{dataset}/metrics"
+SCORES = "results/{dataset}/scores.json"
 INSPECT = "results/{dataset}/inspect/{name}.jpg"
 DETECTED = "results/{dataset}/detected/{network}-{balance}-{loss}-seed{seed}/{folder}"
 

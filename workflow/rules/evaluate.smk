@@ -28,7 +28,7 @@ for network in ONE_STAGE:
             "../environment.yaml"
         threads: training_threads
         resources:
-            work=5,
+            **needs(5),
         params:
             network=network,
             science=science("context"),
@@ -55,7 +55,7 @@ rule evaluate_cnn6_7:
         "../environment.yaml"
     threads: training_threads
     resources:
-        work=8,
+        **needs(8),
     params:
         network="cnn6_7",
         science=science("context"),
@@ -78,7 +78,7 @@ rule baseline:
     conda:
         "../environment.yaml"
     resources:
-        work=15,
+        **needs(15, memory=4000),
     params:
         science=science("context", "trees", "ert.{trees}"),
     shell:
@@ -94,12 +94,13 @@ rule summary:
     output:
         report(paths.SUMMARY, caption="../report/summary.rst", category="Scores"),
         directory(paths.METRICS),
+        paths.SCORES,
     log:
         "logs/summary/{dataset}.log",
     conda:
         "../environment.yaml"
     resources:
-        work=3,
+        **needs(3),
     params:
         science=science("runs", "baselines", "seeds"),
     shell:
