@@ -119,7 +119,7 @@ def _write_metrics(folder: Path, table: pd.DataFrame, rules: Protocol) -> None:
 
 
 def _write_scores(path: Path, table: pd.DataFrame, rules: Protocol) -> None:
-    """Each run's error on all test faces, or without those, validation faces; for ``dvc exp show``."""
+    """Each run's error on all test (else validation) faces, for ``dvc exp show``."""
     split = "test" if "test" in set(table["split"]) else "val"
     faces = table[(table["split"] == split) & (table["subset"] == "full")]
     means = faces.groupby(_RUN, sort=False)[f"nme_{rules.headline}"].apply(_mean)
