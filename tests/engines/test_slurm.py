@@ -4,10 +4,26 @@ import subprocess
 
 import pytest
 import slurm
-from project import WING, Project, wait_for
+import yaml
+from project import ROOT, WING, Project, wait_for
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import OutputSettings, Quietness, ResourceSettings
 
 QUICK = ["--cores", "2", "--seconds-between-status-checks", "1"]
 QUICK += ["--slurm-init-seconds-before-status-checks", "1"]
+
+
+def test_the_profile_names_the_rules_that_use_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake ignores a name that no rule has."""
+    monkeypatch.chdir(ROOT)
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        workflow = api.workflow(resource_settings=ResourceSettings(cores=1))._workflow
+        commands = {rule.name: rule.shellcmd or "" for rule in workflow.rules}
+    stages = {"stages.train", "stages.correct", "stages.speed"}
+    using = {name for name, command in commands.items() if stages & set(command.split())}
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
+    assert set(profile["set-resources"]) == using
+    assert set(profile["set-threads"]) == using - {"speed"}
 
 
 @pytest.mark.slow
