@@ -36,7 +36,8 @@ onstart:
     announce_work(workflow.dag)
     # Snakemake would look at all jobs that are ready once a second for each job that has finished:
     # after 63 of them it took 30 % of a core. It has nothing to wait for on one machine.
-    workflow.scheduler.job_rate_limiter = None
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
 
 
 rule all:

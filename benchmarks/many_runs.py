@@ -24,6 +24,7 @@ COMMANDS = {
     "dvc repro --dry": ["dvc", "repro", "--dry"],
     "dvc commit, one stage": ["dvc", "commit", "--force", "summary@synthetic"],
     "dvc dag": ["dvc", "dag", "--dot"],
+    "make sync": ["workflow.sync"],
 }
 OUTPUTS = """
 from pathlib import Path

@@ -44,6 +44,7 @@ def run(dataset: str) -> None:
     table = pd.DataFrame(rows)[COLUMNS]
     files.write_table(Path(paths.SUMMARY.format(dataset=dataset)), table)
     _write_metrics(Path(paths.METRICS.format(dataset=dataset)), table, rules)
+    _write_scores(Path(paths.SCORES.format(dataset=dataset)), table, rules)
     log.info(
         "%d runs\n%s",
         table.drop_duplicates([*_RUN, "seed"]).shape[0],
@@ -115,6 +116,14 @@ def _write_metrics(folder: Path, table: pd.DataFrame, rules: Protocol) -> None:
                     for score in ("median", "auc", "failure_rate"):
                         scores[f"{part}.{score}"] = _mean(faces[score])
             files.write_json(new / f"{'-'.join(names)}.json", scores)
+
+
+def _write_scores(path: Path, table: pd.DataFrame, rules: Protocol) -> None:
+    """Each run's error on all test (else validation) faces, for ``dvc exp show``."""
+    split = "test" if "test" in set(table["split"]) else "val"
+    faces = table[(table["split"] == split) & (table["subset"] == "full")]
+    means = faces.groupby(_RUN, sort=False)[f"nme_{rules.headline}"].apply(_mean)
+    files.write_json(path, {"-".join(run): mean for run, mean in means.items()})
 
 
 def _mean(seeds: pd.Series) -> float | str:

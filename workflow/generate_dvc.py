@@ -33,7 +33,7 @@ AXES = {
     "figure": "${figures}",
     "study": "${studies}",
 }
-METRICS = (paths.METRICS, paths.VERDICTS)
+METRICS = (paths.METRICS, paths.SCORES, paths.VERDICTS)
 PLOTS = {
     paths.CURVE: {"x": "samples", "y": "val_nme", "title": "Validation NME (%)"},
     paths.CED: {"x": "error_percent", "y": "share", "title": "CED"},

@@ -48,6 +48,7 @@ SPEED = "results/{dataset}/speed.json"
 SUMMARY = "results/{dataset}/summary.csv"
 METRICS = "results/{dataset}/metrics"
 DETECTOR = "results/{dataset}/detectors/{network}.safetensors"
+SCORES = "results/{dataset}/scores.json"
 INSPECT = "results/{dataset}/inspect/{name}.jpg"
 
 RUN_STORE = Path(".runs")

@@ -21,7 +21,8 @@ PLUMBING = {
     *("pipeline.acquire", "pipeline.data", "pipeline.results", "pipeline.trainings"),
     *("pipeline.runtime", "pipeline.runtime.cli", "pipeline.runtime.code_hash"),
     *("pipeline.runtime.engines", "pipeline.runtime.errors", "pipeline.runtime.file_lock"),
-    *("pipeline.runtime.host", "pipeline.runtime.processes", "pipeline.runtime.progress"),
+    *("pipeline.runtime.gpus", "pipeline.runtime.host"),
+    *("pipeline.runtime.processes", "pipeline.runtime.progress"),
     *(
         "pipeline.runtime.provenance",
         "pipeline.trainings.run_store",

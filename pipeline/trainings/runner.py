@@ -17,6 +17,7 @@ import torch
 
 from pipeline.config import paths
 from pipeline.data import files
+from pipeline.runtime import gpus
 from pipeline.runtime.cli import log
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.host import describe_commit, keep_freed_memory, processor
@@ -259,7 +260,8 @@ def from_store_or_train(spec: TrainingSpec) -> Iterator[run_store.StoredTraining
             log.info("commands.train_ensemble made this training: taking it from the run store")
             entry = together
         else:
-            train([spec], [entry], {})
+            with gpus.one_alone(paths.RUN_STORE):
+                train([spec], [entry], {})
         if cache_key.code(spec) != inputs["code"]:
             raise UserError("the code was changed while the training ran; run again")
         yield entry

@@ -29,15 +29,6 @@ ENGINES = {
 }
 
 
-@pytest.fixture
-def untrained(finished: Project) -> Project:
-    """The finished project without the run `cnn6 none wing` and without any training's memory."""
-    shutil.rmtree(finished.root / ".runs")
-    shutil.rmtree(finished.root / ".dvc/cache")
-    shutil.rmtree((finished.root / WING).parent)
-    return finished
-
-
 def outputs(project: Project) -> list[str]:
     """Declared outputs of the training that are there."""
     folder = (project.root / WING).parent

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from project import L2, ROOT, WING, Project
 from safetensors.numpy import load_file
 
@@ -96,6 +99,10 @@ def test_the_rules_environment_is_the_projects() -> None:
     (packages,) = [one["pip"] for one in given["dependencies"] if isinstance(one, dict)]
     needed = project["dependencies"] + project["optional-dependencies"]["pipeline"]
     assert sorted(packages) == sorted(needed), "mend workflow/environment.yaml"
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    locked = dict(re.findall(r"^([a-z0-9.-]+)==([^ ;]+)", lock, flags=re.M))
+    asked = [one for one in map(Requirement, packages) if one.name != "torch"]  # it has no hash
+    assert all(one.specifier.contains(locked[canonicalize_name(one.name)]) for one in asked)
 
 
 class Addresses(HTMLParser):

@@ -129,6 +129,8 @@ def test_values(scored: Project, call: Callable) -> None:
     assert means["test.nme"] == pytest.approx(10.5, rel=1e-4)
     assert means["test.median"] == pytest.approx(9.0, rel=1e-4)
     assert means["test.failure_rate"] == pytest.approx(50.0, rel=1e-4)
+    scores = json.loads(scored.read("results/300w/scores.json"))
+    assert scores == {"cnn6-pdb-wing": means["test.nme"]}
 
 
 @pytest.mark.parametrize("error", [np.nan, 5.0])  # the last weights may be finite
@@ -143,6 +145,7 @@ def test_a_diverged_run_has_rows_that_say_so(scored: Project, call: Callable, er
     assert math.isnan(row["median"]) and math.isnan(row.auc) and math.isnan(row.failure_rate)
     means = json.loads(scored.read("results/300w/metrics/fast-cnn6-pdb-wing.json"))
     assert set(means.values()) == {"diverged"}  # one seed that diverged leaves no mean
+    assert json.loads(scored.read("results/300w/scores.json")) == {"cnn6-pdb-wing": "diverged"}
     (line,) = [line for line in said.splitlines() if "wing" in line]
     assert line.count("diverged") == 5  # one for val and one for each part of test
 

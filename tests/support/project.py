@@ -255,6 +255,15 @@ def finished(template: Project, tmp_path: Path) -> Iterator[Project]:
 
 
 @pytest.fixture
+def untrained(finished: Project) -> Project:
+    """The finished project without the run `cnn6 none wing` and without any training's memory."""
+    shutil.rmtree(finished.root / ".runs")
+    shutil.rmtree(finished.root / ".dvc/cache")
+    shutil.rmtree((finished.root / WING).parent)
+    return finished
+
+
+@pytest.fixture
 def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gives this process the networks that a project has in its own files."""
     for name, size, widths in (("cnn6", 64, 5), ("cnn7", 128, 6)):

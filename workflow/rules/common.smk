@@ -220,6 +220,24 @@ def training_threads(_, attempt=None):
     return max(1, workflow.cores // max(1, len(RUNS)))
 
 
+def needs(work, memory=2000, gpu=0):
+    """The resources of a rule: seconds of ``work`` (or a function of the wildcards), MB of memory, GPUs.
+
+    The progress display reads the work. A batch system is asked for three times as long (its nodes may be
+    slower than the processor of those rates) and ten minutes, and for as much again each time that a job
+    is tried again.
+    """
+    seconds = work if callable(work) else lambda wildcards: work
+
+    def runtime(wildcards, attempt):
+        return attempt * (10 + 3 * seconds(wildcards) // 60)
+
+    def mem_mb(wildcards, attempt):
+        return attempt * memory
+
+    return {"work": work, "runtime": runtime, "mem_mb": mem_mb, "gpu": gpu}
+
+
 def training_work(network):
     """The seconds that the data set's budget takes, for the progress display."""
 

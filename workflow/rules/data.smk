@@ -14,7 +14,7 @@ rule download:
         "../environment.yaml"
     threads: workflow.cores
     resources:
-        work=30,
+        **needs(30),
     params:
         science=science("raw.{dataset}"),
     shell:
@@ -36,7 +36,7 @@ rule prepare:
         "../environment.yaml"
     threads: workflow.cores
     resources:
-        work=8,
+        **needs(8),
     params:
         science=science(
             "raw.{dataset}",
@@ -62,7 +62,7 @@ rule pose:
     conda:
         "../environment.yaml"
     resources:
-        work=4,
+        **needs(4),
     shell:
         "exec python -m stages.pose --dataset {wildcards.dataset}"
 
@@ -80,7 +80,7 @@ rule balance:
     conda:
         "../environment.yaml"
     resources:
-        work=3,
+        **needs(3),
     params:
         science=science("dataset.{dataset}.bins"),
     shell:

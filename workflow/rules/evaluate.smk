@@ -29,7 +29,7 @@ for network in ONE_STAGE:
             "../environment.yaml"
         threads: training_threads
         resources:
-            work=5,
+            **needs(5),
         params:
             network=network,
             science=science("context"),
@@ -58,7 +58,7 @@ rule evaluate_cnn6_7:
         "../environment.yaml"
     threads: training_threads
     resources:
-        work=8,
+        **needs(8),
     params:
         network="cnn6_7",
         science=science("context"),
@@ -82,7 +82,7 @@ rule baseline:
     conda:
         "../environment.yaml"
     resources:
-        work=15,
+        **needs(15, memory=4000),
     params:
         science=science("context", "trees", "ert.{trees}"),
     shell:
@@ -98,12 +98,13 @@ rule summary:
     output:
         report(paths.SUMMARY, caption="../report/summary.rst", category="Scores"),
         directory(paths.METRICS),
+        paths.SCORES,
     log:
         "logs/summary/{dataset}.log",
     conda:
         "../environment.yaml"
     resources:
-        work=3,
+        **needs(3),
     params:
         science=science("runs", "baselines", "seeds"),
     shell:

@@ -15,8 +15,7 @@ rule speed:
         "../environment.yaml"
     threads: workflow.cores
     resources:
-        gpu=GPUS,
-        work=18,
+        **needs(18, gpu=GPUS),
     shell:
         "exec python -m stages.speed --dataset {wildcards.dataset}"
 
@@ -35,7 +34,7 @@ rule table:
     conda:
         "../environment.yaml"
     resources:
-        work=4,
+        **needs(4),
     params:
         science=science("recipes", "runs", "baselines", "seeds"),
     shell:
@@ -58,7 +57,7 @@ rule claims:
     conda:
         "../environment.yaml"
     resources:
-        work=6,
+        **needs(6),
     params:
         science=science("recipes", "runs", "baselines", "seeds"),
     shell:
@@ -78,7 +77,7 @@ rule figure:
     conda:
         "../environment.yaml"
     resources:
-        work=5,
+        **needs(5),
     params:
         science=science("runs", "baselines", "seeds"),
     shell:
@@ -130,7 +129,7 @@ rule report_page:
     conda:
         "../environment.yaml"
     resources:
-        work=4,
+        **needs(4),
     params:
         science=science(
             "raw.{dataset}",

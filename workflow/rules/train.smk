@@ -30,8 +30,7 @@ for network in ONE_STAGE:
             "../environment.yaml"
         threads: training_threads
         resources:
-            gpu=GPUS,
-            work=training_work(network),
+            **needs(training_work(network), memory=4000, gpu=GPUS),
         params:
             network=network,
             science=science(
@@ -63,8 +62,7 @@ rule cnn6_7_stage1:
         "../environment.yaml"
     threads: training_threads
     resources:
-        gpu=GPUS,
-        work=training_work("cnn6"),
+        **needs(training_work("cnn6"), memory=4000, gpu=GPUS),
     params:
         network="cnn6_7",
         science=science(
@@ -98,8 +96,7 @@ rule correct:
         "../environment.yaml"
     threads: training_threads
     resources:
-        gpu=GPUS,
-        work=correction_work,
+        **needs(correction_work, memory=4000, gpu=GPUS),
     params:
         network="cnn6_7",
         science=science(
@@ -134,8 +131,7 @@ rule cnn6_7_stage2:
         "../environment.yaml"
     threads: training_threads
     resources:
-        gpu=GPUS,
-        work=training_work("cnn7"),
+        **needs(training_work("cnn7"), memory=4000, gpu=GPUS),
     params:
         network="cnn6_7",
         science=science(

@@ -1,0 +1,41 @@
+"""What a run is said to cost, before it starts."""
+
+import shutil
+
+import pytest
+from project import WING, Project
+
+PREDICTIONS = "results/synthetic/predictions/cnn6/none/wing/seed0.npz"
+
+
+@pytest.mark.slow
+def test_a_plan_knows_the_run_store(finished: Project) -> None:
+    assert finished.run("workflow.plan").startswith("0 jobs to run, ")
+    (finished.root / PREDICTIONS).unlink()
+    shutil.rmtree((finished.root / WING).parent)
+    assert row(finished, "cnn6")[:5] == [1, 1, 0, 0, 0]  # a training, in the store
+    shutil.rmtree(finished.root / ".runs")
+    jobs, finished_, begun, cpu, gpu, memory, disk = row(finished, "cnn6")
+    assert (jobs, finished_, begun, memory) == (1, 0, 0, 4)
+    seconds = 5 + int(
+        (480 + 20 * 200 / 3) / 330
+    )  # starting, samples and validation at CNN-6's rate
+    assert cpu == pytest.approx(seconds / 3600, abs=6e-4)
+    assert gpu == pytest.approx(480 / 11733 / 3600, abs=6e-4)
+    assert disk < 0.001  # a tiny network's
+    assert row(finished, "total")[0] > 1
+
+
+def test_an_unknown_target_gets_one_line(project: Project) -> None:
+    said = project.run("workflow.plan", "tabel3", status=1)
+    assert said.startswith("error: No rule to produce tabel3") and said.count("\n") == 1
+
+
+def row(project: Project, rule: str) -> list[float]:
+    """The figures of one rule for the run's predictions."""
+    (line,) = [
+        line
+        for line in project.run("workflow.plan", PREDICTIONS).splitlines()
+        if line.startswith(f"{rule} ")
+    ]
+    return [float(word) for word in line.split()[1:]]

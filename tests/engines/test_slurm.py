@@ -1,0 +1,53 @@
+"""The profile for clusters, against a real Slurm on this machine."""
+
+import subprocess
+
+import pytest
+import slurm
+import yaml
+from project import ROOT, WING, Project, wait_for
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import OutputSettings, Quietness, ResourceSettings
+
+QUICK = ["--cores", "2", "--seconds-between-status-checks", "1"]
+QUICK += ["--slurm-init-seconds-before-status-checks", "1"]
+
+
+def test_the_profile_names_the_rules_that_use_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake ignores a name that no rule has."""
+    monkeypatch.chdir(ROOT)
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        workflow = api.workflow(resource_settings=ResourceSettings(cores=1))._workflow
+        commands = {rule.name: rule.shellcmd or "" for rule in workflow.rules}
+    stages = {"stages.train", "stages.correct", "stages.speed"}
+    using = {name for name, command in commands.items() if stages & set(command.split())}
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
+    assert set(profile["set-resources"]) == using
+    assert set(profile["set-threads"]) == using - {"speed"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(slurm.missing()), reason=slurm.missing())
+def test_a_cancelled_training_is_tried_again_and_resumes(
+    template: Project, untrained: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """With the bits of one that ran here. It asks for what the rules and the profile say."""
+    with slurm.running(tmp_path_factory.mktemp("slurm")):
+        profile = ["--workflow-profile", "profiles/slurm"]
+        running = untrained.start("snakemake", *profile, *QUICK, WING)
+        wait_for(untrained.checkpoints, 60)
+        shown = [
+            "squeue",
+            "--noheader",
+            "--Format=Partition:.5,TimeLimit:.9,MinMemory:.9,tres-per-job:.15",
+        ]
+        asked = subprocess.run(shown, capture_output=True, text=True).stdout.strip()
+        subprocess.run(["scancel", "--user=root"], check=True)
+        said, _ = running.communicate(timeout=120)
+    assert running.returncode == 0, said
+    assert asked.split() == ["gpu", "10:00", "4000M", "gres:gpu:1"]
+    assert said.count("start  cnn6 synthetic none wing 0") == 2
+    assert "resuming from the checkpoint at step" in untrained.log(
+        "train/synthetic-cnn6-1-none-wing-0.log"
+    )
+    assert untrained.read(WING) == template.read(WING)
