@@ -56,9 +56,8 @@ def measure(root: Path, least: int) -> None:
             shutil.copy(name, root / name)
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     grids = params["runs"].values()
-    each = sum(len(grid["balance"]) * len(grid["loss"]) for grid in grids) + len(
-        params["baselines"]
-    )
+    cells = [len(grid["recipe"]) * len(grid["balance"]) * len(grid["loss"]) for grid in grids]
+    each = sum(cells) + len(params["baselines"])
     params["seeds"] = list(range(math.ceil(least / each)))
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     subprocess.run(["git", "init", "--quiet", root], check=True)

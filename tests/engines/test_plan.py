@@ -5,7 +5,7 @@ import shutil
 import pytest
 from project import WING, Project
 
-PREDICTIONS = "results/synthetic/predictions/cnn6/none/wing/seed0.npz"
+PREDICTIONS = "results/synthetic/predictions/fast/cnn6/none/wing/seed0.npz"
 
 
 @pytest.mark.slow

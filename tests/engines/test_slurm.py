@@ -46,8 +46,8 @@ def test_a_cancelled_training_is_tried_again_and_resumes(
         said, _ = running.communicate(timeout=120)
     assert running.returncode == 0, said
     assert asked.split() == ["gpu", "10:00", "4000M", "gres:gpu:1"]
-    assert said.count("start  cnn6 synthetic none wing 0") == 2
+    assert said.count("start  cnn6 synthetic fast none wing 0") == 2
     assert "resuming from the checkpoint at step" in untrained.log(
-        "train/synthetic-cnn6-1-none-wing-0.log"
+        "train/synthetic-fast-cnn6-1-none-wing-0.log"
     )
     assert untrained.read(WING) == template.read(WING)

@@ -56,7 +56,7 @@ def test_a_teams_commands(finished: Project) -> None:
         if "results/" in row
     }
     assert changed == {
-        "results/synthetic/metrics/ert-none-none.json",
+        "results/synthetic/metrics/none-ert-none-none.json",
         "results/synthetic/scores.json",
     }
     assert "index.html" in said["dvc plots diff shallow deeper"]
