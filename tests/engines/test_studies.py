@@ -13,7 +13,11 @@ STUDY = "results/synthetic/tables/study_precision"
 @pytest.mark.slow
 def test_a_study_is_asked_for_made_and_recorded(finished: Project) -> None:
     """Its second recipe is the first by another name here, so it trains nothing of its own."""
-    finished.set(**{"recipes.fast_float32": finished.params()["recipes"]["fast"], "baselines": []})
+    finished.set(**{
+        "recipes.fast_float32": finished.params()["recipes"]["fast"],
+        "runs.cnn6.loss": ["wing"], "runs.cnn6_7.loss": [],
+        "baselines": [],
+    })  # fmt: skip
     said = finished.snakemake("study_precision", status=1)
     assert "studies: precision isn't asked for; run `python -m workflow.paper precision`" in said
     finished.run("workflow.paper", "precision")
