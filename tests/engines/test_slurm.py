@@ -35,7 +35,7 @@ def test_a_cancelled_training_is_tried_again_and_resumes(
     with slurm.running(tmp_path_factory.mktemp("slurm")):
         profile = ["--workflow-profile", "profiles/slurm"]
         running = untrained.start("snakemake", *profile, *QUICK, WING)
-        wait_for(untrained.checkpoints, 60)
+        wait_for(lambda: untrained.checkpoints() or running.poll() is not None, 240)
         shown = [
             "squeue",
             "--noheader",
@@ -43,7 +43,7 @@ def test_a_cancelled_training_is_tried_again_and_resumes(
         ]
         asked = subprocess.run(shown, capture_output=True, text=True).stdout.strip()
         subprocess.run(["scancel", "--user=root"], check=True)
-        said, _ = running.communicate(timeout=120)
+        said, _ = running.communicate(timeout=240)
     assert running.returncode == 0, said
     assert asked.split() == ["gpu", "10:00", "4000M", "gres:gpu:1"]
     assert said.count("start  cnn6 synthetic fast none wing 0") == 2
