@@ -49,4 +49,5 @@ rule all:
         expand(paths.FIGURE, dataset=PARAMS.datasets, figure=PARAMS.figures),
         expand(paths.CLAIMS, dataset=PARAMS.datasets),
         expand(paths.REPORT, dataset=PARAMS.datasets),
+        expand(paths.DETECTORS, dataset=PARAMS.datasets),
         [file for run in SCORED for file in paths.outputs(run)],
