@@ -57,7 +57,7 @@ graph: setup
 	@snakemake --rulegraph dot | tred | dot -Tsvg > docs/reference/graph.svg
 
 lock: setup
-	@uv pip compile pyproject.toml --extra pipeline --extra dev --universal --generate-hashes --no-annotate \
+	@uv pip compile pyproject.toml --extra pipeline --extra onnx --extra dev --universal --generate-hashes --no-annotate \
 		--no-emit-package torch --custom-compile-command "make lock" --quiet -o requirements.lock
 
 # Asked each time; where nothing is to be done that takes a tenth of a second.

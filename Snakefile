@@ -51,4 +51,5 @@ rule all:
         expand(paths.STUDY, dataset=PARAMS.datasets, study=PARAMS.studies),
         expand(paths.CLAIMS, dataset=PARAMS.datasets),
         expand(paths.REPORT, dataset=PARAMS.datasets),
+        expand(paths.DETECTORS, dataset=PARAMS.datasets),
         [file for run in SCORED for file in paths.outputs(run)],

@@ -1,10 +1,11 @@
-"""A network's best run, with all that it takes to use it, as one file for ``wingloss.Detector``."""
+"""Each network's best run, and all that it takes to use it, as a file for ``wingloss.Detector``."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from pipeline.acquire import sources
 from pipeline.config import paths
@@ -35,27 +36,39 @@ from wingloss.protocol import Protocol
 KNOWN, FEWEST = 200, 20  # training faces that dlib's detector is compared on, and must find
 
 
-def run(dataset: str, network: str) -> None:
-    """Writes the detector of NETWORK's best run on DATASET, by the error on validation faces.
+def run(dataset: str) -> None:
+    """Writes DATASET's detectors: of each network the best run by the error on validation faces.
 
     Where no faces were held out, it is the first run's.
 
     Raises:
-        UserError: no run has ended well, or was trained in the crops that ``params.yaml`` asks for.
+        UserError: a run was trained in other crops than ``params.yaml`` asks for.
     """
     params, rules = load(), protocol.load(dataset)
-    own = [one for one in paths.runs(params, dataset) if one.network == network]
-    scores = {one: _scores(one, rules) for one in own}
-    trained = [one for one in own if scores[one]]
-    if not trained:
-        raise UserError(
-            f"{dataset}: no training of {network} has ended well, so none finds anything"
-        )
-    # without validation faces the first: nothing is chosen on test faces
-    judge = f"val {_by(rules)}"
-    best = min(trained, key=lambda one: scores[one].get(judge, 0.0))
+    runs = paths.runs(params, dataset)
+    boxes = _boxes(dataset, params, rules)
+    with files.whole_folder(Path(paths.DETECTORS.format(dataset=dataset))) as folder:
+        for network in dict.fromkeys(one.network for one in runs):
+            scores = {one: _scores(one, rules) for one in runs if one.network == network}
+            trained = [one for one in scores if scores[one]]
+            if not trained:
+                log.warning("no training of %s has ended well, so there is no detector", network)
+                continue
+            # without validation faces the first: nothing is chosen on test faces
+            judge = f"val {_by(rules)}"
+            best = min(trained, key=lambda one: scores[one].get(judge, 0.0))
+            networks, commit = _trained(best, params)
+            card = _card(best, boxes, params, rules, scores[best], commit)
+            name = Path(paths.DETECTOR.format(dataset=dataset, network=network)).name
+            detector_file.save(folder / name, card, networks)
+            chosen = "the best, on validation faces," if judge in scores[best] else "the first"
+            log.info("%s is %s of %d runs", best, chosen, len(scores))
+
+
+def _trained(best: Run, params: Params) -> tuple[list[nn.Module], str]:
+    """A run's networks, stage by stage, and the commit of the code that trained the last one."""
     networks = []
-    for stage, name in enumerate(STAGES[network], start=1):
+    for stage, name in enumerate(STAGES[best.network], start=1):
         manifest = files.read_json(best.path(paths.MANIFEST, stage=stage))
         if manifest["inputs"]["context"] != asdict(params.context):
             raise UserError(
@@ -69,14 +82,17 @@ def run(dataset: str, network: str) -> None:
         if found != name:
             raise UserError(f"{path}: holds {found}, not {name}")
         networks.append(weights)
-    card = _card(best, params, rules, scores[best], manifest["commit"])
-    with files.whole_file(Path(paths.DETECTOR.format(dataset=dataset, network=network))) as partial:
-        detector_file.save(partial, card, networks)
-    chosen = "the best, on validation faces," if judge in scores[best] else "the first"
-    log.info("%s is %s of %d runs", best, chosen, len(own))
+    return networks, manifest["commit"]
 
 
-def _card(one: Run, params: Params, rules: Protocol, scores: dict[str, float], commit: str) -> Card:
+def _card(
+    one: Run,
+    boxes: Boxes,
+    params: Params,
+    rules: Protocol,
+    scores: dict[str, float],
+    commit: str,
+) -> Card:
     """What the file says; ``commit`` is that of the training."""
     stamp = files.read_json(Path(paths.STAMP.format(dataset=one.dataset)))
     networks = STAGES[one.network]
@@ -91,7 +107,7 @@ def _card(one: Run, params: Params, rules: Protocol, scores: dict[str, float], c
         landmarks=rules.n_landmarks,
         flip_pairs=flip_pairs(rules.flip_permutation),
         context=params.context,
-        boxes=_boxes(one.dataset, params, rules),
+        boxes=boxes,
         stage_two=stage_two,
         trained_on=TrainedOn(
             one.dataset, stamp["data_stamp"], stamp["faces"]["train"], _licence(one.dataset, params)

@@ -15,7 +15,7 @@ PLUMBING = {
     *("commands", "pipeline", "stages", "wingloss"),
     *("wingloss.datasets", "wingloss.validation", "wingloss.yaml_files"),
     *("wingloss.augmentation", "wingloss.drawing", "wingloss.evaluation"),
-    *("wingloss.models", "wingloss.pose", "wingloss.training"),
+    *("wingloss.detection", "wingloss.models", "wingloss.pose", "wingloss.training"),
     *("pipeline.config", "pipeline.config.arguments", "pipeline.config.params"),
     "pipeline.config.paths",
     *("pipeline.acquire", "pipeline.data", "pipeline.results", "pipeline.trainings"),

@@ -83,9 +83,7 @@ def test_the_page_from_pictures_to_scores(mine: Project) -> None:
     header, box = blocks("csv")[0].splitlines()
     boxes = "\n".join([header, box.replace("train", "test")])
     (mine.root / "holiday/boxes.csv").write_text(boxes, encoding="utf-8")
-    package, use = detect.splitlines()
-    mine.run(*package.removeprefix("python -m ").split())
-    mine.run(*use.split())
+    mine.run(*detect.split())
     found = pd.read_csv(mine.root / "found/landmarks.csv")
     assert found.image.tolist() == ["test/0001.jpg"] and np.isfinite(found[["x4", "y4"]]).all(
         axis=None

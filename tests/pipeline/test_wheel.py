@@ -1,5 +1,6 @@
 """The library by itself: its wheel, where there is what it asks for and nothing else."""
 
+import csv
 import json
 import os
 import re
@@ -12,9 +13,14 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
+from PIL import Image
 from project import ROOT
+
+from wingloss.synthetic.face import render_face
+from wingloss.synthetic.population import FaceDistribution
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PACKAGES = ("commands", "pipeline", "snakemake_logger_plugin_wingloss", "stages", "workflow")
@@ -23,6 +29,14 @@ OTHERS = {  # named too, because a distribution may not say what its modules are
     *("snakemake", "dvc", "pandas", "matplotlib", "scipy", "sklearn", "dlib", "h5py"),
     *("psutil", "requests", "rich", "threadpoolctl", "vl_convert", "pytest"),
 }
+FACE = (
+    {"image_size": 160, "yaw_scale": 0}
+    | dict.fromkeys(
+        ("yaw_tail", "pitch_std", "roll_std", "box_shift", "box_scale", "occlusion", "expression"),
+        0,
+    )
+    | {"illumination": 0, "blur": 0}
+)
 USE = """
 import importlib, json, pkgutil, sys
 from pathlib import Path
@@ -44,6 +58,11 @@ import wingloss
 from wingloss import protocol
 from wingloss.augmentation.perturbation import Faces
 from wingloss.losses import LOSSES, Wing, landmark_loss
+from wingloss import Detector
+from wingloss.cli.main import main
+from wingloss.crops import Context
+from wingloss.detection import detector_file
+from wingloss.detection.card import Boxes, Card, TrainedOn, flip_pairs
 from wingloss.models import inference, model_file, networks
 
 assert Path(wingloss.__file__).is_relative_to(target), wingloss.__file__
@@ -59,6 +78,18 @@ one, other = (
     for some in (network, again)
 )
 assert np.isfinite(one).all() and np.array_equal(one, other)
+rules = protocol.load("300w")
+card = Card(
+    run="synthetic/cnn6/none/wing/seed0", networks=("cnn6",), landmarks=count,
+    flip_pairs=flip_pairs(rules.flip_permutation), context=Context(2.0, 224),
+    boxes=Boxes(1.0, (0.0, 0.0, 0.0, 0.0), None), stage_two=None,
+    trained_on=TrainedOn("synthetic", "synthetic", 0, "MIT"), commit="unknown", scores={},
+)
+detector_file.save(out / "face.safetensors", card, [network])
+detector = Detector.load(out / "face.safetensors")
+detected = detector(out / "face.png", np.loadtxt(out / "box.txt"))
+words = ["face.png", "nothing.png", "--boxes", "boxes.csv"]
+status = main(["detect", *words, "--model", "face.safetensors", "--out", "found"])
 truth, predicted = torch.full((2, 2 * count), 30.0), torch.full((2, 2 * count), 31.0)
 losses = {
     kind: float(landmark_loss(predicted, truth, Wing(10.0, 2.0) if loss is Wing else loss()))
@@ -72,7 +103,7 @@ for module in pkgutil.walk_packages(wingloss.__path__, "wingloss."):
         unusable[module.name] = error.name
 print(json.dumps({
     "protocols": protocol.available(), "network": name, "shape": one.shape, "losses": losses,
-    "unusable": unusable,
+    "unusable": unusable, "landmarks": detected.landmarks.tolist(), "status": status,
 }))
 """
 
@@ -146,15 +177,32 @@ def test_the_library_does_without_the_pipelines_packages(wheel: Path, tmp_path: 
     pip("install", "--no-compile", "--target", str(target), str(wheel))
     out = tmp_path / "elsewhere"
     out.mkdir()
+    face = render_face(FaceDistribution(**FACE), seed=0, index=0)
+    Image.fromarray(face.image).save(out / "face.png")
+    np.savetxt(out / "box.txt", face.box)
+    cells = ",".join(f"{value:.6f}" for value in face.box)
+    (out / "boxes.csv").write_text(f"image,x_min,y_min,x_max,y_max\nface.png,{cells}\n")
     missing = absent() | OTHERS
     given = [str(target), json.dumps(sorted(missing)), str(out)]
     call = [sys.executable, "-I", "-c", USE, *given]
     done = subprocess.run(call, cwd=out, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    *_, last = done.stdout.splitlines()
+    said = json.loads(last)
     assert set(said["protocols"]) >= {"300w", "aflw", "cofw", "synthetic", "wflw"}
     assert (said["network"], said["shape"]) == ("cnn6", [2, 68, 2])
     assert said["losses"].items() >= {"l2": 68.0, "l1": 136.0, "smooth_l1": 68.0}.items()
+    # the network is untrained, but its landmarks lie in the face's frame or near it
+    found = np.array(said["landmarks"])
+    assert found.shape == (1, 68, 2) and np.abs(found - 80).max() < 160
+    with (out / "found/landmarks.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["image"] == "face.png"
+    assert (float(row["x0"]), float(row["y67"])) == pytest.approx(
+        (found[0, 0, 0], found[0, 67, 1]), abs=0.001
+    )
+    assert said["status"] == 1 and "nothing.png: no such file" in done.stderr
+    assert os.access(target / "bin/wingloss", os.X_OK)
     needs = {
         re.sub(r"(drawing|synthetic)\..*", r"\1", name): of for name, of in said["unusable"].items()
     }

@@ -409,7 +409,7 @@ def test_a_wrong_card_is_refused(path: Path, change: Callable, reason: str) -> N
     ("header", "reason"),
     [
         (None, "its header says nothing of it"),
-        ({"model": '{"network": "cnn6", "landmarks": 3}'}, "a single network; 'python -m stages"),
+        ({"model": '{"network": "cnn6", "landmarks": 3}'}, "a single network; snakemake makes"),
         ({"detector": "{"}, "Expecting"),
         ({"detector": "[" * 100_000}, "recursion"),
         ({"detector": "1" * (cards.LONGEST + 1)}, f"a header of {cards.LONGEST + 1} characters"),

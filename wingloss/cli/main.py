@@ -31,8 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     two = commands.add_parser("info", help="what a detector's file is")
     two.add_argument("model", type=Path, help="a detector's file")
     two.set_defaults(run=_info)
+    three = commands.add_parser("export", help="write a detector as ONNX")
+    three.add_argument("model", type=Path, metavar="MODEL.safetensors")
+    three.add_argument("onnx", type=Path, metavar="MODEL.onnx")
+    three.set_defaults(run=_export)
     given = parser.parse_args(arguments)
     from wingloss.detection.face_detector import NoFaceDetector
+    from wingloss.detection.onnx_file import BadOnnx
     from wingloss.models.model_file import BadModel
 
     try:
@@ -40,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except KeyboardInterrupt:
         return 130
-    except (BadModel, BadSample, NoFaceDetector) as error:
+    except (BadModel, BadOnnx, BadSample, NoFaceDetector) as error:
         said = str(error)
     except OSError as error:
         said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
@@ -81,4 +86,20 @@ def _info(given: argparse.Namespace) -> int:
     }
     for name, value in lines.items():
         print(printable(f"{name}: {value}"))
+    return 0
+
+
+def _export(given: argparse.Namespace) -> int:
+    from wingloss.cli.results import appearing
+    from wingloss.detection import detector_file, onnx_file
+
+    if given.onnx.suffix != ".onnx":
+        raise onnx_file.BadOnnx(f"{given.onnx}: its name should end with .onnx")
+    card, networks = detector_file.load(given.model)
+    written = onnx_file.paths(given.onnx, len(networks))
+    held = onnx_file.exported(card, networks)
+    for path, data in reversed([*zip(written, held, strict=True)]):  # the first names the second
+        with appearing(path) as partial:
+            partial.write_bytes(data)
+    print(printable(" and ".join(str(path) for path in written)))
     return 0

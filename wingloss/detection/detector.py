@@ -12,7 +12,7 @@ from wingloss import pictures
 from wingloss.augmentation.perturbation import Images
 from wingloss.crops import context_crop, context_maps, network_inputs
 from wingloss.datasets.face_record import FARTHEST
-from wingloss.detection import face_detector
+from wingloss.detection import face_detector, onnx_file
 from wingloss.detection.card import Card, Displacement
 from wingloss.detection.face_detector import Find, NoFaceDetector
 from wingloss.geometry import Array, apply, flip, invert, landmark_boxes, square_frames
@@ -21,7 +21,7 @@ from wingloss.models.correction import corrected_frames, displaced
 Image = NDArray[Any] | str | Path
 AT_ONCE = 64  # faces whose crops are in memory
 LOOKS = 2  # more that stage one takes at a face that a detector found, by its own landmarks
-LOST = 10.0  # percent: a face in a video whose disagreement is larger is lost
+LOST = 5.0  # percent: a face in a video whose disagreement is larger is lost
 EVERY = 30  # frames of a video from one search for new faces to the next
 
 
@@ -70,15 +70,17 @@ class Detector:
 
     @classmethod
     def load(cls, path: str | Path, yunet: str | Path | None = None) -> "Detector":
-        """The detector in a file.
+        """The detector in a file, which may be ONNX by its ending.
 
         Where pictures come without boxes, dlib finds the faces, or YuNet, if ``yunet`` names its
         file (``face_detector.YUNET_SHA256`` says which).
 
         Raises:
-            BadModel: the file is corrupt, or holds no detector; one line.
+            BadModel, BadOnnx: the file is corrupt, or holds no detector; one line.
             NoFaceDetector: ``yunet`` isn't YuNet's file.
         """
+        if Path(path).suffix == ".onnx":
+            return cls(*onnx_file.load(Path(path)), yunet)
         from wingloss.detection import torch_networks
 
         return cls(*torch_networks.load(Path(path)), yunet)
@@ -121,19 +123,19 @@ class Detector:
         """What is found in each of a video's frames, in their order.
 
         A face's landmarks in one frame say where it is looked for in the next one. New faces are
-        looked for where there is none, and ``every`` so many frames. A face whose ``disagreement``
-        is larger than ``LOST`` is given up.
+        looked for where there is none, and ``every`` so many frames. A face that is followed is
+        given up once its ``disagreement`` is larger than ``LOST``.
         """
         known = np.empty((0, 4))
         for number, image in enumerate(frames):
             picture = as_rgb(image)
             known = known[_inside(known, picture)]
-            looks = 0
-            if not len(known) or number % every == 0:
+            looks, searched = 0, not len(known) or number % every == 0
+            if searched:
                 known = np.concatenate([known, _apart(self._found_frames(picture), known)])
                 looks = LOOKS
             (found,) = self._located([picture], [known], looks)
-            kept = found.disagreement <= LOST
+            kept = (found.disagreement <= LOST) | searched
             yield Detected(found.landmarks[kept], found.boxes[kept], found.disagreement[kept])
             known = self._frames_again(found.landmarks[kept])
 

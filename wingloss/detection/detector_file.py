@@ -29,7 +29,7 @@ def load(path: Path) -> tuple[Card, list[nn.Module]]:
     with model_file.reading(path, "detector") as file:
         header = file.metadata() or {}
         if "model" in header:
-            raise ValueError("a single network; 'python -m stages.package' makes detectors of them")
+            raise ValueError("a single network; snakemake makes detectors of them")
         if HEADER not in header:
             raise ValueError("its header says nothing of it")
         card = from_text(header[HEADER])

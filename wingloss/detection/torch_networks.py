@@ -1,10 +1,13 @@
 """A detector's networks, run by PyTorch."""
 
+import logging
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from wingloss.augmentation.perturbation import Images
 from wingloss.detection import detector_file
@@ -42,3 +45,36 @@ def load(path: Path) -> tuple[Card, list[TorchNetwork]]:
     return card, [
         TorchNetwork(name, network) for name, network in zip(card.networks, networks, strict=True)
     ]
+
+
+class Pictures(nn.Module):
+    """A network from pictures to landmarks, in place of scaled inputs to its own outputs."""
+
+    def __init__(self, name: str, network: nn.Module) -> None:
+        super().__init__()
+        self.architecture, self.network = ARCHITECTURES[name], network
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """``(N, S, S, 3)``, uint8 RGB, to ``(N, L, 2)`` in their pixels."""
+        inputs = inference.scaled(pictures).permute(0, 3, 1, 2)
+        return self.architecture.points(self.network(inputs))
+
+
+def as_onnx(name: str, network: nn.Module, taken: str, given: str, opset: int) -> Any:
+    """A network from pictures to landmarks as a model of ``onnx``; ``taken`` and ``given`` name
+    its input and output."""
+    size = ARCHITECTURES[name].input_size
+    examples = torch.zeros((2, size, size, 3), dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # of operators that nobody uses here
+    with warnings.catch_warnings(action="ignore"):  # of what torch's exporter does to itself
+        program: Any = torch.onnx.export(
+            Pictures(name, network).cpu().eval(),
+            (examples,),
+            dynamo=True,
+            dynamic_shapes={"pictures": {0: torch.export.Dim("faces")}},
+            input_names=[taken],
+            output_names=[given],
+            opset_version=opset,
+            verbose=False,
+        )
+    return program.model_proto

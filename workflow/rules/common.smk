@@ -138,6 +138,18 @@ def all_predictions(wildcards):
     return [run.path(paths.PREDICTIONS) for run in own]
 
 
+@recorded_as(paths.MODELS_FOLDER)
+def all_models(wildcards):
+    """Models and manifests of all runs on the data set."""
+    own = [run for run in RUNS if run.dataset == wildcards.dataset]
+    return [
+        run.path(file, stage=stage)
+        for run in own
+        for stage, _ in enumerate(paths.STAGES[run.network], start=1)
+        for file in (paths.MODEL, paths.MANIFEST)
+    ]
+
+
 def predictions_of(dataset, cells):
     """Those of the cells that the parameters ask for."""
     own = [run for run in SCORED if run.dataset == dataset and run.cell in cells]

@@ -109,3 +109,34 @@ rule summary:
         science=science("runs", "baselines", "seeds"),
     shell:
         "exec python -m stages.summary --dataset {wildcards.dataset}"
+
+
+rule package:
+    input:
+        code_files("stages.package"),
+        protocol_file,
+        paths.SAMPLES,
+        paths.STAMP,
+        paths.CROPS.replace("{split}", "train"),
+        paths.POSE,
+        all_models,
+        all_predictions,
+    output:
+        directory(paths.DETECTORS),
+    log:
+        "logs/package/{dataset}.log",
+    conda:
+        "../environment.yaml"
+    resources:
+        work=10,
+    params:
+        science=science(
+            "runs",
+            "seeds",
+            "raw.{dataset}",
+            "dataset.{dataset}.box",
+            "context",
+            "correction",
+        ),
+    shell:
+        "exec python -m stages.package --dataset {wildcards.dataset}"

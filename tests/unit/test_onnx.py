@@ -1,0 +1,178 @@
+"""Detectors as ONNX find what they find as PyTorch's networks, and nothing else is run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_command_line import POPULATION
+from test_detector import CARD, TWO
+
+from wingloss import Detector
+from wingloss.cli import main
+from wingloss.detection import detector_file, onnx_file
+from wingloss.detection.onnx_file import BadOnnx
+from wingloss.models import networks
+from wingloss.models.hourglass import Hourglasses
+from wingloss.models.networks import Residual
+from wingloss.synthetic.face import render_face
+
+runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime isn't installed: nothing is run")
+onnx = pytest.importorskip("onnx", reason="ONNX isn't installed: nothing is exported")
+pytest.importorskip("onnxscript", reason="onnxscript isn't installed: nothing is exported")
+FACES = 100
+PIXELS = 0.01  # that PyTorch's and ONNX Runtime's landmarks may differ by
+
+
+@pytest.fixture(scope="module")
+def small() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(networks.ARCHITECTURES, "resnet50", Residual(224, 8, (1, 1, 1, 1)))
+        patch.setitem(networks.ARCHITECTURES, "hourglass", Hourglasses(1, 16, 64, 16, sigma=1.25))
+        yield
+
+
+def written(folder: Path, names: tuple[str, ...], seed: int = 0) -> Path:
+    """A detector of these networks as a file, and exported beside it; that one's path."""
+    card = replace(TWO if len(names) == 2 else CARD, networks=names)
+    built = [networks.build(name, 3, seed) for name in names]
+    for network, name in zip(built, names, strict=True):
+        if name in ("cnn6", "cnn7"):  # a face's landmarks, which depend on the picture a little
+            middle = torch.tensor([20.0, 44, 32, 24, 24, 48])  # of an input of 64 px
+            with torch.no_grad():
+                network[-1].weight.mul_(10)
+                network[-1].bias.copy_(middle if name == "cnn6" else 2 * middle)
+    detector_file.save(folder / "face.safetensors", card, built)
+    status = main.main(["export", str(folder / "face.safetensors"), str(folder / "face.onnx")])
+    assert status == 0
+    return folder / "face.onnx"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("two"), ("cnn6", "cnn7"))
+
+
+@pytest.fixture(scope="module")
+def faces() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Rendered faces and their boxes."""
+    turned = replace(POPULATION, image_size=96, yaw_scale=20, roll_std=15)
+    rendered = [render_face(turned, seed=1, index=index) for index in range(FACES)]
+    return [face.image for face in rendered], [face.box[None] for face in rendered]
+
+
+def agree(path: Path, faces: tuple[list[np.ndarray], list[np.ndarray]]) -> None:
+    ours, theirs = (
+        Detector.load(one).batch(*faces) for one in (path, path.with_suffix(".safetensors"))
+    )
+    assert len(ours) == FACES
+    points = np.concatenate([one.landmarks for one in ours])
+    others = np.concatenate([one.landmarks for one in theirs])
+    assert np.abs(points - others).max() < PIXELS
+    assert np.ptp(points - points.mean(axis=1, keepdims=True), axis=0).max() > 1  # faces differ
+    assert np.concatenate([one.disagreement for one in ours]) == pytest.approx(
+        np.concatenate([one.disagreement for one in theirs]), abs=0.05
+    )
+
+
+def test_two_stages_find_the_same(two: Path, faces: tuple) -> None:
+    agree(two, faces)
+
+
+@pytest.mark.parametrize("name", ["cnn6", "resnet50", "hourglass"])
+def test_every_kind_of_network_finds_the_same(
+    small: None, tmp_path: Path, faces: tuple, name: str
+) -> None:
+    agree(written(tmp_path, (name,)), faces)
+
+
+def test_the_card_is_the_same(two: Path) -> None:
+    card, (first, second) = onnx_file.load(two)
+    assert card == TWO and (first.input_size, second.input_size) == (64, 128)
+
+
+def copied(two: Path, folder: Path) -> Path:
+    for path in onnx_file.paths(two, 2):
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder / two.name
+
+
+@pytest.mark.parametrize("length", [0, 9, 5000, 1_000_000])
+def test_a_torn_file_is_named(two: Path, tmp_path: Path, length: int) -> None:
+    path = copied(two, tmp_path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(
+        BadOnnx, match=r"^[^\n]*face\.onnx: not a detector of this project \([^\n]+$"
+    ):
+        Detector.load(path)
+
+
+def test_another_second_stage_is_refused(two: Path, tmp_path: Path) -> None:
+    path = copied(two, tmp_path)
+    _, second = onnx_file.paths(path, 2)
+    model = onnx.load(second)
+    onnx.helper.set_model_props(model, {onnx_file.HEADER: CARD.to_text()})
+    onnx.save(model, second)
+    with pytest.raises(BadOnnx, match=r"face\.stage2\.onnx is another detector's"):
+        Detector.load(path)
+    second.unlink()
+    with pytest.raises(BadOnnx, match=r"face\.stage2\.onnx: not a detector .*No such file"):
+        Detector.load(path)
+
+
+def model(card: str | None, shape: tuple[object, ...] = ("faces", 64, 64, 3)) -> bytes:
+    """One that passes its pictures on."""
+    kind = onnx.TensorProto.UINT8
+    ends = [
+        onnx.helper.make_tensor_value_info(name, kind, shape) for name in ("pictures", "landmarks")
+    ]
+    node = onnx.helper.make_node("Identity", ["pictures"], ["landmarks"])
+    made = onnx.helper.make_model(
+        onnx.helper.make_graph([node], "graph", ends[:1], ends[1:]),
+        opset_imports=[onnx.helper.make_opsetid("", onnx_file.OPSET)],
+        ir_version=10,
+    )
+    if card is not None:
+        onnx.helper.set_model_props(made, {onnx_file.HEADER: card})
+    return made.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"no model", ""),
+        (lambda: model(None), "'detector'"),
+        (lambda: model("[" * 100_000), "recursion"),
+        (lambda: model("{}"), "format: None; this version reads 1"),
+        (lambda: model(CARD.to_text()), "it takes .* and gives .*uint8"),
+        (lambda: model(CARD.to_text(), ("faces", 64)), "its input is no picture"),
+        (lambda: model(CARD.to_text(), ("faces", "any", "any", 3)), "its input is no picture"),
+    ],
+)  # fmt: skip
+def test_another_model_is_refused(tmp_path: Path, content: object, reason: str) -> None:
+    path = tmp_path / "face.onnx"
+    path.write_bytes(content() if callable(content) else content)
+    with pytest.raises(BadOnnx, match=rf"^[^\n]*: not a detector of this project \([^\n]*{reason}"):
+        Detector.load(path)
+
+
+def test_no_other_file_is_read(two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights may lie in another file, by its path; here they may not."""
+    loaded = onnx.load(two)
+    apart = tmp_path / "apart.onnx"
+    onnx.save(loaded, apart, save_as_external_data=True, location="weights", size_threshold=0)
+    monkeypatch.chdir(tmp_path)
+    assert Path("weights").exists()
+    with pytest.raises(BadOnnx, match=r"^apart\.onnx: not a detector"):
+        Detector.load("apart.onnx")
+
+
+def test_a_mistake_is_one_line(two: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    given = str(two.with_suffix(".safetensors"))
+    assert main.main(["export", given, str(tmp_path / "face.pb")]) == 1
+    assert main.main(["export", str(two), str(tmp_path / "face.onnx")]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("face.pb: its name should end with .onnx")
+    assert "face.onnx: not a detector of this project" in second
+    assert not list(tmp_path.iterdir())
