@@ -102,8 +102,8 @@ def test_a_stages_record_has_every_file_that_it_reads(
                         Path(path).stem
                     )
     assert unread == {
-        "cnn6_7_stage1@pdb-wing-0": {"none", "pdb_authors"},  # other balances
-        "correct@pdb-wing-0": {"none", "pdb", "pdb_authors"},  # for trainings out of fold
+        "cnn6_7_stage1@fast-pdb-wing-0": {"none", "pdb_authors"},  # other balances
+        "correct@fast-pdb-wing-0": {"none", "pdb", "pdb_authors"},  # for trainings out of fold
         "baseline@mean_shape-0": {"crops_val", "crops_test"},
         "table@3": {"speed"},
         "figure@4": {"samples", "model", "coefficients", "histogram"},
@@ -114,7 +114,8 @@ def test_a_stages_record_has_every_file_that_it_reads(
 def test_a_record_has_what_a_stage_was_run_with_and_made(
     finished: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = {"dataset": "synthetic", "network": "cnn6", "stage": "1", "balance": "none"}
+    train = {"dataset": "synthetic", "recipe": "fast", "network": "cnn6", "stage": "1"}
+    train["balance"] = "none"
     records = {}
     for path in (finished.root / ".made/train").iterdir():
         one = json.loads(path.read_text())
