@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from wingloss.crops import Context
 from wingloss.detection import card as cards
-from wingloss.detection import detector_file, face_detector
+from wingloss.detection import detector, detector_file, face_detector
 from wingloss.detection.card import Boxes, Card, StageTwo, TrainedOn
 from wingloss.detection.detector import Detector, as_rgb
 from wingloss.geometry import Array
@@ -368,6 +368,13 @@ def test_a_file_brings_the_detector_back(path: Path) -> None:
     again = path.with_name("again.safetensors")
     detector_file.save(again, card, networks)
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_the_packages_own_is_loaded_without_a_name(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector, "BUNDLED", path)
+    assert Detector.load().card == TWO
 
 
 def changed(**values: object) -> Callable[[dict], dict]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from wingloss.geometry import Array, apply, flip, invert, landmark_boxes, square
 from wingloss.models.correction import corrected_frames, displaced
 
 Image = NDArray[Any] | str | Path
+BUNDLED = resources.files("wingloss") / "weights/rendered.safetensors"
 AT_ONCE = 64  # faces whose crops are in memory
 LOOKS = 2  # more that stage one takes at a face that a detector found, by its own landmarks
 LOST = 5.0  # percent: a face in a video whose disagreement is larger is lost
@@ -69,8 +71,8 @@ class Detector:
             self._from_found = card.boxes.from_landmarks
 
     @classmethod
-    def load(cls, path: str | Path, yunet: str | Path | None = None) -> "Detector":
-        """The detector in a file, which may be ONNX by its ending.
+    def load(cls, path: str | Path | None = None, yunet: str | Path | None = None) -> "Detector":
+        """The detector in a file, which may be ONNX by its ending; without one, the package's own.
 
         Where pictures come without boxes, dlib finds the faces, or YuNet, if ``yunet`` names its
         file (``face_detector.YUNET_SHA256`` says which).
@@ -79,6 +81,9 @@ class Detector:
             BadModel, BadOnnx: the file is corrupt, or holds no detector; one line.
             NoFaceDetector: ``yunet`` isn't YuNet's file.
         """
+        if path is None:
+            with resources.as_file(BUNDLED) as own:
+                return cls.load(own, yunet)
         if Path(path).suffix == ".onnx":
             return cls(*onnx_file.load(Path(path)), yunet)
         from wingloss.detection import torch_networks
