@@ -12,24 +12,33 @@ from wingloss.datasets.names import printable
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0; 1 where something failed, or a file could not be read; 2 for usage."""
-    parser = argparse.ArgumentParser(prog="wingloss", description="Landmarks of faces.")
+    parser = argparse.ArgumentParser(prog="wingloss", description="Find facial landmarks.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     one = commands.add_parser("detect", help="find landmarks in pictures and videos")
     one.add_argument("sources", nargs="+", type=Path, metavar="PICTURE|VIDEO|FOLDER")
-    one.add_argument("--model", required=True, type=Path, help="a detector's file")
-    one.add_argument("--out", required=True, type=Path, metavar="DIR", help="for the results")
+    one.add_argument("--model", required=True, type=Path, help="the detector's file")
+    one.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="folder for the results"
+    )
     one.add_argument(
         "--format",
         type=_formats,
         default=("csv",),
         metavar="LIST",
-        help=f"of {','.join(FORMATS)}; by default csv",
+        help=f"one or more of {','.join(FORMATS)} (default: csv)",
     )
-    one.add_argument("--boxes", type=Path, metavar="CSV", help="image, x_min, y_min, x_max, y_max")
-    one.add_argument("--yunet", type=Path, metavar="ONNX", help="find faces by YuNet, not by dlib")
+    one.add_argument(
+        "--boxes",
+        type=Path,
+        metavar="CSV",
+        help="table of face boxes: image, x_min, y_min, x_max, y_max (default: find the faces)",
+    )
+    one.add_argument(
+        "--yunet", type=Path, metavar="ONNX", help="YuNet's file, to find faces with it, not dlib"
+    )
     one.set_defaults(run=_detect)
-    two = commands.add_parser("info", help="what a detector's file is")
-    two.add_argument("model", type=Path, help="a detector's file")
+    two = commands.add_parser("info", help="show what a detector was trained on, and its scores")
+    two.add_argument("model", type=Path, metavar="MODEL", help="the detector's file")
     two.set_defaults(run=_info)
     three = commands.add_parser("export", help="write a detector as ONNX")
     three.add_argument("model", type=Path, metavar="MODEL.safetensors")
