@@ -250,6 +250,11 @@ def needs(work, memory=2000, gpu=0):
     return {"work": work, "runtime": runtime, "mem_mb": mem_mb, "gpu": gpu}
 
 
+def baseline_work(wildcards):
+    """The seconds of growing regression trees; of the mean shape, those of starting up."""
+    return 5 + int(wildcards.method == "ert") * int(cost.trees_seconds(PARAMS))
+
+
 def training_work(network):
     """The seconds that the data set's budget takes, for the progress display."""
 

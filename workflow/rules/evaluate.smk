@@ -82,7 +82,7 @@ rule baseline:
     conda:
         "../environment.yaml"
     resources:
-        **needs(15, memory=4000),
+        **needs(baseline_work, memory=4000),
     params:
         science=science("context", "trees", "ert.{trees}"),
     shell:
@@ -128,7 +128,7 @@ rule package:
     conda:
         "../environment.yaml"
     resources:
-        work=10,
+        **needs(10),
     params:
         science=science(
             "runs",
