@@ -223,7 +223,7 @@ def test_a_corrupt_model_is_named(finished: Project) -> None:
     said = finished.run("stages.evaluate", *words[1:], status=1)
     assert said.startswith(f"error: {WING}: not a model of this project")
     assert said.count("\n") == 1 and said.endswith("recreates it\n")
-    log = "evaluate/synthetic-cnn6-none-wing-0.log"
+    log = "evaluate/synthetic-fast-cnn6-none-wing-0.log"
     assert "Traceback" in finished.log(log)
     assert os.listdir(Path(finished.root, WING).parent)
 

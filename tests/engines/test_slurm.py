@@ -13,7 +13,7 @@ QUICK = ["--cores", "2", "--seconds-between-status-checks", "1"]
 QUICK += ["--slurm-init-seconds-before-status-checks", "1"]
 
 
-def test_every_rule_says_what_it_needs_and_the_profile_which_use_a_gpu(
+def test_rules_say_what_they_need_and_the_profile_which_use_a_gpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """For Snakemake ignores a name that no rule has."""

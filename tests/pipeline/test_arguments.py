@@ -37,7 +37,11 @@ CASES = {
 }
 OTHERS = {
     "method": (baseline, {"method": "tree", "seed": 0}, "there are mean_shape, ert"),
-    "table": (table, {"table": 8}, f"--table 8: {LAST}there are 1, 2, 3, 4, 5, 6, 7"),
+    "table": (
+        table,
+        {"table": 11},
+        f"--table 11: {LAST}there are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
+    ),
     "figure": (figure, {"figure": 0}, f"--figure 0: {LAST}there are 1, 2, 3, 4, 5, 6"),
     "stage": (train_ensemble, {"stage": 3}, f"--stage 3: {LAST}there are 1, 2"),
     "dataset": (balance, {"dataset": "wlfw"}, f"--dataset wlfw: {LAST}did you mean 'wflw'?"),
