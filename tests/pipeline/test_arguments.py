@@ -40,7 +40,7 @@ OTHERS = {
     "table": (
         table,
         {"table": 11},
-        f"--table 11: {LAST}there are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
+        f"--table 11: {LAST}did you mean '1'? there are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
     ),
     "figure": (figure, {"figure": 0}, f"--figure 0: {LAST}there are 1, 2, 3, 4, 5, 6"),
     "stage": (train_ensemble, {"stage": 3}, f"--stage 3: {LAST}there are 1, 2"),
