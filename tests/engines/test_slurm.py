@@ -26,6 +26,16 @@ def test_the_profile_names_the_rules_that_use_a_gpu(monkeypatch: pytest.MonkeyPa
     assert set(profile["set-threads"]) == using - {"speed"}
 
 
+def test_every_job_asks_for_time_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `needs` in workflow/rules/common.smk, on which `workflow.plan` relies too."""
+    monkeypatch.chdir(ROOT)
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        workflow = api.workflow(resource_settings=ResourceSettings(cores=1))._workflow
+        asked = {rule.name: set(rule.resources) for rule in workflow.rules if rule.shellcmd}
+    needed = {"work", "runtime", "mem_mb"}
+    assert {name: needed - own for name, own in asked.items() if needed - own} == {}
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(bool(slurm.missing()), reason=slurm.missing())
 def test_a_cancelled_training_is_tried_again_and_resumes(

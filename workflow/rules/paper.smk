@@ -99,7 +99,7 @@ rule study:
     conda:
         "../environment.yaml"
     resources:
-        work=5,
+        **needs(5),
     params:
         science=science("recipes", "runs", "seeds"),
     shell:
