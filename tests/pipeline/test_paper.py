@@ -445,7 +445,10 @@ def test_recipes_stand_side_by_side(
     for stage, more in ((figure, {"figure": 4}), (report, {})):
         status, said = call(table1, stage, dataset="synthetic", **more)
         assert status == 0, said
-    page = text_of(table1.read("results/synthetic/report.html").decode())
+    html = table1.read("results/synthetic/report.html").decode()
+    numbers = [int(number) for number in re.findall(r'id="claim-(\d+)"', html)]
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+    page = text_of(html)
     claims_, errors = page.split("Errors by run")
     for text in (claims_, errors):
         assert re.findall("By the recipe (\\w+)", text) == ["fast", "paper"]
@@ -486,6 +489,17 @@ def test_a_study_states_its_effects_over_recipes(table1: Project, call: Callable
     # the recipes' own seeds tell of chance, not the other one's
     both = effects.loc["Wing against L1, fast"], effects.loc["Wing against L1, 600,000 samples"]
     assert both[0].high - both[0].low != pytest.approx(both[1].high - both[1].low, rel=0.01)
+
+
+def test_a_study_needs_no_validation_faces(table1: Project, call: Callable) -> None:
+    """With `validation: {share: 0}` a learning curve has no errors."""
+    without = {"samples": [10, 20], "val_nme": [float("nan")] * 2}
+    for loss in ("l1", "wing"):
+        for seed in (0, 1, 2):
+            run = Run("synthetic", "fast", "cnn6", "none", loss, seed)
+            write_predictions(table1, run, 3.0 + 0.1 * seed, curve=without)
+    rows, _ = read_study(table1, call, "precision")
+    assert rows.loc["Wing against L1, bfloat16"].status == "run"
 
 
 def test_a_study_says_what_it_lacks(table1: Project, call: Callable) -> None:
