@@ -107,7 +107,7 @@ def main(*studies: str) -> None:
         text = re.sub(rf"^{key}:.*\n(?:[ \t-]+.*\n)*", new, text, flags=re.M)
     PARAMS.write_text(text, encoding="utf-8")
     params = load()
-    if grids.keys() != generate_dvc.keys():
+    if generate_dvc.stale(params.runs):
         generate_dvc.FILE.write_text(generate_dvc.generate(), encoding="utf-8")
         print(f"{generate_dvc.FILE} has the stages of these runs.")
     for dataset in params.datasets:

@@ -5,12 +5,15 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
 from project import ROOT, Project
 
+from pipeline.config.params import Grid, load
 from pipeline.runtime.code_hash import code_files
+from workflow import generate_dvc
 
 # Stages that read what their number says. A list in dvc.yaml can't depend on it, so there each of
 # them has what all of them read.
@@ -157,6 +160,33 @@ def test_dvc_yaml_is_generated(project: Project, parameters: str) -> None:
     assert project.read("dvc.yaml") == committed, (
         "dvc.yaml is stale: run `python -m workflow.generate_dvc`"
     )
+
+
+def test_dvc_yaml_follows_the_keys_of_runs_and_their_networks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    grids = load().runs
+    assert not generate_dvc.stale(grids)
+    assert generate_dvc.stale({key: grid for key, grid in grids.items() if key != "table2"})
+    other = replace(grids["table2"], network="resnet50")
+    assert generate_dvc.stale(grids | {"table2": other})
+
+
+def test_a_stages_name_tells_its_rule() -> None:
+    """Whatever the keys of `runs` are, of which one may end as another does."""
+    names = ("cnn6", "wing", "adaptive_wing", "page", "stage1")
+    grids = {name: Grid("cnn6", [], [], []) for name in names} | {"two": Grid("cnn6_7", [], [], [])}
+    for stage, rule in {
+        "cnn6@synthetic": "cnn6",
+        "cnn6_adaptive_wing@synthetic": "cnn6",
+        "evaluate_cnn6_wing@synthetic": "evaluate_cnn6",
+        "cnn6_7_stage1@synthetic": "cnn6_7_stage1",
+        "cnn6_7_stage2_two@synthetic": "cnn6_7_stage2",
+        "correct_two@synthetic": "correct",
+        "report_page@synthetic": "report_page",
+    }.items():
+        assert generate_dvc.rule_of(stage, grids) == rule
 
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
