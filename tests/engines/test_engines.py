@@ -17,7 +17,7 @@ from workflow import generate_dvc
 
 # Stages that read what their number says. A list in dvc.yaml can't depend on it, so there each of
 # them has what all of them read.
-COARSER = ("table@", "figure@", "package@")
+COARSER = ("table@", "figure@", "study@", "package@")
 MADE = ("data/", "results/")
 
 # Parameters to lay the graphs out for, by name; the committed ones are the first.
@@ -40,6 +40,7 @@ VARIANTS = {
     "two recipes": {"runs.cnn6.recipe": ["paper", "fast"]},
     "one table": {"tables": [2], "figures": [1, 5]},
     "no baseline": {"baselines": []},
+    "a study": {"studies": ["precision"]},
 }
 
 
@@ -114,6 +115,7 @@ def test_the_graph_is_what_the_parameters_ask_for(graphs: dict[str, dict]) -> No
         "two recipes": data + runs + len(asked["balance"]) * len(asked["loss"]) * cnn6 + results,
         "one table": data + runs + 1 + 1 + 1 + 1 + 1 + 2 + 1,
         "no baseline": data + runs - baselines + results,
+        "a study": data + runs + results + 1,
     }
 
 
