@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import json
 import re
 import shutil
@@ -173,6 +174,21 @@ def test_cells_that_did_not_run_say_how_to(table1: Project, call: Callable) -> N
     # CNN-6/7 has no run to tell: 24 of 1813 / 330 + 1353 / 26 seconds, by the rates measured
     # elsewhere and with 1333 samples' worth of validation each
     assert "24 runs, about 23 minutes more, estimated from rates measured elsewhere" in text
+
+
+def test_what_to_set_leaves_other_entries_of_runs_alone(table1: Project, call: Callable) -> None:
+    """`params.yaml` may have no run twice, and a study's entry may have some of a grid."""
+    one = {"network": "cnn6", "recipe": ["quarter"], "balance": ["none"], "loss": ["l1"]}
+    table1.set(runs=table1.params()["runs"] | {"mine": one})
+    for recipe, losses in {"fast": LOSSES, "quarter": ["l1"]}.items():
+        for loss, seed in itertools.product(losses, (0, 1, 2)):
+            write_predictions(table1, Run("synthetic", recipe, "cnn6", "none", loss, seed), 3.0)
+    assert call(table1, table, dataset="synthetic", table=1)[0] == 0
+    text = table1.read("results/synthetic/tables/table1.md").decode()
+    (advice,) = re.findall(r"`runs\.(cnn6_quarter_none): (.*?)`", text)
+    table1.set(runs=table1.params()["runs"] | {advice[0]: yaml.safe_load(advice[1])})
+    every = paths.runs(load(table1.root / "params.yaml"), "synthetic")
+    assert {run.loss for run in every if run.recipe == "quarter"} == set(LOSSES)
 
 
 def test_table_2_asks_for_its_own_runs_alone(table1: Project, call: Callable) -> None:
