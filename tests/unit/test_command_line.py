@@ -299,9 +299,11 @@ def test_boxes_say_where_faces_are(two: Path, model: Path, capsys: pytest.Captur
     assert "a/one.png: box 0, [900.0, 30.0, 990.0, 120.0], lies out" in capsys.readouterr().err
     for row, fault in {
         "b.png,1,2,3,4": "boxes.csv:2: 'b.png' is none of the pictures that are read",
+        "clip.avi,1,2,3,4": "boxes.csv:2: 'clip.avi' is none of the pictures that are read",
         "one.png,1,2,3": "boxes.csv:2: too few columns",
     }.items():
         (two / "a/boxes.csv").write_text(f"{header}\n{row}\n")
+        (two / "a/clip.avi").touch()
         assert detect(model, "a", "--boxes", "a/boxes.csv") == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: ") and fault in line
