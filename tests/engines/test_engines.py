@@ -194,6 +194,13 @@ def test_a_stages_name_tells_its_rule() -> None:
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 
+def test_what_reads_the_paper_depends_on_it() -> None:
+    files = {"tables": ["table", "claims", "report_page"], "claims": ["claims", "report_page"]}
+    for file, stages in (files | {"studies": ["study"]}).items():
+        found = [name for name, stage in STAGES.items() if f"paper/{file}.yaml" in stage["deps"]]
+        assert found == stages
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_all_of_its_code(stage: str) -> None:
     module = re.search(r"python -m (\S+)", STAGES[stage]["cmd"])[1]
