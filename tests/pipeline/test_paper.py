@@ -159,6 +159,14 @@ def test_columns_have_their_normaliser_and_measure(table1: Project, call: Callab
     own = read(table1, "table8").loc["One hourglass (Adaptive Wing)"]
     assert own.here["Full, inter-pupil"] == pytest.approx(4, abs=1e-4)
     assert own.here["Full, inter-ocular"] == pytest.approx(4 / 1.6, abs=1e-4)
+    # as of AFLW's landmarks, which have no corners of eyes
+    path = table1.root / run.path(paths.PREDICTIONS)
+    data = dict(np.load(path)) | {"normaliser_inter_ocular": np.full(N_FACES, np.nan)}
+    np.savez_compressed(path, **data)
+    assert call(table1, table, dataset="synthetic", table=8)[0] == 0
+    own = read(table1, "table8").loc["One hourglass (Adaptive Wing)"]
+    assert own.status["Full, inter-ocular"] == "no inter-ocular distance"
+    assert own.status["Full, inter-pupil"] == "run" and own.seeds["Full, inter-ocular"] == 0
 
 
 def test_cells_that_did_not_run_say_how_to(table1: Project, call: Callable) -> None:
