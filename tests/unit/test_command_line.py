@@ -280,6 +280,14 @@ def test_results_are_no_sources(two: Path, model: Path) -> None:
         assert images() == ["a/one.png", "b/two.png"]
 
 
+def test_results_among_the_sources_are_none_either(two: Path, model: Path) -> None:
+    for _ in range(2):
+        words = ["detect", ".", "--model", str(model), "--out", ".", "--format", "csv,overlay"]
+        assert main.main(words) == 0
+        with (two / "landmarks.csv").open(encoding="utf-8") as file:
+            assert [row["image"] for row in csv.DictReader(file)] == ["a/one.png", "b/two.png"]
+
+
 def test_one_bad_file_of_several(two: Path, model: Path, capsys: pytest.CaptureFixture) -> None:
     assert detect(model, "a/one.png", "nowhere.jpg", "/dev/null") == 1
     said = capsys.readouterr()
