@@ -189,8 +189,8 @@ def _forest(
     errors may differ.
     """
     families: dict[str, list[dict[str, Any]]] = {}
-    for number, one in zip(numbers, tested, strict=False):
-        one["number"] = number
+    for one in tested:
+        one["number"] = next(numbers)
         one["decisive"] = max(one["comparisons"], key=_against, default=None)
         families.setdefault(one["family"], []).append(one)
     return [{"name": name, "claims": own} | _axis(own, within) for name, own in families.items()]

@@ -72,7 +72,11 @@ def compare(params: Params) -> list[str]:
     known, nothing = reference["runs"], f"No runs of {DATASET} by {RECIPE} here"
     if DATASET not in params.datasets or not summary.exists():
         return [f"{nothing}, so there is nothing to compare with {REFERENCE}."]
-    if settings(params, known) != reference["settings"]:
+    try:
+        alike = settings(params, known) == reference["settings"]
+    except LookupError:  # a recipe, network or loss that is gone
+        alike = False
+    if not alike:
         return [f"{PARAMS} has other settings than the default's: nothing to compare."]
     if not (here := {name: nme for name, nme in errors(summary).items() if name in known}):
         return [f"{nothing}, so there is nothing to compare with {REFERENCE}."]

@@ -56,16 +56,27 @@ def generate() -> str:
     return HEADER + "\n" + re.sub(r"^  (?=\w)", "\n  ", text, flags=re.M).replace(":\n\n", ":\n", 1)
 
 
-def keys() -> set[str]:
-    """The keys of `runs` that `dvc.yaml` was generated for."""
-    return set(re.findall(r"\$\{runs\.(\w+)\.", FILE.read_text(encoding="utf-8")))
+def stale(grids: dict[str, Grid]) -> bool:
+    """Whether `dvc.yaml` was generated for other keys of `runs`, or other networks of these."""
+    with FILE.open(encoding="utf-8") as file:
+        stages = yaml.load(file, yaml.CSafeLoader)["stages"].values()
+    there = set()
+    for stage in stages:
+        for key in re.findall(r"\$\{runs\.(\w+)\.", str(stage.get("matrix"))):
+            (network,) = re.findall(r"--network (\w+)", stage["cmd"])
+            there.add((key, network))
+    return there != {(key, grid.network) for key, grid in grids.items()}
 
 
 def rule_of(stage: str, grids: dict[str, Grid]) -> str:
     """The rule that a stage of DVC's, such as ``cnn6_table2@synthetic-none``, is made of."""
     name = stage.partition("@")[0]
-    key = next((key for key in grids if name.endswith(f"_{key}") and key != grids[key].network), "")
-    return name.removesuffix(f"_{key}")
+    for key, grid in grids.items():
+        rules = rf"(evaluate_)?{grid.network}(_stage\d)?|correct"
+        rule = name.removesuffix(f"_{key}")
+        if rule != name and key != grid.network and re.fullmatch(rules, rule):
+            return rule
+    return name
 
 
 def _network(rule: Rule) -> str | None:

@@ -49,7 +49,9 @@ def asked(params: Params) -> dict[str, Grid]:
     for cell in every:
         if cell.network in STAGES:
             key = params.key(cell.network, cell.loss)
-            recipe = params.runs[key].recipe if key in params.runs else first
+            # not recipes that leave out its network, such as the studies'
+            able = [r for r in first if params.recipes[r].own.keys() >= {*STAGES[cell.network]}]
+            recipe = params.runs[key].recipe if key in params.runs else able or first
             grid = own.setdefault(key, Grid(cell.network, recipe, [], []))
             for axis, name in ((grid.balance, cell.balance), (grid.loss, cell.loss)):
                 axis += [] if name in axis else [name]
@@ -105,9 +107,8 @@ def main(*studies: str) -> None:
         flow = False if isinstance(value, str) else None  # None: lists alone are in brackets
         new = yaml.safe_dump({key: value}, default_flow_style=flow, sort_keys=False, width=96)
         text = re.sub(rf"^{key}:.*\n(?:[ \t-]+.*\n)*", new, text, flags=re.M)
-    PARAMS.write_text(text, encoding="utf-8")
-    params = load()
-    if grids.keys() != generate_dvc.keys():
+    params = _replaced(text)
+    if generate_dvc.stale(params.runs):
         generate_dvc.FILE.write_text(generate_dvc.generate(), encoding="utf-8")
         print(f"{generate_dvc.FILE} has the stages of these runs.")
     for dataset in params.datasets:
@@ -121,6 +122,21 @@ def main(*studies: str) -> None:
             f"{PARAMS} now asks for {len(every)} runs of {dataset}: about {seconds / 3600:.1f} "
             "hours of one core, estimated from rates measured elsewhere."
         )
+
+
+def _replaced(text: str) -> Params:
+    """The parameters of ``text``, which is ``params.yaml`` from now on.
+
+    Raises:
+        UserError: they are none; then the file stays as it was.
+    """
+    before = PARAMS.read_text(encoding="utf-8")
+    PARAMS.write_text(text, encoding="utf-8")
+    try:
+        return load()
+    except UserError:
+        PARAMS.write_text(before, encoding="utf-8")
+        raise
 
 
 if __name__ == "__main__":

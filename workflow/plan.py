@@ -38,7 +38,8 @@ class Cost:
 
     rule: str
     jobs: int = 1
-    finished: int = 0  # 1 for a training that the run store has, which is only copied
+    # 1 for a training that the run store has, or will have from another job: it is only copied
+    finished: int = 0
     begun: int = 0  # 1 for a training that the run store has a checkpoint of
     cpu_hours: float = 0.0  # of one thread
     gpu_hours: float = 0.0  # of a training on a GPU instead; NaN where nobody has measured it
@@ -64,8 +65,9 @@ def costs_and_done(params: Params, targets: Sequence[str]) -> tuple[list[Cost], 
         dag = workflow._workflow.dag
         jobs = [job for job in dag.jobs if job.shellcmd]
         needed = [job for job in jobs if dag.needrun(job)]
+        others: set[str] = set()
         costs = [
-            cost_of(job, params, ready=not any(map(dag.needrun, dag.dependencies[job])))
+            cost_of(job, params, not any(map(dag.needrun, dag.dependencies[job])), others)
             for job in needed
         ]
         return costs, len(jobs) - len(needed)
@@ -80,8 +82,11 @@ def summed(costs: Sequence[Cost]) -> pd.DataFrame:
     return rows.round(3)
 
 
-def cost_of(job: Job, params: Params, ready: bool) -> Cost:
-    """What a job costs. Where its inputs are ``ready``, the run store is asked for its training."""
+def cost_of(job: Job, params: Params, ready: bool, others: set[str]) -> Cost:
+    """What a job costs. Where its inputs are ``ready``, the run store is asked for its training.
+
+    ``others`` are the trainings of jobs before it, to which its own is added.
+    """
     cost = Cost(job.rule.name, memory_gb=job.resources["mem_mb"] / 1000)
     stage = STAGE.search(str(job.output[0]))
     if job.rule.name == "prepare":
@@ -93,10 +98,15 @@ def cost_of(job: Job, params: Params, ready: bool) -> Cost:
     run = Run(network=job.params.network, seed=int(job.wildcards.seed), **own)
     spec = TrainingSpec.of(params.under(run.recipe), run, int(stage[1]))
     network = build(spec.network, protocol.load(spec.dataset).n_landmarks, seed=0)
-    # the declared output, and the run store's
-    cost.disk_gb = 2 * 4 * sum(one.numel() for one in network.parameters()) / 1e9
     if ready:
         cost.finished, cost.begun = _stored(spec)
+    training = repr(dataclasses.replace(spec, title="", recipe_name=""))
+    if training in others:  # CNN-6/7's first stage is a run of CNN-6's
+        cost.finished, cost.begun = 1, 0
+    others.add(training)
+    # the declared output, and the run store's
+    copies = 1 if cost.finished else 2
+    cost.disk_gb = copies * 4 * sum(one.numel() for one in network.parameters()) / 1e9
     if not cost.finished:
         cost.cpu_hours = job.resources["work"] / 3600
         rate = GPU_SAMPLES_A_SECOND.get(spec.network, math.nan)

@@ -50,9 +50,9 @@ def main() -> None:
         keep_outputs.main()
         keep_outputs.forget_hashes()
     params = load()
-    if generate_dvc.keys() != params.runs.keys():
+    if generate_dvc.stale(params.runs):
         sys.exit(
-            "error: params.yaml: runs: dvc.yaml was generated for other keys; run "
+            "error: params.yaml: runs: dvc.yaml was generated for other runs; run "
             "`python -m workflow.generate_dvc`, and then `make sync`"
         )
     for dataset in params.datasets:

@@ -72,7 +72,10 @@ def _here(
     inside = found.inside(column.subset)
     if not inside.any():
         return {"status": f"no {column.subset} faces"}
-    errors = found.errors_by(column.normaliser or found.normaliser)[:, inside]
+    normaliser = column.normaliser or found.normaliser
+    if np.isnan(found.lengths[normaliser][inside]).any():
+        return {"status": f"no {normaliser.replace('_', '-')} distance"}
+    errors = found.errors_by(normaliser)[:, inside]
     if found.diverged:
         return {"seeds": len(errors), "status": "diverged"}
     threshold = 100 * protocol.load(results.dataset).threshold

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -209,16 +210,33 @@ def how_to_run(cells: list[Cell], results: Results) -> list[str]:
         wanted = [(results.recipe, cell.balance, cell.loss) for cell in own]
         axes = [list(dict.fromkeys(names)) for names in zip(*there, *wanted, strict=True)]
         new = math.prod(map(len, axes)) - len(there)  # a grid may hold more than what is missing
+        grids = {key: axes}
+        others = {
+            cell
+            for name, grid in params.runs.items()
+            if name != key and grid.network == network
+            for cell in grid.cells
+        }
+        if not others.isdisjoint(product(*axes)):  # params.yaml has no run twice
+            new, grids = len(own), {}
+            for cell in own:
+                name = f"{key}_{results.recipe}_{cell.balance}"
+                grids.setdefault(name, [[results.recipe], [cell.balance], []])[2].append(cell.loss)
         each, known = results.minutes(network)
         total = max(1, round(each * new * seeds))
-        recipe, balance, loss = (f"[{', '.join(axis)}]" for axis in axes)
-        grid = f"{{network: {network}, recipe: {recipe}, balance: {balance}, loss: {loss}}}"
+        settings = [f"`runs.{name}: {_grid(network, axes)}`" for name, axes in grids.items()]
         said.append(
-            f"Not run: {_count(len(own), 'cell')} of {key}. Set `runs.{key}: {grid}` in "
+            f"Not run: {_count(len(own), 'cell')} of {key}. Set {' and '.join(settings)} in "
             f"params.yaml and run `snakemake --cores all`: {_count(new * seeds, 'run')}, about "
             f"{_count(total, 'minute')} more, estimated {known}."
         )
     return said
+
+
+def _grid(network: str, axes: list[list[str]]) -> str:
+    """An entry of `runs` as params.yaml has it."""
+    recipe, balance, loss = (f"[{', '.join(axis)}]" for axis in axes)
+    return f"{{network: {network}, recipe: {recipe}, balance: {balance}, loss: {loss}}}"
 
 
 def _count(number: int, what: str) -> str:

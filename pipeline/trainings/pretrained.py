@@ -58,7 +58,7 @@ def read(weights: Weights, network: str) -> dict[str, Tensor]:
 def _of_model(weights: ModelFile, network: str) -> dict[str, Tensor]:
     """Those of a run's model, or of a detector's stage."""
     path = Path(weights.file)
-    if not path.exists():
+    if not path.is_file():
         raise UserError(f"{path}: no such file; `weights` in the recipe names it")
     found = files.file_hash(files.existing(path))
     if found != weights.sha256:

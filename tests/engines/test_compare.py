@@ -72,7 +72,9 @@ def test_other_parameters_have_nothing_to_be_compared_with(said: Callable) -> No
     errors = {name: one["nme"] for name, one in known().items()}
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     slow = params["recipes"] | {"fast": params["recipes"]["long"]}
-    for changed in ({"recipes": slow}, {"context": params["context"] | {"size": 200}}):
+    gone = {"recipes": {"mine": params["recipes"]["fast"]}, "runs": {
+        "cnn6": params["runs"]["cnn6"] | {"recipe": ["mine"]}}}  # fmt: skip
+    for changed in ({"recipes": slow}, {"context": params["context"] | {"size": 200}}, gone):
         (line,) = said(errors, **changed)
         assert line.startswith("params.yaml has other settings")
     # what these runs don't depend on

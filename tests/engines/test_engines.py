@@ -5,16 +5,19 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
 from project import ROOT, Project
 
+from pipeline.config.params import Grid, load
 from pipeline.runtime.code_hash import code_files
+from workflow import generate_dvc
 
 # Stages that read what their number says. A list in dvc.yaml can't depend on it, so there each of
 # them has what all of them read.
-COARSER = ("table@", "figure@", "package@")
+COARSER = ("table@", "figure@", "study@", "package@")
 MADE = ("data/", "results/")
 
 # Parameters to lay the graphs out for, by name; the committed ones are the first.
@@ -37,6 +40,7 @@ VARIANTS = {
     "two recipes": {"runs.cnn6.recipe": ["paper", "fast"]},
     "one table": {"tables": [2], "figures": [1, 5]},
     "no baseline": {"baselines": []},
+    "a study": {"studies": ["precision"]},
 }
 
 
@@ -111,6 +115,7 @@ def test_the_graph_is_what_the_parameters_ask_for(graphs: dict[str, dict]) -> No
         "two recipes": data + runs + len(asked["balance"]) * len(asked["loss"]) * cnn6 + results,
         "one table": data + runs + 1 + 1 + 1 + 1 + 1 + 2 + 1,
         "no baseline": data + runs - baselines + results,
+        "a study": data + runs + results + 1,
     }
 
 
@@ -159,7 +164,41 @@ def test_dvc_yaml_is_generated(project: Project, parameters: str) -> None:
     )
 
 
+def test_dvc_yaml_follows_the_keys_of_runs_and_their_networks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    grids = load().runs
+    assert not generate_dvc.stale(grids)
+    assert generate_dvc.stale({key: grid for key, grid in grids.items() if key != "table2"})
+    other = replace(grids["table2"], network="resnet50")
+    assert generate_dvc.stale(grids | {"table2": other})
+
+
+def test_a_stages_name_tells_its_rule() -> None:
+    """Whatever the keys of `runs` are, of which one may end as another does."""
+    names = ("cnn6", "wing", "adaptive_wing", "page", "stage1")
+    grids = {name: Grid("cnn6", [], [], []) for name in names} | {"two": Grid("cnn6_7", [], [], [])}
+    for stage, rule in {
+        "cnn6@synthetic": "cnn6",
+        "cnn6_adaptive_wing@synthetic": "cnn6",
+        "evaluate_cnn6_wing@synthetic": "evaluate_cnn6",
+        "cnn6_7_stage1@synthetic": "cnn6_7_stage1",
+        "cnn6_7_stage2_two@synthetic": "cnn6_7_stage2",
+        "correct_two@synthetic": "correct",
+        "report_page@synthetic": "report_page",
+    }.items():
+        assert generate_dvc.rule_of(stage, grids) == rule
+
+
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+def test_what_reads_the_paper_depends_on_it() -> None:
+    files = {"tables": ["table", "claims", "report_page"], "claims": ["claims", "report_page"]}
+    for file, stages in (files | {"studies": ["study"]}).items():
+        found = [name for name, stage in STAGES.items() if f"paper/{file}.yaml" in stage["deps"]]
+        assert found == stages
 
 
 @pytest.mark.parametrize("stage", STAGES)

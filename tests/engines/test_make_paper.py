@@ -66,6 +66,20 @@ def test_studies_are_asked_for_beside_what_is(
     )
 
 
+def test_recipes_ask_for_their_own_networks_alone(project: Project) -> None:
+    """A recipe may leave out networks; with none for CNN-6/7, `params.yaml` stays as it was."""
+    one = {"network": "cnn6", "recipe": ["quarter"], "balance": ["none"], "loss": ["l1"]}
+    project.set(runs={"mine": one})
+    before = project.read("params.yaml")
+    said = project.run("workflow.paper", status=1)
+    assert said.startswith("error: params.yaml: recipes.quarter.cnn7: ") and said.count("\n") == 1
+    assert project.read("params.yaml") == before
+    project.set(runs={"mine": one | {"recipe": ["quarter", "fast"]}})
+    project.run("workflow.paper")
+    runs = project.params()["runs"]
+    assert runs["cnn6"]["recipe"] == ["quarter", "fast"] and runs["cnn6_7"]["recipe"] == ["fast"]
+
+
 def test_bad_parameters_are_one_line(project: Project) -> None:
     project.replace("params.yaml", "seeds:", "sedes:")
     said = project.run("workflow.paper", status=1)

@@ -26,6 +26,15 @@ def test_a_plan_knows_the_run_store(finished: Project) -> None:
     assert row(finished, "total")[0] > 1
 
 
+def test_a_training_of_two_runs_is_counted_once(project: Project) -> None:
+    project.set(**{"runs.cnn6.balance": ["pdb"], "runs.cnn6.loss": ["wing"]})
+    rules = [line.split() for line in project.run("workflow.plan").splitlines()[3:-1]]
+    finished = {rule: int(words[1]) for rule, *words in rules}
+    assert finished["cnn6"] + finished["cnn6_7_stage1"] == finished["total"] == 1
+    hours = [float(words[3]) for rule, *words in rules if rule in ("cnn6", "cnn6_7_stage1")]
+    assert sorted(hours)[0] == 0 < sorted(hours)[1]
+
+
 def test_an_unknown_target_gets_one_line(project: Project) -> None:
     said = project.run("workflow.plan", "tabel3", status=1)
     assert said.startswith("error: No rule to produce tabel3") and said.count("\n") == 1

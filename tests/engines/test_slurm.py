@@ -13,22 +13,27 @@ QUICK = ["--cores", "2", "--seconds-between-status-checks", "1"]
 QUICK += ["--slurm-init-seconds-before-status-checks", "1"]
 
 
-def test_rules_say_what_they_need_and_the_profile_which_use_a_gpu(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """For Snakemake ignores a name that no rule has."""
+def test_the_profile_names_the_rules_that_use_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake ignores a name that no rule has."""
     monkeypatch.chdir(ROOT)
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         workflow = api.workflow(resource_settings=ResourceSettings(cores=1))._workflow
         commands = {rule.name: rule.shellcmd or "" for rule in workflow.rules}
-        asked = {rule.name: set(rule.resources) for rule in workflow.rules if rule.shellcmd}
     stages = {"stages.train", "stages.correct", "stages.speed"}
     using = {name for name, command in commands.items() if stages & set(command.split())}
-    for name, own in asked.items():  # what `needs` gives, which a batch system and the plan read
-        assert {"work", "runtime", "mem_mb", "gpu"} <= own, name
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
     assert set(profile["set-resources"]) == using
     assert set(profile["set-threads"]) == using - {"speed"}
+
+
+def test_every_job_asks_for_time_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `needs` in workflow/rules/common.smk, on which `workflow.plan` relies too."""
+    monkeypatch.chdir(ROOT)
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        workflow = api.workflow(resource_settings=ResourceSettings(cores=1))._workflow
+        asked = {rule.name: set(rule.resources) for rule in workflow.rules if rule.shellcmd}
+    needed = {"work", "runtime", "mem_mb"}
+    assert {name: needed - own for name, own in asked.items() if needed - own} == {}
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import json
 import re
 import shutil
@@ -158,6 +159,14 @@ def test_columns_have_their_normaliser_and_measure(table1: Project, call: Callab
     own = read(table1, "table8").loc["One hourglass (Adaptive Wing)"]
     assert own.here["Full, inter-pupil"] == pytest.approx(4, abs=1e-4)
     assert own.here["Full, inter-ocular"] == pytest.approx(4 / 1.6, abs=1e-4)
+    # as of AFLW's landmarks, which have no corners of eyes
+    path = table1.root / run.path(paths.PREDICTIONS)
+    data = dict(np.load(path)) | {"normaliser_inter_ocular": np.full(N_FACES, np.nan)}
+    np.savez_compressed(path, **data)
+    assert call(table1, table, dataset="synthetic", table=8)[0] == 0
+    own = read(table1, "table8").loc["One hourglass (Adaptive Wing)"]
+    assert own.status["Full, inter-ocular"] == "no inter-ocular distance"
+    assert own.status["Full, inter-pupil"] == "run" and own.seeds["Full, inter-ocular"] == 0
 
 
 def test_cells_that_did_not_run_say_how_to(table1: Project, call: Callable) -> None:
@@ -173,6 +182,21 @@ def test_cells_that_did_not_run_say_how_to(table1: Project, call: Callable) -> N
     # CNN-6/7 has no run to tell: 24 of 1813 / 330 + 1353 / 26 seconds, by the rates measured
     # elsewhere and with 1333 samples' worth of validation each
     assert "24 runs, about 23 minutes more, estimated from rates measured elsewhere" in text
+
+
+def test_what_to_set_leaves_other_entries_of_runs_alone(table1: Project, call: Callable) -> None:
+    """`params.yaml` may have no run twice, and a study's entry may have some of a grid."""
+    one = {"network": "cnn6", "recipe": ["quarter"], "balance": ["none"], "loss": ["l1"]}
+    table1.set(runs=table1.params()["runs"] | {"mine": one})
+    for recipe, losses in {"fast": LOSSES, "quarter": ["l1"]}.items():
+        for loss, seed in itertools.product(losses, (0, 1, 2)):
+            write_predictions(table1, Run("synthetic", recipe, "cnn6", "none", loss, seed), 3.0)
+    assert call(table1, table, dataset="synthetic", table=1)[0] == 0
+    text = table1.read("results/synthetic/tables/table1.md").decode()
+    (advice,) = re.findall(r"`runs\.(cnn6_quarter_none): (.*?)`", text)
+    table1.set(runs=table1.params()["runs"] | {advice[0]: yaml.safe_load(advice[1])})
+    every = paths.runs(load(table1.root / "params.yaml"), "synthetic")
+    assert {run.loss for run in every if run.recipe == "quarter"} == set(LOSSES)
 
 
 def test_table_2_asks_for_its_own_runs_alone(table1: Project, call: Callable) -> None:
@@ -445,7 +469,10 @@ def test_recipes_stand_side_by_side(
     for stage, more in ((figure, {"figure": 4}), (report, {})):
         status, said = call(table1, stage, dataset="synthetic", **more)
         assert status == 0, said
-    page = text_of(table1.read("results/synthetic/report.html").decode())
+    html = table1.read("results/synthetic/report.html").decode()
+    numbers = [int(number) for number in re.findall(r'id="claim-(\d+)"', html)]
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+    page = text_of(html)
     claims_, errors = page.split("Errors by run")
     for text in (claims_, errors):
         assert re.findall("By the recipe (\\w+)", text) == ["fast", "paper"]
@@ -486,6 +513,17 @@ def test_a_study_states_its_effects_over_recipes(table1: Project, call: Callable
     # the recipes' own seeds tell of chance, not the other one's
     both = effects.loc["Wing against L1, fast"], effects.loc["Wing against L1, 600,000 samples"]
     assert both[0].high - both[0].low != pytest.approx(both[1].high - both[1].low, rel=0.01)
+
+
+def test_a_study_needs_no_validation_faces(table1: Project, call: Callable) -> None:
+    """With `validation: {share: 0}` a learning curve has no errors."""
+    without = {"samples": [10, 20], "val_nme": [float("nan")] * 2}
+    for loss in ("l1", "wing"):
+        for seed in (0, 1, 2):
+            run = Run("synthetic", "fast", "cnn6", "none", loss, seed)
+            write_predictions(table1, run, 3.0 + 0.1 * seed, curve=without)
+    rows, _ = read_study(table1, call, "precision")
+    assert rows.loc["Wing against L1, bfloat16"].status == "run"
 
 
 def test_a_study_says_what_it_lacks(table1: Project, call: Callable) -> None:

@@ -47,6 +47,8 @@ def test_a_wrong_file_is_one_line(tmp_path: Path) -> None:
         pretrained.read(replace(one, sha256=64 * "0"), "cnn6")
     with pytest.raises(UserError, match="gone: no such file; `weights` in the recipe names it"):
         pretrained.read(replace(one, file="gone"), "cnn6")
+    with pytest.raises(UserError, match="no such file; `weights` in the recipe names it"):
+        pretrained.read(replace(one, file=str(tmp_path)), "cnn6")
     torn = tmp_path / "torn"
     torn.write_bytes(Path(one.file).read_bytes()[:-9])
     with pytest.raises(UserError, match="torn: not a model of this project"):

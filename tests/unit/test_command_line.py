@@ -280,6 +280,14 @@ def test_results_are_no_sources(two: Path, model: Path) -> None:
         assert images() == ["a/one.png", "b/two.png"]
 
 
+def test_results_among_the_sources_are_none_either(two: Path, model: Path) -> None:
+    for _ in range(2):
+        words = ["detect", ".", "--model", str(model), "--out", ".", "--format", "csv,overlay"]
+        assert main.main(words) == 0
+        with (two / "landmarks.csv").open(encoding="utf-8") as file:
+            assert [row["image"] for row in csv.DictReader(file)] == ["a/one.png", "b/two.png"]
+
+
 def test_one_bad_file_of_several(two: Path, model: Path, capsys: pytest.CaptureFixture) -> None:
     assert detect(model, "a/one.png", "nowhere.jpg", "/dev/null") == 1
     said = capsys.readouterr()
@@ -299,9 +307,11 @@ def test_boxes_say_where_faces_are(two: Path, model: Path, capsys: pytest.Captur
     assert "a/one.png: box 0, [900.0, 30.0, 990.0, 120.0], lies out" in capsys.readouterr().err
     for row, fault in {
         "b.png,1,2,3,4": "boxes.csv:2: 'b.png' is none of the pictures that are read",
+        "clip.avi,1,2,3,4": "boxes.csv:2: 'clip.avi' is none of the pictures that are read",
         "one.png,1,2,3": "boxes.csv:2: too few columns",
     }.items():
         (two / "a/boxes.csv").write_text(f"{header}\n{row}\n")
+        (two / "a/clip.avi").touch()
         assert detect(model, "a", "--boxes", "a/boxes.csv") == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: ") and fault in line

@@ -273,6 +273,14 @@ def test_new_faces_join_a_video(one: Detector, finds: list[Array]) -> None:
     assert found[3].landmarks == pytest.approx(wanted, abs=0.3)
 
 
+def test_a_lost_face_is_given_up_in_frames_with_a_search_too(
+    one: Detector, finds: list[Array]
+) -> None:
+    frames = [drawn()[0]] * 2 + [np.zeros_like(drawn()[0])] * 2
+    finds += [box(), np.empty((0, 4)), np.empty((0, 4))]
+    assert [len(faces) for faces in one.track(frames, every=2)] == [1, 1, 0, 0]
+
+
 def test_without_dlib_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     face_detector._detector.cache_clear()
     monkeypatch.setitem(sys.modules, "dlib", None)

@@ -89,7 +89,7 @@ def _given(path: Path, found: Listing) -> dict[str, Array]:
         BadSample: it is no such table, or names a picture that isn't to be read.
     """
     boxes: dict[str, list[list[float]]] = {}
-    readable = set(found.readable)
+    readable = {name for name in found.readable if Path(name).suffix.lower() not in VIDEOS}
     for where, row in csv_table.rows(path, ("image", *BOX)):
         csv_table.check(row, ("image", *BOX), where)
         name = os.path.relpath(Path(os.path.abspath(path)).parent / row["image"], found.root)

@@ -11,6 +11,7 @@ from wingloss.datasets.names import is_utf8, printable
 
 COLUMNS = ["file", "outcome", "faces", "why"]
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
+RESULTS = ("overlay", "pts")  # folders of results, where these lie among the sources
 HIDDEN = "hidden"
 LONGEST_NAME = 200  # bytes: names of results are longer, and files' have at most 255
 
@@ -88,13 +89,14 @@ def of(paths: Iterable[Path], out: Path) -> Listing:
 def _walk(found: Listing, folder: Path, out: Path) -> list[str]:
     """All files below a folder; links to folders are not followed, as they may lead round."""
     readable = []
+    results = {out, *(out / name for name in RESULTS)}
 
     def fail(error: OSError) -> None:
         name = _below(found.root, error.filename)
         found.unreadable[name] = f"the folder can't be opened ({error.strerror})"
 
     for above, folders, names in os.walk(folder, onerror=fail):
-        folders[:] = sorted(name for name in folders if Path(above, name) != out)
+        folders[:] = sorted(name for name in folders if Path(above, name) not in results)
         links = [name for name in folders if Path(above, name).is_symlink()]
         for name in [*links, *names]:
             path = Path(above, name)

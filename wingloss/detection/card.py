@@ -54,7 +54,7 @@ class TrainedOn:
 class Card:
     """All that a detector is besides its networks' weights."""
 
-    run: str  # data set, network, balancing, loss and seed
+    run: str  # data set, recipe, network, balancing, loss and seed
     networks: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]  # stage by stage
     landmarks: Annotated[int, Field(ge=3, le=MOST)]
     flip_pairs: tuple[tuple[Landmark, Landmark], ...]  # what becomes what in a mirror

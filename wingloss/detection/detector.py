@@ -135,12 +135,12 @@ class Detector:
         for number, image in enumerate(frames):
             picture = as_rgb(image)
             known = known[_inside(known, picture)]
-            looks, searched = 0, not len(known) or number % every == 0
-            if searched:
+            looks, followed = 0, len(known)
+            if not followed or number % every == 0:
                 known = np.concatenate([known, _apart(self._found_frames(picture), known)])
                 looks = LOOKS
             (found,) = self._located([picture], [known], looks)
-            kept = (found.disagreement <= LOST) | searched
+            kept = (found.disagreement <= LOST) | (np.arange(len(known)) >= followed)
             yield Detected(found.landmarks[kept], found.boxes[kept], found.disagreement[kept])
             known = self._frames_again(found.landmarks[kept])
 

@@ -181,7 +181,7 @@ def study(
 
     ``effects`` are changes of an error in percent and the ends of their 95 % intervals; ``curves``
     samples ``(P,)`` and errors ``(S, P)`` in percent of ``normaliser``, drawn as the mean over
-    seeds and the band that holds all of them.
+    seeds and the band that holds all of them. These are NaN where there were no validation faces.
     """
     rows = max(len(effects), len(curves) // 2)
     figure = Figure(figsize=(11, 1.6 + 0.42 * rows), layout="constrained")
@@ -198,7 +198,9 @@ def study(
         axes.plot(samples, errors.mean(axis=0), dashes, color=colour, label=name)
         axes.fill_between(samples, errors.min(axis=0), errors.max(axis=0), color=colour, alpha=0.2)
     axes.set(xlabel="samples seen", ylabel=f"validation NME (% of {normaliser})")
-    axes.set(xlim=(0, None), ylim=(np.floor(lowest), 3 * lowest))  # all begin far above
+    axes.set(xlim=(0, None))
+    if np.isfinite(lowest):
+        axes.set(ylim=(np.floor(lowest), 3 * lowest))  # all begin far above
     axes.legend(fontsize=7)
     for part in (forest, axes):
         part.grid(color="#e5e5e5", linewidth=0.6)

@@ -128,7 +128,7 @@ rule package:
     conda:
         "../environment.yaml"
     resources:
-        **needs(10),
+        **needs(10, memory=4000),
     params:
         science=science(
             "runs",

@@ -113,7 +113,7 @@ rule report_page:
         "stages/report.html.j2",
         "docs/deviations.md",
         paper_spec.TABLES,
-        paper_spec.STUDIES,
+        paper_spec.CLAIMS,
         paths.SAMPLES,
         expand(paths.CROPS, split=["val", "test"], allow_missing=True),
         paths.SPEED,
