@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import curves
+from benchmarks import curves, detector
 from benchmarks.power import Scenario, draw, simulate
 from benchmarks.training import training_flops
 from pipeline.config.params import load
@@ -72,3 +72,15 @@ def test_a_claim_of_several_pairs_is_equivalent_to_the_best_of_them() -> None:
 def test_equivalence_takes_more_faces() -> None:
     few, many = (simulate(Scenario(0.041, faces=faces), 20) for faces in (203, 4386))
     assert few["equivalent, no difference"] < 0.2 < 0.8 < many["equivalent, no difference"]
+
+
+def test_a_detectors_scores_by_hand() -> None:
+    """Ten faces, of which the one with the largest error disagrees most."""
+    errors, disagreements = np.arange(1.0, 11), np.array([2.0, 1, 3, 4, 5, 6, 7, 8, 9, 10])
+    assert detector._scores(errors, disagreements) == ["5.50", "5.50", "0.99", "5.00"]
+
+
+def test_a_found_face_is_the_one_whose_box_holds_the_true_one() -> None:
+    boxes = np.array([[0.0, 0, 9, 9], [10, 0, 20, 9], [0, 0, 30, 30]])
+    assert detector._that_holds(boxes, np.array([15.0, 5])) == 1
+    assert detector._that_holds(boxes, np.array([40.0, 5])) is None
