@@ -43,6 +43,13 @@ def test_the_header_says_what_it_is(path: Path, network: nn.Module):
         assert file.metadata() == {"model": '{"network": "cnn6", "landmarks": 2}'}
 
 
+def test_whoever_may_read_other_files_may_read_it(path: Path, network: nn.Module):
+    other = path.with_name("other")
+    other.touch()
+    model_file.save(path, network, "cnn6", 2)
+    assert path.stat().st_mode == other.stat().st_mode
+
+
 def test_equal_models_are_equal_files(path: Path, network: nn.Module):
     model_file.save(path, network, "cnn6", 2)
     model_file.save(path.with_name("again.safetensors"), network, "cnn6", 2)

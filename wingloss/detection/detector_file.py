@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from wingloss.detection.card import Card, from_text
@@ -17,7 +16,7 @@ def save(path: Path, card: Card, networks: Sequence[nn.Module]) -> None:
     held: dict[str, Tensor] = {}
     for stage, network in enumerate(networks, start=1):
         held |= model_file.tensors(network, _prefix(stage))
-    save_file(held, path, metadata={HEADER: card.to_text()})
+    model_file.write(path, held, {HEADER: card.to_text()})
 
 
 def load(path: Path) -> tuple[Card, list[nn.Module]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as as_bytes
 from torch import Tensor, nn
 
 from wingloss.models import networks
@@ -23,7 +23,15 @@ def save(path: Path, network: nn.Module, name: str, n_landmarks: int) -> None:
     """Writes a network with its name and its number of landmarks."""
     # One entry: safetensors writes several in any order, and equal models should be equal files.
     header = json.dumps({"network": name, "landmarks": n_landmarks})
-    save_file(tensors(network), path, metadata={"model": header})
+    write(path, tensors(network), {"model": header})
+
+
+def write(path: Path, held: dict[str, Tensor], header: dict[str, str]) -> None:
+    """Writes tensors with a header, readable for whom the process's other files are.
+
+    The library's own way of writing files is for their owner alone.
+    """
+    path.write_bytes(as_bytes(held, metadata=header))
 
 
 def load(path: Path) -> tuple[str, nn.Module]:
