@@ -23,6 +23,8 @@ from wingloss.detection.detector import Detector, as_rgb
 from wingloss.geometry import Array
 from wingloss.models.model_file import BadModel
 from wingloss.models.networks import build
+from wingloss.synthetic.face import render_face
+from wingloss.synthetic.population import FaceDistribution
 
 DOTS = np.array([[-18.0, -12.0], [18.0, -12.0], [0.0, 24.0]])  # red, green, blue; px off the middle
 CARD = Card(
@@ -458,3 +460,21 @@ def test_a_folder_and_nothing_are_no_detectors(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(BadModel, match=r": not a detector[^\n]*$"):
             Detector.load(path)
+
+
+def test_the_packages_own_model_finds_rendered_faces() -> None:
+    """Others than those that it was trained on. Its file is small, and no licence binds it."""
+    assert Path(str(detector.BUNDLED)).stat().st_size < 10 * 2**20
+    own = Detector.load()
+    assert own.card.trained_on.licence == "rendered by this project, MIT"
+    population = FaceDistribution(
+        image_size=160, yaw_scale=10, yaw_tail=0, pitch_std=5, roll_std=10, box_shift=0.03,
+        box_scale=0.06, occlusion=0, expression=0.2, illumination=0, blur=0,
+    )  # fmt: skip
+    faces = [render_face(population, seed=77, index=index) for index in range(8)]
+    found = own.batch([face.image for face in faces], [face.box[None] for face in faces])
+    away = [
+        np.linalg.norm(one.landmarks[0] - face.points, axis=1).mean() / np.ptp(face.points[:, 1])
+        for one, face in zip(found, faces, strict=True)
+    ]
+    assert np.mean(away) < 0.05

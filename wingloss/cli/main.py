@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     one = commands.add_parser("detect", help="find landmarks in pictures and videos")
     one.add_argument("sources", nargs="+", type=Path, metavar="PICTURE|VIDEO|FOLDER")
-    one.add_argument("--model", required=True, type=Path, help="the detector's file")
+    one.add_argument("--model", type=Path, help="the detector's file (default: the package's own)")
     one.add_argument(
         "--out", required=True, type=Path, metavar="DIR", help="folder for the results"
     )
@@ -38,7 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     one.set_defaults(run=_detect)
     two = commands.add_parser("info", help="show what a detector was trained on, and its scores")
-    two.add_argument("model", type=Path, metavar="MODEL", help="the detector's file")
+    two.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        metavar="MODEL",
+        help="the detector's file (default: the package's own)",
+    )
     two.set_defaults(run=_info)
     three = commands.add_parser("export", help="write a detector as ONNX")
     three.add_argument("model", type=Path, metavar="MODEL.safetensors")
