@@ -323,7 +323,7 @@ def test_boxes_say_where_faces_are(two: Path, model: Path, capsys: pytest.Captur
         (
             ["detect", "a", "--model", "no.safetensors", "--out", "out"],
             1,
-            "no.safetensors: not a d",
+            "no.safetensors: no such file; a detector's is needed",
         ),
         (["detect", "a", "--model", "a", "--out", "out", "--format", "xml"], 2, "'xml' is none of"),
         (["detect", "--model", "a", "--out", "out"], 2, "required: PICTURE|VIDEO|FOLDER"),

@@ -56,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from wingloss.models.model_file import BadModel
 
     try:
+        if given.model is not None and not given.model.is_file():
+            raise BadModel(f"{given.model}: no such file; a detector's is needed")
         status: int = given.run(given)
         return status
     except KeyboardInterrupt:
