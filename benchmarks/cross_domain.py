@@ -36,7 +36,7 @@ def main() -> None:
     for seed in map(int, sys.argv[1:]):
         specs = {
             name: TrainingSpec.of(
-                load().under("fast"), paths.Run(name, "fast", "cnn6", "none", "wing", seed), stage=1
+                load(), paths.Run(name, "fast", "cnn6", "none", "wing", seed), stage=1
             )
             for name in (RENDERED, REAL)
         }

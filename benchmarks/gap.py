@@ -72,7 +72,7 @@ def measure(variant: Variant) -> tuple[int | str, ...]:
     """The variant's row, but for its name."""
     with prepared(variant):
         spec = TrainingSpec.of(
-            load().under("fast"), paths.Run(DATASET, "fast", "cnn6", "pdb", "wing", seed=0), stage=1
+            load(), paths.Run(DATASET, "fast", "cnn6", "pdb", "wing", seed=0), stage=1
         )
         repeats = training_data.repetitions(spec)
         everything, everyones_lengths = training_data.faces(spec, "train")

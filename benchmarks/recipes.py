@@ -54,9 +54,7 @@ def main() -> None:
 
 def measure(changes: dict[str, Any], seed: int) -> tuple[str, ...]:
     """The errors of `fast` with ``changes``, and how long the training took."""
-    spec = TrainingSpec.of(
-        load().under("fast"), paths.Run(DATASET, "fast", "cnn6", "pdb", "wing", seed), stage=1
-    )
+    spec = TrainingSpec.of(load(), paths.Run(DATASET, "fast", "cnn6", "pdb", "wing", seed), stage=1)
     spec = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, **changes))
     faces, everyones_lengths = training_data.faces(spec, "train")
     validating, lengths = training_data.faces(spec, "val")

@@ -122,9 +122,7 @@ def pack(dataset: str, file: Path) -> None:
     from pipeline.trainings import training_data
     from pipeline.trainings.spec import TrainingSpec
 
-    spec = TrainingSpec.of(
-        load().under("paper"), paths.Run(dataset, "paper", NETWORK, "none", "wing", 0), stage=1
-    )
+    spec = TrainingSpec.of(load(), paths.Run(dataset, "paper", NETWORK, "none", "wing", 0), stage=1)
     parts = [training_data.faces(spec, split) for split in ("train", "val")]
     photographs = pd.concat(
         [training_data.samples(spec, split).photograph for split in ("train", "val")]

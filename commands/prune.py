@@ -69,7 +69,7 @@ def _unused_entries(params: Params, unasked: set[Path]) -> Iterator[Path]:
             used |= keys
             folds = params.correction.training_crops == "out_of_fold" and stage == 1
             if folds or not keys:
-                alike.append(_described(TrainingSpec.of(params.under(one.recipe), one, stage)))
+                alike.append(_described(TrainingSpec.of(params, one, stage)))
     for folder in sorted(paths.RUN_STORE.glob("*")):
         if folder.name in used or not any(file.name != run_store.LOCK for file in folder.glob("*")):
             continue
@@ -85,7 +85,7 @@ def _keys(params: Params, run: Run, stage: int) -> set[str]:
 
     None where what it is trained on isn't there, so that nobody can say.
     """
-    spec = TrainingSpec.of(params.under(run.recipe), run, stage)
+    spec = TrainingSpec.of(params, run, stage)
     try:
         inputs = cache_key.inputs(spec)
     except UserError:

@@ -35,7 +35,7 @@ def run(dataset: str, stage: int) -> None:
     for cell in cells:
         if stage > len(paths.STAGES[cell.network]):
             continue
-        spec = TrainingSpec.of(params.under(cell.recipe), cell, stage)
+        spec = TrainingSpec.of(params, cell, stage)
         if not isinstance(ARCHITECTURES[spec.network], Plain):  # it keeps a GPU busy by itself
             continue
         inputs = cache_key.inputs(spec)

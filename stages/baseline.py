@@ -11,13 +11,13 @@ from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Run
 from pipeline.data import files
-from pipeline.data.prepared_faces import context_maps, frames_of, read_faces
+from pipeline.data.prepared_faces import frames_of, read_faces
 from pipeline.results import predictions_file
 from pipeline.runtime import cli
 from pipeline.runtime.host import describe_commit, processor
 from wingloss import protocol
 from wingloss.evaluation import baselines
-from wingloss.geometry import Array, apply, invert
+from wingloss.geometry import Array, apply, context_maps, invert
 
 
 def run(dataset: str, method: str, seed: int) -> None:
@@ -60,16 +60,17 @@ def _mean_shape(dataset: str, seed: int) -> dict[str, Array]:
 
 def _regression_trees(dataset: str, seed: int) -> dict[str, Array]:
     params, rules = load(), protocol.load(dataset)
+    context = params.context
     scored = predictions_file.faces(dataset)
     training, *others = (
-        read_faces(dataset, split, rows, frames_of(rows), params.context, rules)
+        read_faces(dataset, split, rows, frames_of(rows), context, rules)
         for split, rows in {"train": _training(dataset), **scored}.items()
     )
     found = baselines.regression_trees(
         training, others, params.regression_trees, rules.flip_permutation, seed
     )
     return {
-        split: apply(invert(context_maps(rows, params.context)), points)
+        split: apply(invert(context_maps(frames_of(rows), context.scale, context.size)), points)
         for (split, rows), points in zip(scored.items(), found, strict=True)
     }
 

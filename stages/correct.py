@@ -81,7 +81,7 @@ def _out_of_fold(
         UserError: there are fewer photographs than folds.
     """
     torch.set_num_threads(cli.threads())
-    spec, count = TrainingSpec.of(params.under(cell.recipe), cell, stage=1), params.correction.folds
+    spec, count = TrainingSpec.of(params, cell, stage=1), params.correction.folds
     photographs = rows.photograph.to_numpy(str)
     if (there := len(set(photographs))) < count:
         raise UserError(f"correction.folds: {there} photographs make no {count} folds")

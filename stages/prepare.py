@@ -20,13 +20,14 @@ from pipeline.runtime.cli import log
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.progress import tracked
 from wingloss import pictures, protocol
-from wingloss.crops import context_crop, context_maps
+from wingloss.crops import context_crop
 from wingloss.datasets import names, plausible, readers
 from wingloss.datasets.face_record import BadSample, Record
 from wingloss.datasets.readers import Reading
 from wingloss.datasets.validation_part import held_out
 from wingloss.geometry import (
     Array,
+    context_maps,
     landmark_boxes,
     square_frames,
 )
@@ -351,7 +352,7 @@ def _crops(
 ) -> Iterator[tuple[np.ndarray, int] | BadSample]:
     """Context crops and their pictures' orientation, or why there is none, on all threads."""
     frames = samples[["frame_x", "frame_y", "frame_side", "frame_angle"]].to_numpy(np.float64)
-    maps = context_maps(frames, context)
+    maps = context_maps(frames, context.scale, context.size)
     cv2.setNumThreads(1)  # the pool has the threads
 
     def make(job: tuple[Record, Array, Array]) -> tuple[np.ndarray, int] | BadSample:

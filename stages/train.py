@@ -16,7 +16,7 @@ def run(
     """Writes stage STAGE of the run: model.safetensors, curve.csv and manifest.json."""
     torch.set_num_threads(cli.threads())
     one_run = Run(dataset, recipe, network, balance, loss, seed)
-    spec = TrainingSpec.of(load().under(recipe), one_run, stage)
+    spec = TrainingSpec.of(load(), one_run, stage)
     with runner.from_store_or_train(spec) as entry:
         entry.deliver(one_run.path(paths.TRAINED, stage=stage))
 

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from wingloss.augmentation.perturbation import Faces, Images, plain, shrink
 from wingloss.datasets.face_record import BadSample
-from wingloss.geometry import Array, apply, compose, enlarge, invert, to_unit, unit_to_pixels
+from wingloss.geometry import Array, apply, compose, invert, to_unit, unit_to_pixels
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,6 @@ class Context:
 
     scale: Annotated[float, Field(ge=1, le=10)]
     size: Annotated[int, Field(ge=32, le=1024)]
-
-
-def context_maps(frames: Array, context: Context) -> Array:
-    """The maps ``(N, 2, 3)`` from a picture's pixels to those of its faces' context crops.
-
-    ``frames`` ``(N, 4)`` are the faces' in the picture's pixels.
-    """
-    return compose(unit_to_pixels(context.size), to_unit(enlarge(frames, context.scale)))
 
 
 def context_crop(

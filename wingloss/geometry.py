@@ -50,6 +50,15 @@ def unit_to_pixels(size: int) -> Array:
     return np.array([[size, 0.0, -0.5], [0.0, size, -0.5]])
 
 
+def context_maps(frames: Array, scale: float, size: int) -> Array:
+    """The maps ``(N, 2, 3)`` from a picture's pixels to those of its faces' context crops.
+
+    ``frames`` ``(N, 4)`` are the faces' in the picture's pixels; a context crop shows ``scale``
+    times as much, on ``size`` pixels.
+    """
+    return compose(unit_to_pixels(size), to_unit(enlarge(frames, scale)))
+
+
 def compose(outer: Array, inner: Array) -> Array:
     """The map that applies ``inner`` and then ``outer``; leading dimensions broadcast."""
     linear = outer[..., :, :2] @ inner[..., :, :2]

@@ -96,7 +96,7 @@ def cost_of(job: Job, params: Params, ready: bool, others: set[str]) -> Cost:
         return cost
     own = {name: getattr(job.wildcards, name) for name in ("dataset", "recipe", "balance", "loss")}
     run = Run(network=job.params.network, seed=int(job.wildcards.seed), **own)
-    spec = TrainingSpec.of(params.under(run.recipe), run, int(stage[1]))
+    spec = TrainingSpec.of(params, run, int(stage[1]))
     network = build(spec.network, protocol.load(spec.dataset).n_landmarks, seed=0)
     if ready:
         cost.finished, cost.begun = _stored(spec)

@@ -1,7 +1,7 @@
 """``params.yaml`` as one typed model: science only, checked before anything runs."""
 
 import re
-from dataclasses import dataclass, fields, make_dataclass, replace
+from dataclasses import dataclass, fields, make_dataclass
 from functools import reduce
 from itertools import combinations, product
 from operator import or_
@@ -271,19 +271,6 @@ class Params:
                 raise ValueError(f"{where}: an entry stands there twice")
         if not (self.tables and self.figures):
             raise ValueError("tables, figures: the report needs one of each at least")
-
-    def under(self, recipe: str) -> "Params":
-        """The same with one recipe alone.
-
-        TrainingSpec.of takes it so: its code is a part of every training's key.
-        """
-        return replace(self, recipes={recipe: self.recipes[recipe]})
-
-    @property
-    def recipe(self) -> str:
-        """The one recipe that there is (see ``under``)."""
-        (name,) = self.recipes
-        return name
 
     @property
     def regression_trees(self) -> RegressionTrees:

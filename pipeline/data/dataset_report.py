@@ -10,13 +10,13 @@ from scipy.stats import spearmanr
 from pipeline.config import paths
 from pipeline.config.params import Params
 from pipeline.data import files
-from pipeline.data.prepared_faces import context_maps, face_boxes, frames_of, read_crops
+from pipeline.data.prepared_faces import face_boxes, frames_of, read_crops
 from pipeline.runtime.cli import log
 from pipeline.runtime.progress import tracked
 from wingloss import pictures
 from wingloss.drawing.contact_sheet import Picture
 from wingloss.evaluation import duplicates
-from wingloss.geometry import Array, apply, landmark_boxes, square_frames
+from wingloss.geometry import Array, apply, context_maps, landmark_boxes, square_frames
 from wingloss.pose import projection
 from wingloss.protocol import Protocol
 
@@ -123,7 +123,8 @@ def _duplicates(
     dataset: str, samples: pd.DataFrame, points: Array, params: Params, rules: Protocol
 ) -> None:
     """Faces that look the same, aligned by their landmarks, on both sides of a split."""
-    maps = context_maps(samples, params.context)
+    context = params.context
+    maps = context_maps(frames_of(samples), context.scale, context.size)
     mean = projection.fit(points, rules).mean
     canonical = mean / np.ptp(mean, axis=0).max() * 0.8 * THUMBNAIL + (THUMBNAIL - 1) / 2
     likeness = {}

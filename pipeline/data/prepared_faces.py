@@ -13,10 +13,9 @@ from wingloss.geometry import (
     Array,
     apply,
     compose,
-    enlarge,
+    context_maps,
     invert,
     to_unit,
-    unit_to_pixels,
 )
 from wingloss.protocol import Protocol
 
@@ -26,14 +25,6 @@ FRAME = ["x", "y", "side", "angle"]
 def read_crops(path: Path) -> Images:
     """The context crops ``(N, P, P, 3)``, mapped from disk."""
     return files.read_array(path)
-
-
-def context_maps(samples: pd.DataFrame, context: Context) -> Array:
-    """The maps ``(N, 2, 3)`` from image pixels to the pixels of the context crops."""
-    return compose(
-        unit_to_pixels(context.size),
-        to_unit(enlarge(frames_of(samples), context.scale)),
-    )
 
 
 def frames_of(samples: pd.DataFrame) -> Array:
@@ -58,7 +49,7 @@ def read_faces(
 
     ``samples`` are the split's rows and ``frames`` ``(N, 4)`` their frames in image pixels.
     """
-    maps = context_maps(samples, context)
+    maps = context_maps(frames_of(samples), context.scale, context.size)
     path = Path(paths.CROPS.format(dataset=dataset, split=split))
     crops = read_crops(path)
     if crops.shape != (len(samples), context.size, context.size, 3):

@@ -38,7 +38,7 @@ class TrainingSpec:
                 loss=one_run.loss if own.loss == "same" else own.loss,
                 balance=one_run.balance if own.balance == "same" else own.balance,
             )
-        recipe = getattr(params.recipes[params.recipe], network)
+        recipe = getattr(params.recipes[one_run.recipe], network)
         precision = inference.available_precision(recipe.precision, inference.device())
         loss = params.loss[one_run.loss]
         return cls(
@@ -51,7 +51,7 @@ class TrainingSpec:
                 augmentation=getattr(params.augmentation, network),
                 seed=one_run.seed,
             ),
-            recipe_name=params.recipe,
+            recipe_name=one_run.recipe,
             recipe=dataclasses.replace(recipe, precision=precision),
             steps=loop.total_steps(recipe, one_run.dataset),
             context=params.context,

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pipeline.config import paths
 from pipeline.data import files
 from pipeline.data.prepared_faces import (
-    context_maps,
     face_boxes,
     frames_of,
     read_faces,
@@ -20,7 +19,7 @@ from pipeline.trainings.spec import TrainingSpec
 from wingloss import protocol
 from wingloss.augmentation.perturbation import Faces, shrink, shrinkage
 from wingloss.evaluation.metrics import normalisers
-from wingloss.geometry import Array
+from wingloss.geometry import Array, context_maps
 from wingloss.models import networks
 
 
@@ -41,7 +40,9 @@ def faces(spec: TrainingSpec, split: str) -> tuple[Faces, Array]:
     small = shrink(faces, networks.ARCHITECTURES[spec.network].input_size)
     boxes = face_boxes(rows)
     points = files.points(rows, rules.n_landmarks)
-    scale = np.sqrt(np.linalg.det(context_maps(rows, spec.context)[:, :, :2]))
+    context = spec.context
+    maps = context_maps(frames_of(rows), context.scale, context.size)
+    scale = np.sqrt(np.linalg.det(maps[:, :, :2]))
     scale = scale * small.crops.shape[1] / faces.crops.shape[1]
     return small, scale * normalisers(points, boxes, rules)[rules.headline]
 

@@ -90,8 +90,7 @@ def test_parameters_of_what_is_not_asked_for_train_nothing(
     def keys() -> list[dict]:
         params = load()
         return [
-            cache_key.inputs(TrainingSpec.of(params.under(run.recipe), run, 1))
-            for run in runs(params, "synthetic")
+            cache_key.inputs(TrainingSpec.of(params, run, 1)) for run in runs(params, "synthetic")
         ]
 
     before = keys()
@@ -210,7 +209,7 @@ def test_a_change_concerns_its_own_trainings(
     monkeypatch.chdir(ROOT)
     params = load()
     cells = [*runs(params, "synthetic"), Run("synthetic", "fast", "resnet50", "pdb", "l1", 0)]
-    specs = [TrainingSpec.of(params.under(cell.recipe), cell, 1) for cell in cells]
+    specs = [TrainingSpec.of(params, cell, 1) for cell in cells]
 
     def hashes() -> list[tuple[str, str]]:
         return [(cache_key.code(spec), cache_key.code(spec, side_by_side=True)) for spec in specs]

@@ -13,10 +13,10 @@ from project import Project
 from pipeline.data import files
 from stages import package
 from wingloss import Detector, pictures
-from wingloss.crops import Context, context_crop, context_maps
+from wingloss.crops import Context, context_crop
 from wingloss.detection import detector_file, face_detector
 from wingloss.detection.face_detector import NoFaceDetector
-from wingloss.geometry import Array, square_frames
+from wingloss.geometry import Array, context_maps, square_frames
 from wingloss.models.correction import displaced, frame_errors
 
 BOX = ["box_x0", "box_y0", "box_x1", "box_y1"]
@@ -100,7 +100,7 @@ def test_boxes_are_brought_to_those_of_the_training_faces(
         found = face_detector.find(picture)
         if len(found) == 1:
             (frame,) = displaced(square_frames(found, 1), offset)
-            (to_crop,) = context_maps(frame[None], context)
+            (to_crop,) = context_maps(frame[None], context.scale, context.size)
             crops.append(context_crop(picture, path, frame, to_crop, 160))
             frames.append((picture, frame))
     assert len(crops) >= 3

@@ -75,9 +75,7 @@ def test_trainings_made_together_are_taken_from_the_store(
 def cnn7(finished: Project, monkeypatch: pytest.MonkeyPatch) -> TrainingSpec:
     """The project's stage two."""
     monkeypatch.chdir(finished.root)
-    return TrainingSpec.of(
-        load().under("fast"), Run("synthetic", "fast", "cnn6_7", "pdb", "wing", 0), 2
-    )
+    return TrainingSpec.of(load(), Run("synthetic", "fast", "cnn6_7", "pdb", "wing", 0), 2)
 
 
 def test_each_member_sees_its_own_frames(cnn7: TrainingSpec) -> None:
@@ -100,9 +98,7 @@ def test_what_stands_side_by_side_has_the_same_network_and_rates(cnn7: TrainingS
     assert train_ensemble.alike(dataclasses.replace(l2, recipe=slower)) != train_ensemble.alike(
         cnn7
     )
-    cnn6 = TrainingSpec.of(
-        load().under("fast"), Run("synthetic", "fast", "cnn6", "none", "wing", 0), 1
-    )
+    cnn6 = TrainingSpec.of(load(), Run("synthetic", "fast", "cnn6", "none", "wing", 0), 1)
     assert train_ensemble.alike(cnn6) != train_ensemble.alike(cnn7)
 
 

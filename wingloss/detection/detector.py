@@ -11,12 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from wingloss import pictures
 from wingloss.augmentation.perturbation import Images
-from wingloss.crops import context_crop, context_maps, network_inputs
+from wingloss.crops import context_crop, network_inputs
 from wingloss.datasets.face_record import FARTHEST
 from wingloss.detection import face_detector, onnx_file
 from wingloss.detection.card import Card, Displacement
 from wingloss.detection.face_detector import Find, NoFaceDetector
-from wingloss.geometry import Array, apply, flip, invert, landmark_boxes, square_frames
+from wingloss.geometry import (
+    Array,
+    apply,
+    context_maps,
+    flip,
+    invert,
+    landmark_boxes,
+    square_frames,
+)
 from wingloss.models.correction import corrected_frames, displaced
 
 Image = NDArray[Any] | str | Path
@@ -187,7 +195,7 @@ class Detector:
     def _both_ways(self, own: Sequence[Images], frames: Array) -> tuple[Array, Array]:
         """Landmarks ``(N, L, 2)`` in pictures ``own``, and their ``disagreement`` ``(N,)``."""
         context = self.card.context
-        to_crops = context_maps(frames, context)
+        to_crops = context_maps(frames, context.scale, context.size)
         crops = self._crops(own, frames, to_crops)
         mirrored = np.ascontiguousarray(crops[:, :, ::-1])
         straight, turned = np.split(self._all_stages(np.concatenate([crops, mirrored])), 2)
@@ -200,7 +208,8 @@ class Detector:
         self, own: Sequence[Images], frames: Array, stages: Callable[[Images], Array]
     ) -> Array:
         """What ``stages`` find in pictures ``own``, ``(N, L, 2)`` in these pictures' pixels."""
-        to_crops = context_maps(frames, self.card.context)
+        context = self.card.context
+        to_crops = context_maps(frames, context.scale, context.size)
         return apply(invert(to_crops), stages(self._crops(own, frames, to_crops)))
 
     def _crops(self, own: Sequence[Images], frames: Array, to_crops: Array) -> Images:
