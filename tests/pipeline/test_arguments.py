@@ -41,7 +41,7 @@ OTHERS = {
         {"table": 11},
         f"--table 11: {LAST}did you mean '1'? there are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
     ),
-    "figure": (figure, {"figure": 0}, f"--figure 0: {LAST}there are 1, 2, 3, 4, 5, 6"),
+    "figure": (figure, {"figure": 0}, f"--figure 0: {LAST}there are 1, 2, 3, 4, 5, 6, 7"),
     "dataset": (balance, {"dataset": "wlfw"}, f"--dataset wlfw: {LAST}did you mean 'wflw'?"),
     "claims": (claims, {"dataset": "celeba"}, f"--dataset celeba: {LAST}there are 300w, aflw"),
 }

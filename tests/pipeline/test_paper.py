@@ -865,7 +865,7 @@ def test_a_bad_entry_is_one_line(tmp_path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_figures_are_drawn_whole(finished: Project, call: Callable) -> None:
-    """All six, from the tiny project's runs; and twice the same to the byte."""
+    """All, from the tiny project's runs; and twice the same to the byte."""
 
     def draw(number: int) -> list[bytes]:
         status, said = call(finished, figure, dataset="synthetic", figure=number)
