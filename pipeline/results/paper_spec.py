@@ -284,7 +284,7 @@ class Study:
 
 def studies() -> dict[str, Study]:
     """The studies by name."""
-    return _load(STUDIES, dict[str, Study])
+    return _load(STUDIES, dict[Annotated[str, Field(pattern="^[a-z0-9_]+$")], Study])
 
 
 def families() -> Claims:

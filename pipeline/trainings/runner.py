@@ -152,7 +152,7 @@ def run_steps(
 
 def _described(loss: float, nme: float | None) -> str:
     """The last loss and, where it is known, the last validation NME (percent), in words."""
-    return f"loss {loss:.2f}" + ("" if nme is None else f", validation NME {nme:.2f} %")
+    return f"loss {loss:.3g}" + ("" if nme is None else f", validation NME {nme:.2f} %")
 
 
 def finish(
