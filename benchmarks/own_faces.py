@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.own_faces SEED...`` needs `datasets: [300w]` prepared, whose training faces
 stand for one's own. A row for each training of the hourglass, recipe `fast`: what it began with,
-how many faces it then saw, and its NME on 300W's validation part in the data set's boxes, in percent
-of the pupils' distance. The first row is the package's model as it comes.
+how many faces it then saw, and its NME on 300W's validation part in the data set's boxes, in
+percent of the pupils' distance. The first row is the package's model as it comes.
 """
 
 import csv
