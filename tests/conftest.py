@@ -16,4 +16,4 @@ os.environ["OMP_NUM_THREADS"] = "1"  # of NumPy's and torch's libraries, which r
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("repeatable")
 
-pytest_plugins = ["project", "tiny_training"]  # their fixtures
+pytest_plugins = ["project", "paper_runs", "tiny_training"]  # their fixtures
