@@ -16,6 +16,7 @@ from pipeline.config.paths import STAGES, Run
 from pipeline.runtime import gpus
 from pipeline.runtime.cli import log
 from pipeline.runtime.errors import UserError
+from pipeline.runtime.file_lock import locked
 from pipeline.trainings import cache_key, run_store, runner, training_data
 from pipeline.trainings.run_store import StoredTraining
 from pipeline.trainings.spec import TrainingSpec
@@ -77,16 +78,18 @@ def _make_some(spec: TrainingSpec, entry: StoredTraining, others: Iterable[Train
     missing = {entry.key: (spec, entry)} | _missing(spec, others)
     with ExitStack() as stack:
         claimed = {}
-        for key, (_, stored) in missing.items():
-            if lock := stored.claim():
-                stack.enter_context(lock)
-                if not stored.finished():
-                    claimed[key] = lock
-        # what was broken off goes on as it was; of several GPUs each has its share
-        share = -(-len(claimed) // max(1, torch.cuda.device_count()))
-        chosen = run_store.broken_off(paths.RUN_STORE, claimed) or [*claimed][:share]
-        for key in claimed.keys() - set(chosen):
-            claimed[key].close()
+        # one process after the other, so that none finds what another is about to give back taken
+        with locked(paths.RUN_STORE / "shares.lock", "trainings are being shared out"):
+            for key, (_, stored) in missing.items():
+                if lock := stored.claim():
+                    stack.enter_context(lock)
+                    if not stored.finished():
+                        claimed[key] = lock
+            # what was broken off goes on as it was; of several GPUs each has its share
+            share = -(-len(claimed) // max(1, torch.cuda.device_count()))
+            chosen = run_store.broken_off(paths.RUN_STORE, claimed) or [*claimed][:share]
+            for key in claimed.keys() - set(chosen):
+                claimed[key].close()
         if chosen:
             trainings = [missing[key] for key in chosen]
             trainings.sort(key=lambda pair: (pair[0].objective.loss_kind, pair[1].key))
