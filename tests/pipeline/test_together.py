@@ -25,6 +25,7 @@ from pipeline.trainings.run_store import StoredTraining
 from pipeline.trainings.spec import TrainingSpec
 from stages import correct, train
 from wingloss import losses
+from workflow import plan
 
 RUN = dict(dataset="synthetic", recipe="fast", loss="wing", seed=0)
 TAKEN = "taking it from the run store"
@@ -279,6 +280,17 @@ def test_the_checkpoint_before_is_gone_on_with_too(
         assert trained == [["l2", "wing"], ["l1"]]
 
 
+def test_a_plan_counts_what_a_checkpoint_of_several_holds(cnn7: TrainingSpec) -> None:
+    """Not what was only claimed."""
+    wing, l1, l2, _ = alike(cnn7)
+    for entry in claim([wing, l1, l2]):
+        entry.held.close()
+    group = run_store.group(paths.RUN_STORE, [stored(l2), stored(wing)])
+    with group.locked():
+        group.save({"seconds": 1.0})
+    assert [plan._stored(spec) for spec in (wing, l1, l2)] == [(0, 1), (0, 0), (0, 1)]
+
+
 def test_what_vanishes_while_it_is_read_has_no_part(
     cnn7: TrainingSpec, trained: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,12 +330,18 @@ def cnn7(finished: Project, monkeypatch: pytest.MonkeyPatch) -> TrainingSpec:
     return TrainingSpec.of(load(), Run("synthetic", "fast", "cnn6_7", "pdb", "wing", 0), 2)
 
 
-def test_each_member_sees_its_own_frames(cnn7: TrainingSpec) -> None:
+def test_each_member_sees_its_own_frames(
+    cnn7: TrainingSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
     frames = pd.read_csv(cnn7.frames, dtype={"face": str})
     moved = cnn7.frames.with_name("moved.csv")
     frames.assign(x=frames.x + 9, angle=frames.angle + 0.3).to_csv(moved, index=False)
     specs = [cnn7, dataclasses.replace(cnn7, frames=moved), cnn7]
-    trained, members, *_ = ensemble_setup.begin(specs, torch.device("cpu"))
+    read, faces = [], training_data.faces
+    with monkeypatch.context() as patched:
+        patched.setattr(training_data, "faces", lambda *one: (read.append(one), faces(*one))[1])
+        trained, members, *_ = ensemble_setup.begin(specs, torch.device("cpu"))
+    assert len(read) == 4  # the frames of two, once for each split
     for spec, member in zip(specs, members, strict=True):
         assert np.array_equal(member.faces.to_unit, training_data.faces(spec, "train")[0].to_unit)
     first, other, again = (member.validate(trained.model.network(0)) for member in members)
