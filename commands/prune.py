@@ -70,13 +70,12 @@ def _unused_entries(params: Params, unasked: set[Path]) -> Iterator[Path]:
             folds = params.correction.training_crops == "out_of_fold" and stage == 1
             if folds or not keys:
                 alike.append(_described(TrainingSpec.of(params, one, stage)))
-    for folder in sorted(paths.RUN_STORE.glob("*")):
-        if folder.name in used or not any(file.name != run_store.LOCK for file in folder.glob("*")):
-            continue
-        described = folder / run_store.INPUTS
-        inputs = files.read_json(described) if described.exists() else {}
+    folders = {folder: run_store.described(folder) for folder in paths.RUN_STORE.glob("*")}
+    used |= {folder.name for folder, inputs in folders.items() if _part_of(inputs) in alike}
+    for folder, inputs in sorted(folders.items()):
+        there = any(file.name != run_store.LOCK for file in folder.glob("*"))
         # a checkpoint of several trainings serves each of them
-        if not (used & set(inputs.get(run_store.MEMBERS, ())) or _part_of(inputs) in alike):
+        if there and not used & {folder.name, *inputs.get(run_store.MEMBERS, ())}:
             yield folder
 
 

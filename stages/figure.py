@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from pipeline.config import paths
 from pipeline.config.arguments import among
@@ -132,19 +133,28 @@ def _by_pose(dataset: str) -> Figure:
         return figures.nothing("not run: CNN-6 with one loss both balanced and not")
     one = every[0].any
     turned, pose = _turned(dataset, one.split)
-    edges = np.quantile(turned, np.linspace(0, 1, POSES + 1))
-    group = np.clip(np.searchsorted(edges, turned, side="right") - 1, 0, POSES - 1)
-    lines = {}
-    for recipe, cells in pairs.items():
-        changes = []
-        for k in range(POSES):
-            chosen = group == k
-            whole = np.ones(chosen.sum(), bool)
-            effects = Effects(cells, lambda _: None, chosen, partial(log_mean, chosen=whole))
-            effect = effects.between("pdb", "none")
-            changes.append(100 * np.expm1([effect.value, *effect.interval()]))
-        lines[recipe] = tuple(np.transpose(changes))
-    return figures.by_pose(lines, edges, pose)
+    edges = np.unique(np.quantile(turned, np.linspace(0, 1, POSES + 1)))  # fewer if many are alike
+    group = np.clip(np.searchsorted(edges, turned, side="right") - 1, 0, len(edges) - 2)
+    lines = {
+        recipe: np.array([_change(cells, group == k) for k in range(len(edges) - 1)])
+        for recipe, cells in pairs.items()
+    }
+    if not any(np.isfinite(line).any() for line in lines.values()):
+        return figures.nothing("too few photographs of faces that are turned less and more")
+    return figures.by_pose({name: tuple(line.T) for name, line in lines.items()}, edges, pose)
+
+
+def _change(cells: dict[str, Scored], chosen: NDArray[np.bool_]) -> list[float]:
+    """By how many percent balancing changes the error of the chosen faces, and its interval.
+
+    Not numbers where these faces are of one photograph, which tells nothing of others.
+    """
+    if len(set(cells["pdb"].photographs[chosen])) < 2:
+        return [np.nan] * 3
+    whole = np.ones(chosen.sum(), bool)
+    effects = Effects(cells, lambda _: None, chosen, partial(log_mean, chosen=whole))
+    effect = effects.between("pdb", "none")
+    return [100 * float(np.expm1(end)) for end in (effect.value, *effect.interval())]
 
 
 def _pooled(cells: list[Scored]) -> Scored:

@@ -131,10 +131,13 @@ def _drawn(study: Study, table: pd.DataFrame, cells: dict[str, Scored]) -> figur
     curves = {name: _curves(one) for name, one in cells.items() if not one.diverged}
     normaliser = next(iter(cells.values())).normaliser.replace("_", "-")
     lines = {
-        name: {x: cells[cell].errors.mean(axis=1) for x, cell in line if cell in curves}
+        name: {
+            x: cells[cell].errors.mean(axis=1) if cell in curves else np.array([np.nan])
+            for x, cell in line
+        }
         for name, line in study.lines.items()
+        if any(cell in curves for _, cell in line)
     }
-    lines = {name: line for name, line in lines.items() if line}
     return figures.study(intervals, curves, normaliser, study.setting, lines)
 
 

@@ -9,14 +9,15 @@ both back.
 import dataclasses
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from io import StringIO
 from itertools import count, islice
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
 
 from pipeline.config import paths
 from pipeline.config.arguments import among
@@ -98,16 +99,12 @@ def with_studies(params: Params, names: Sequence[str]) -> dict[str, Any]:
 
 
 def main(*studies: str) -> None:
-    before, text = load(), PARAMS.read_text(encoding="utf-8")
+    before = load()
     seeds = before.seeds if set(SEEDS) <= set(before.seeds) else SEEDS
     changes: dict[str, Any] = {"seeds": seeds, "runs": asked(before), "trees": TREES}
     if studies:
         changes = with_studies(before, studies)
-    for key, value in changes.items():
-        # a key's own line, and those below it that are indented or items
-        block = rf"^{key}:.*\n(?:[ \t-]+.*\n)*"
-        text = re.sub(block, partial(_changed, value=value), text, flags=re.M)
-    params = _replaced(text)
+    params = _replaced(changes)
     if generate_dvc.stale(params.runs):
         generate_dvc.FILE.write_text(generate_dvc.generate(), encoding="utf-8")
         print(f"{generate_dvc.FILE} has the stages of these runs.")
@@ -124,11 +121,54 @@ def main(*studies: str) -> None:
         )
 
 
-def _changed(block: re.Match[str], value: Any) -> str:
+def _replaced(changes: dict[str, Any]) -> Params:
+    """The parameters with these ``changes``, which are ``params.yaml`` from now on.
+
+    Raises:
+        UserError: that isn't possible; then the file stays as it was.
+    """
+    before = PARAMS.read_bytes()
+    text = before.decode().replace("\r\n", "\n")
+    text += "" if text.endswith("\n") else "\n"
+    now = _changed(text, changes)
+    were, are = (Counter(re.findall("#.*", one)) for one in (text, now))
+    if odd := (were - are) + (are - were):
+        raise UserError(
+            f"{PARAMS}: the comment '{min(odd)}' can't stay where it is; move it, or delete it"
+        )
+    PARAMS.write_text(now, encoding="utf-8", newline="\r\n" if b"\r\n" in before else "\n")
+    try:
+        return load()
+    except UserError:
+        PARAMS.write_bytes(before)
+        raise
+
+
+def _changed(text: str, changes: dict[str, Any]) -> str:
+    """The text of `params.yaml` with other values of these keys; the rest is left as it stands."""
+    starts = {key.value: key.start_mark.index for key, _ in YAML().compose(text).value}
+    ends = dict(zip(starts, [*[*starts.values()][1:], len(text)], strict=True))
+    for key in reversed(starts):
+        if key in changes:
+            block = text[starts[key] : ends[key]]
+            # comments by the margin belong to what comes after them
+            own = len(re.sub(r"(?:\s*\n|#.*\n)*\Z", "", block, count=1))
+            own = block.find("\n", own) + 1
+            try:
+                block = _written(block[:own], changes[key]) + block[own:]
+            except YAMLError:
+                raise UserError(
+                    f"{PARAMS}: {key}: it has an alias of what stands elsewhere; write it out"
+                ) from None
+            text = text[: starts[key]] + block + text[ends[key] :]
+    return text
+
+
+def _written(block: str, value: Any) -> str:
     """A key of `params.yaml` and what stands below it, with another value and its comments."""
     written = YAML()
     written.width = 110
-    data = written.load(block[0])
+    data = written.load(block)
     (key,) = data
     if isinstance(value, dict):
         runs = data[key]
@@ -137,37 +177,31 @@ def _changed(block: re.Match[str], value: Any) -> str:
         for name, grid in value.items():
             own = runs.setdefault(name, CommentedMap())
             for part, now in dataclasses.asdict(grid).items():
-                if part not in own or own[part] != now:
-                    own[part] = _flow(now)
-    elif data[key] != value:
-        data[key] = _flow(value)
+                own[part] = _updated(own.get(part), now)
+    else:
+        data[key] = _updated(data[key], value)
     out = StringIO()
     written.dump(data, out)
     return out.getvalue()
 
 
-def _flow(value: Any) -> Any:
-    """A list to be written in brackets; other values as they are."""
+def _updated(before: Any, value: Any) -> Any:
+    """What stands for a value: as before if it is the same, or else a list in brackets.
+
+    One with comments in it stays as it is written, but for items that go or come.
+    """
+    if before == value:
+        return before
     if not isinstance(value, list):
         return value
+    if isinstance(before, CommentedSeq) and before.ca.items and not before.anchor.value:
+        for item in [one for one in before if one not in value]:
+            before.remove(item)
+        before.extend(one for one in value if one not in before)
+        return before
     items = CommentedSeq(value)
     items.fa.set_flow_style()
     return items
-
-
-def _replaced(text: str) -> Params:
-    """The parameters of ``text``, which is ``params.yaml`` from now on.
-
-    Raises:
-        UserError: they are none; then the file stays as it was.
-    """
-    before = PARAMS.read_text(encoding="utf-8")
-    PARAMS.write_text(text, encoding="utf-8")
-    try:
-        return load()
-    except UserError:
-        PARAMS.write_text(before, encoding="utf-8")
-        raise
 
 
 if __name__ == "__main__":

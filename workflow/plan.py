@@ -120,8 +120,9 @@ def _stored(spec: TrainingSpec) -> tuple[int, int]:
     both = (inputs, cache_key.ensemble_inputs(spec, inputs))
     entries = [run_store.StoredTraining(paths.RUN_STORE, one) for one in both]
     finished = any(entry.result.exists() for entry in entries)
-    files = [entry.folder / name for entry in entries for name in run_store.CHECKPOINTS]
-    return int(finished), int(not finished and any(file.exists() for file in files))
+    keys = {entry.key for entry in entries}
+    begun = any(keys & set(group) for group in run_store.broken_off(paths.RUN_STORE))
+    return int(finished), int(begun and not finished)
 
 
 def _crops_bytes(params: Params, dataset: str) -> float:

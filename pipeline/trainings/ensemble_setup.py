@@ -19,9 +19,9 @@ def begin(specs: Sequence[TrainingSpec], on: torch.device) -> Begun:
     The trainings differ in what ``loop.Member`` holds and nothing else.
     """
     one = specs[0]
-    seen = {
-        spec.frames: (training_data.faces(spec, "train")[0], *training_data.faces(spec, "val"))
-        for spec in specs
+    seen = {  # read once, however many see them
+        frames: (training_data.faces(spec, "train")[0], *training_data.faces(spec, "val"))
+        for frames, spec in {spec.frames: spec for spec in specs}.items()
     }
     members = [single_setup.member(spec, *seen[spec.frames], on) for spec in specs]
     setting = single_setup.setting(one)

@@ -4,6 +4,7 @@ On a GPU several small networks side by side take little longer than one. So the
 that an engine asks for makes those too that it would ask for next; these then are in the store.
 """
 
+import gc
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -75,23 +76,24 @@ def _make_some(spec: TrainingSpec, entry: StoredTraining, others: Iterable[Train
 
     Where nothing is left to make, waits for that process.
     """
-    missing = {entry.key: (spec, entry)} | _missing(spec, others)
+    alike = {entry.key: (spec, entry)} | _alike(spec, others)
     with ExitStack() as stack:
-        claimed = {}
         # one process after the other, so that none finds what another is about to give back taken
         with locked(paths.RUN_STORE / "shares.lock", "trainings are being shared out"):
-            for key, (_, stored) in missing.items():
-                if lock := stored.claim():
-                    stack.enter_context(lock)
-                    if not stored.finished():
-                        claimed[key] = lock
-            # what was broken off goes on as it was; of several GPUs each has its share
-            share = -(-len(claimed) // max(1, torch.cuda.device_count()))
-            chosen = run_store.broken_off(paths.RUN_STORE, claimed) or [*claimed][:share]
+            claimed = {
+                key: stack.enter_context(lock)
+                for key, (_, stored) in alike.items()
+                if (lock := stored.claim())
+            }
+            made = {key for key in claimed if alike[key][1].finished()}
+            # of several GPUs each has its share of all that is left, others' included
+            share = -(-(len(alike) - len(made)) // max(1, torch.cuda.device_count()))
+            left = [key for key in claimed if key not in made]
+            chosen = _broken_off(set(left), made) or left[:share]
             for key in claimed.keys() - set(chosen):
                 claimed[key].close()
         if chosen:
-            trainings = [missing[key] for key in chosen]
+            trainings = [alike[key] for key in chosen]
             trainings.sort(key=lambda pair: (pair[0].objective.loss_kind, pair[1].key))
             with gpus.one_alone(paths.RUN_STORE):
                 _train(trainings)
@@ -100,18 +102,30 @@ def _make_some(spec: TrainingSpec, entry: StoredTraining, others: Iterable[Train
         pass
 
 
-def _missing(spec: TrainingSpec, others: Iterable[TrainingSpec]) -> dict[str, Pair]:
-    """Those of ``others`` that fit beside ``spec`` and that nobody has made, by their keys."""
+def _broken_off(left: set[str], made: set[str]) -> list[str]:
+    """Keys of trainings that were broken off together, or of one alone; empty if there are none.
+
+    They go on as they were, with those of them that are ``made``: another number of networks side
+    by side has other bits.
+    """
+    for keys in run_store.broken_off(paths.RUN_STORE):
+        if left & set(keys) and set(keys) <= left | made:
+            return keys
+    return []
+
+
+def _alike(spec: TrainingSpec, others: Iterable[TrainingSpec]) -> dict[str, Pair]:
+    """Those of ``others`` that fit beside ``spec`` and that nobody made alone, by their keys."""
     found: dict[str, Pair] = {}
     for other in others:
         try:
             if _shared(other) != _shared(spec):
                 continue
             inputs = cache_key.inputs(other)
-        except UserError:  # of what it needs, something is about to be made anew
+        except (UserError, OSError):  # of what it needs, something is being made anew
             continue
-        entry = StoredTraining(paths.RUN_STORE, cache_key.ensemble_inputs(other, inputs))
-        if not (StoredTraining(paths.RUN_STORE, inputs).finished() or entry.finished()):
+        if not StoredTraining(paths.RUN_STORE, inputs).finished():
+            entry = StoredTraining(paths.RUN_STORE, cache_key.ensemble_inputs(other, inputs))
             found[entry.key] = other, entry
     return found
 
@@ -132,7 +146,12 @@ def _train(trainings: list[Pair]) -> None:
         if len(trainings) == 1:
             raise
     log.info("the GPU's memory is too small for %d trainings at once", len(trainings))
-    torch.cuda.empty_cache()  # out of the handler, whose traceback holds tensors
-    half = len(trainings) // 2
-    for part in (trainings[:half], trainings[half:]):
-        _train(part)
+    run_store.group(paths.RUN_STORE, entries).discard()  # so that the halves' are gone on with
+    # out of the handler, whose traceback holds tensors
+    gc.collect()
+    torch.cuda.empty_cache()
+    left = [pair for pair in trainings if not pair[1].finished()]
+    half = len(left) // 2
+    for part in (left[:half], left[half:]):
+        if part:
+            _train(part)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -122,16 +122,20 @@ class StoredTraining:
                 shutil.copyfile(source, partial)
 
 
-def broken_off(store: Path, open_keys: Collection[str]) -> list[str]:
-    """Keys of what was broken off with a checkpoint, one training or several side by side.
+def group(store: Path, entries: Sequence[StoredTraining]) -> StoredTraining:
+    """The folder for the one checkpoint of trainings side by side."""
+    return StoredTraining(store, {MEMBERS: [entry.key for entry in entries]})
 
-    All of them are among ``open_keys``; empty if nothing such is in the store.
-    """
-    for checkpoint in sorted(store.glob(f"*/{CHECKPOINTS[0]}")):
-        folder = checkpoint.parent
-        members = [folder.name]
-        if folder.name not in open_keys:
-            members = files.read_json(folder / INPUTS).get(MEMBERS, [])
-        if members and set(members) <= set(open_keys):
-            return members
-    return []
+
+def described(folder: Path) -> dict[str, Any]:
+    """What the key of a folder in the store stands for; empty where nobody can say any more."""
+    try:
+        return dict(json.loads((folder / INPUTS).read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError):
+        return {}
+
+
+def broken_off(store: Path) -> Iterator[list[str]]:
+    """The keys of each that was broken off with a checkpoint: a training, or several together."""
+    for folder in sorted({file.parent for one in CHECKPOINTS for file in store.glob(f"*/{one}")}):
+        yield described(folder).get(MEMBERS) or [folder.name]

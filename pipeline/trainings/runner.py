@@ -53,8 +53,7 @@ def train(
     with ExitStack() as stack:
         shared = entries[0]
         if len(specs) > 1:
-            keys = {run_store.MEMBERS: [entry.key for entry in entries]}
-            shared = stack.enter_context(run_store.StoredTraining(paths.RUN_STORE, keys).locked())
+            shared = stack.enter_context(run_store.group(paths.RUN_STORE, entries).locked())
         before = resume(trained, shared, one)
         log.info(
             "%s: %d faces (%d after balancing), %d steps of %d, %s on %s",
@@ -69,7 +68,8 @@ def train(
         seconds = run_steps(loop.train(*begun), trained, shared, one, before, title)
         about = about | {"train_seconds": round(seconds / len(specs), 1), "commit": commit}
         for index, (spec, entry) in enumerate(zip(specs, entries, strict=True)):
-            finish(entry, spec, trained.member(index), about)
+            if not entry.finished():  # some are where the process was killed in this loop
+                finish(entry, spec, trained.member(index), about)
         shared.discard()
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from project import ROOT, Project
@@ -10,6 +11,7 @@ from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Cell
 from pipeline.results import paper_spec
+from pipeline.runtime.errors import UserError
 from workflow import paper as make_paper
 
 
@@ -37,6 +39,99 @@ def test_the_parameters_then_ask_for_every_cell(tmp_path, monkeypatch: pytest.Mo
     assert re.findall("#.*", text) == re.findall("#.*", (ROOT / "params.yaml").read_text("utf-8"))
     make_paper.main()  # once more changes nothing
     assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == text
+
+
+@pytest.fixture
+def parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The committed `params.yaml`, in a folder with what `make paper` reads."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(make_paper.generate_dvc, "stale", lambda runs: False)
+    shutil.copytree(ROOT / "paper", tmp_path / "paper")
+    return Path(shutil.copy(ROOT / "params.yaml", tmp_path))
+
+
+CNN6 = (
+    "    balance: [none, pdb]     # none, pdb, pdb_authors\n    loss: [l2, l1, smooth_l1, wing]\n"
+)
+TREES = re.compile("trees: reduced .*\n")
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    {
+        "an empty line within the runs": ("  table2:", "\n  table2:"),
+        "a comment by the margin": ("  table2:", "# here is Table 2\n  table2:"),
+        "a comment before an entry": ("  table2:", "  # here is Table 2\n  table2:"),
+        "a comment at their end": ("baselines:", "  # all runs\n\n# and now\nbaselines:"),
+        "lists item by item": (
+            CNN6,
+            "    balance:\n      - none  # as is\n      # more\n    loss:\n    # first\n"
+            "    - l1\n    # last\n",
+        ),
+        "a list by the margin": ("seeds: [0]\n", "seeds:  # of\n- 0  # one\n# end\n\n# runs\n"),
+        "a list's end by the margin": ("seeds: [0]", "seeds: [0,\n3\n]"),
+        "quotes": ("seeds: [0]", '"seeds" : [0]'),
+        "a byte order mark": ("# The science", "\ufeff# The science"),
+    }.values(),
+)
+def test_however_the_parameters_are_written(parameters: Path, old: str, new: str) -> None:
+    """Every comment stays, in its place among the others."""
+    text = parameters.read_text(encoding="utf-8")
+    assert old in text
+    text = text.replace(old, new, 1)
+    parameters.write_text(text, encoding="utf-8")
+    make_paper.main()
+    after = load()
+    assert set(after.seeds) >= {0, 1, 2} and after.trees == "published"
+    assert set(after.runs["cnn6"].balance) == {"none", "pdb"} and len(after.runs["table2"].loss) > 9
+    assert set(after.runs["cnn6_7"].loss) == {"l2", "l1", "smooth_l1", "wing"}
+    assert re.findall("#.*", parameters.read_text(encoding="utf-8")) == re.findall("#.*", text)
+
+
+def test_a_last_line_without_an_end(parameters: Path) -> None:
+    text = TREES.sub("", parameters.read_text(encoding="utf-8"))
+    parameters.write_text(text + "trees: reduced  # few", encoding="utf-8")
+    make_paper.main()
+    assert load().trees == "published"
+    assert parameters.read_text(encoding="utf-8").endswith(" # few\n")
+
+
+def test_ends_of_lines_stay(parameters: Path) -> None:
+    parameters.write_bytes(parameters.read_bytes().replace(b"\n", b"\r\n"))
+    make_paper.main()
+    after = parameters.read_bytes()
+    assert after.count(b"\r\n") == after.count(b"\n") and load().seeds == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        (
+            {"seeds: [0]": "seeds:\n  - 7  # lucky"},
+            "the comment '# lucky' can't stay where it is; move it, or delete it",
+        ),
+        (
+            {"datasets: [": "datasets: &two [", "loss: []": "loss: *two"},
+            "runs: it has an alias of what stands elsewhere; write it out",
+        ),
+        (
+            {"[none, pdb]     #": "&two [none]  #", "balance: [none]": "balance: *two"},
+            "the comment '# none, pdb, pdb_authors' can't stay where it is; move it, or delete it",
+        ),
+    ],
+)
+def test_what_it_cannot_keep_stays(
+    parameters: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], said: str
+) -> None:
+    before, text = load(), parameters.read_text(encoding="utf-8")
+    monkeypatch.setattr(make_paper, "load", lambda: before)
+    for old, new in changes.items():
+        text = text.replace(old, new, 1)
+    parameters.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        make_paper.main()
+    assert str(error.value) == f"params.yaml: {said}"
+    assert parameters.read_text(encoding="utf-8") == text
 
 
 def test_studies_are_asked_for_beside_what_is(

@@ -1,5 +1,6 @@
 """What is deleted of runs that nobody asks for: shown first, and nothing that is asked for."""
 
+import dataclasses
 import fcntl
 import json
 import logging
@@ -15,9 +16,11 @@ from project import L2, ROOT, TRAIN_WING, WING, Project, wait_for
 
 from commands import prune
 from pipeline.config import paths
+from pipeline.config.params import load
 from pipeline.data import files
 from pipeline.runtime import engines
 from pipeline.runtime.errors import UserError
+from pipeline.trainings.spec import TrainingSpec
 
 
 @pytest.fixture
@@ -68,6 +71,27 @@ def test_what_nothing_uses_is_shown_and_then_deleted(pruned: Callable[..., str])
     assert "freed" in pruned("--delete")
     assert everything() == sorted([*kept, "params.yaml", ".dvc/tmp/lock"])
     assert "everything is used" in pruned()
+
+
+def test_what_would_go_on_side_by_side_stays(pruned: Callable[..., str]) -> None:
+    """The folds of an asked run, whose keys nobody knows yet; a folder says what it was for."""
+    asked = TrainingSpec.of(load(), paths.Run("synthetic", "fast", "cnn6", "pdb", "wing", 0), 1)
+    l3 = dataclasses.replace(asked.objective, loss_kind="l3")
+    for spec, name in ((asked, "asked"), (dataclasses.replace(asked, objective=l3), "other")):
+        files.write_json(paths.RUN_STORE / name / "inputs.json", prune._described(spec))
+        group = {"members": [name, "one more"]}
+        files.write_json(paths.RUN_STORE / f"0{name}s" / "inputs.json", group)
+        (paths.RUN_STORE / f"0{name}s" / "checkpoint.pt").touch()
+    (paths.RUN_STORE / "unknown").mkdir()
+    (paths.RUN_STORE / "unknown" / "inputs.json").write_text("{")
+    (paths.RUN_STORE / "shares.lock").touch()
+    pruned("--delete")
+    assert [str(path) for path in everything() if path.startswith(".runs")] == [
+        ".runs/0askeds/checkpoint.pt",
+        *(f".runs/{name}" for name in ("0askeds/inputs.json", "0others/lock")),
+        *(f".runs/{name}" for name in ("asked/inputs.json", "other/lock")),
+        *(f".runs/{name}" for name in ("shares.lock", "unknown/lock")),
+    ]
 
 
 def test_an_entry_that_is_being_trained_stays(pruned: Callable[..., str]) -> None:

@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -368,6 +369,43 @@ def test_what_balancing_changes_by_pose(
     value, low, high = lines["fast"]
     assert value == pytest.approx([10, 10, 10, 10, -50], abs=1e-6)
     assert (low <= value).all() and (value <= high).all()
+    # of faces turned alike there are fewer groups, or none
+    monkeypatch.setattr(figure, "_turned", lambda *_: (np.maximum(turned, 25), "yaw"))
+    assert call(table1, figure, dataset="synthetic", figure=7)[0] == 0
+    assert shown[1][1] == pytest.approx([25, 36.4, 48.2, 60])
+    assert shown[1][0]["fast"][0] == pytest.approx([10, 10, -50], abs=1e-6)
+    monkeypatch.setattr(figure, "_turned", lambda *_: (0 * turned, "yaw"))
+    assert call(table1, figure, dataset="synthetic", figure=7)[0] == 0
+    assert len(shown) == 2
+    svg = table1.read("results/synthetic/figures/figure7.svg").decode()
+    assert "too few photographs of faces that are turned less and more" in svg
+
+
+def test_one_photograph_tells_no_change_by_pose() -> None:
+    one = SimpleNamespace(
+        photographs=np.array(["a", "a", "b"]), errors=np.ones((1, 3)), diverged=[]
+    )
+    cells = {"pdb": one, "none": one}
+    assert np.isnan(figure._change(cells, np.array([True, True, False]))).all()
+    assert np.isnan(figure._change(cells, np.zeros(3, bool))).all()
+    assert figure._change(cells, np.ones(3, bool)) == [0, 0, 0]
+
+
+def test_a_line_of_which_runs_are_missing_is_no_line_all_the_way(
+    table1: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, draw = [], study.figures.study
+    for loss in LOSSES:
+        for seed in (0, 1, 2):
+            run = Run("synthetic", "fast", "cnn6", "none", loss, seed)
+            write_predictions(table1, run, 3.0 + 0.1 * seed, curve=CURVE)
+    monkeypatch.setattr(
+        study.figures, "study", lambda *drawn: (shown.append(drawn), draw(*drawn))[1]
+    )
+    read_study(table1, call, "budget")
+    for line in shown[0][-1].values():
+        assert line[120_000] == pytest.approx([3.0, 3.1, 3.2], abs=1e-4)
+        assert np.isnan(line[600_000]).all()
 
 
 def test_a_study_needs_no_validation_faces(table1: Project, call: Callable) -> None:

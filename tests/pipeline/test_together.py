@@ -5,8 +5,10 @@ import json
 import shutil
 import signal
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,11 +19,13 @@ from project import L2, WING, Project, wait_for
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Run
+from pipeline.data import files
 from pipeline.trainings import ensemble_setup, obtain, run_store, runner, training_data
 from pipeline.trainings.run_store import StoredTraining
 from pipeline.trainings.spec import TrainingSpec
 from stages import correct, train
 from wingloss import losses
+from workflow import plan
 
 RUN = dict(dataset="synthetic", recipe="fast", loss="wing", seed=0)
 TAKEN = "taking it from the run store"
@@ -158,6 +162,20 @@ def test_of_several_gpus_each_has_its_share(
         assert trained == [["l1", "wing"], ["l2"]]
 
 
+def test_a_share_is_of_what_other_gpus_make_too(
+    cnn7: TrainingSpec, trained: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one GPU makes its half, the other takes the whole of the rest, not half of it."""
+    monkeypatch.setattr(obtain, "_side_by_side", lambda spec: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda index: None)
+    wing, l1, l2, smooth = alike(cnn7)
+    theirs = claim([wing, l1])
+    with obtain.finished(l2, lambda: [wing, l1, smooth]):
+        assert trained == [["l2", "smooth_l1"]]
+    assert all(entry.held for entry in theirs)
+
+
 def test_what_another_process_makes_is_waited_for_or_left(
     cnn7: TrainingSpec, trained: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,12 +204,111 @@ def test_what_was_broken_off_goes_on_with_the_same_beside_it(
 ) -> None:
     monkeypatch.setattr(obtain, "_side_by_side", lambda spec: True)
     wing, l1, l2, smooth = alike(cnn7)
-    keys = [stored(l2).key, stored(wing).key]
-    group = StoredTraining(paths.RUN_STORE, {run_store.MEMBERS: keys})
+    group = run_store.group(paths.RUN_STORE, [stored(l2), stored(wing)])
     with group.locked():
         group.save({"seconds": 1.0})
     with obtain.finished(l1, lambda: [wing, l2, smooth]):
         assert trained == [["l2", "wing"], ["l1", "smooth_l1"]]
+
+
+def test_what_was_killed_while_it_was_stored_goes_on(
+    finished: Project, tiny_networks: None, cnn7: TrainingSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two trainings one is in the store when the disk is full: the other isn't made anew."""
+    monkeypatch.setattr(obtain, "_side_by_side", lambda spec: True)
+    monkeypatch.setattr(runner, "CHECKPOINT_SECONDS", 0)
+    wing, l1, *_ = alike(cnn7)
+    stored_here: list[str] = []
+    finish = StoredTraining.finish
+
+    def full(entry: StoredTraining, result: Path) -> None:
+        if stored_here:
+            raise OSError("no space left")
+        stored_here.append(entry.key)
+        finish(entry, result)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StoredTraining, "finish", full)
+        with pytest.raises(OSError, match="no space"), obtain.finished(wing, lambda: [l1]):
+            pass
+    (first,) = stored_here
+    before = (paths.RUN_STORE / first / "result/manifest.json").stat().st_mtime_ns
+    steps = []
+    taken = runner.run_steps
+    monkeypatch.setattr(
+        runner,
+        "run_steps",
+        lambda run, now, *rest: (steps.append(now.step), taken(run, now, *rest))[1],
+    )
+    for spec in (wing, l1):
+        with obtain.finished(spec, lambda: [wing, l1]) as entry:
+            assert json.loads((entry.result / "manifest.json").read_text())["trained_together"] == 2
+    assert len(steps) == 1 and steps[0] > 0
+    assert (paths.RUN_STORE / first / "result/manifest.json").stat().st_mtime_ns == before
+    assert not [*paths.RUN_STORE.glob("*/checkpoint*")]
+
+
+@pytest.mark.parametrize("inputs", [None, "", "[1]", '{"members": ["another"]}'])
+def test_checkpoints_of_other_trainings_are_let_be(
+    cnn7: TrainingSpec,
+    trained: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    inputs: str | None,
+) -> None:
+    """Whether or not anyone can say whose they are."""
+    monkeypatch.setattr(obtain, "_side_by_side", lambda spec: True)
+    other = paths.RUN_STORE / "0other"
+    other.mkdir()
+    (other / "checkpoint.pt").touch()
+    if inputs is not None:
+        (other / "inputs.json").write_text(inputs)
+    with obtain.finished(cnn7, list):
+        assert trained == [["wing"]]
+
+
+def test_the_checkpoint_before_is_gone_on_with_too(
+    cnn7: TrainingSpec, trained: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process was killed when its newest checkpoint had become the one before."""
+    monkeypatch.setattr(obtain, "_side_by_side", lambda spec: True)
+    wing, l1, l2, _ = alike(cnn7)
+    group = run_store.group(paths.RUN_STORE, [stored(l2), stored(wing)])
+    with group.locked():
+        group.save({"seconds": 1.0})
+    (group.folder / "checkpoint.pt").rename(group.folder / "checkpoint.before.pt")
+    with obtain.finished(l1, lambda: [wing, l2]):
+        assert trained == [["l2", "wing"], ["l1"]]
+
+
+def test_a_plan_counts_what_a_checkpoint_of_several_holds(cnn7: TrainingSpec) -> None:
+    """Not what was only claimed."""
+    wing, l1, l2, _ = alike(cnn7)
+    for entry in claim([wing, l1, l2]):
+        entry.held.close()
+    group = run_store.group(paths.RUN_STORE, [stored(l2), stored(wing)])
+    with group.locked():
+        group.save({"seconds": 1.0})
+    assert [plan._stored(spec) for spec in (wing, l1, l2)] == [(0, 1), (0, 0), (0, 1)]
+
+
+def test_what_vanishes_while_it_is_read_has_no_part(
+    cnn7: TrainingSpec, trained: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine deletes another run's frames to make them anew."""
+    monkeypatch.setattr(obtain, "_side_by_side", lambda spec: True)
+    wing, l1, *_ = alike(cnn7)
+    there, read = cnn7.frames.with_name("vanishing.csv"), files.existing
+    shutil.copy(cnn7.frames, there)
+
+    def existing(path: Path) -> Path:
+        found = read(path)
+        if path == there:
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(files, "existing", existing)
+    with obtain.finished(wing, lambda: [dataclasses.replace(l1, frames=there)]):
+        assert trained == [["wing"]] and not there.exists()
 
 
 def test_what_is_about_to_be_made_anew_has_no_part(
@@ -213,12 +330,18 @@ def cnn7(finished: Project, monkeypatch: pytest.MonkeyPatch) -> TrainingSpec:
     return TrainingSpec.of(load(), Run("synthetic", "fast", "cnn6_7", "pdb", "wing", 0), 2)
 
 
-def test_each_member_sees_its_own_frames(cnn7: TrainingSpec) -> None:
+def test_each_member_sees_its_own_frames(
+    cnn7: TrainingSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
     frames = pd.read_csv(cnn7.frames, dtype={"face": str})
     moved = cnn7.frames.with_name("moved.csv")
     frames.assign(x=frames.x + 9, angle=frames.angle + 0.3).to_csv(moved, index=False)
     specs = [cnn7, dataclasses.replace(cnn7, frames=moved), cnn7]
-    trained, members, *_ = ensemble_setup.begin(specs, torch.device("cpu"))
+    read, faces = [], training_data.faces
+    with monkeypatch.context() as patched:
+        patched.setattr(training_data, "faces", lambda *one: (read.append(one), faces(*one))[1])
+        trained, members, *_ = ensemble_setup.begin(specs, torch.device("cpu"))
+    assert len(read) == 4  # the frames of two, once for each split
     for spec, member in zip(specs, members, strict=True):
         assert np.array_equal(member.faces.to_unit, training_data.faces(spec, "train")[0].to_unit)
     first, other, again = (member.validate(trained.model.network(0)) for member in members)
@@ -266,23 +389,58 @@ def test_broken_off_trainings_go_on_together(gpu_project: Project) -> None:
     assert len(gpu_project.trainings()) == 3 and not gpu_project.checkpoints()
 
 
-def test_what_is_too_much_for_memory_is_made_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
+class Entry(StoredTraining):
+    """A training's folder; what it was made with stands in its result."""
 
-    def make(specs: tuple[str], entries: tuple[int], about: dict) -> None:
+    def make(self, together: int) -> None:
+        files.write_json(self.folder / "new" / "together.json", together)
+        self.finish(self.folder / "new")
+
+    def made(self) -> int:
+        return json.loads((self.result / "together.json").read_text())
+
+
+def test_what_is_too_much_for_memory_is_made_in_halves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second is made already, and the checkpoint of all of them is of no use any more."""
+    monkeypatch.chdir(tmp_path)
+    entries = [Entry(paths.RUN_STORE, {"letter": letter}) for letter in "abcdef"]
+    entries[1].make(6)
+    group = run_store.group(paths.RUN_STORE, entries)
+    group.folder.mkdir()
+    group.save({})
+    tensors: list[weakref.ref] = []
+
+    class Held:
+        """A tensor on the GPU that stands in a circle."""
+
+        def __init__(self) -> None:
+            self.itself = self
+
+    def train(specs: tuple[str], entries: tuple[Entry], about: dict) -> None:
+        assert not any(tensor() for tensor in tensors)
         if len(specs) > 2:
+            held = Held()
+            tensors.append(weakref.ref(held))
             raise torch.OutOfMemoryError
-        made.append((specs, entries, about["trained_together"]))
+        for entry in entries:
+            entry.make(about["trained_together"])
 
-    monkeypatch.setattr(runner, "train", make)
-    obtain._train(list(zip("abcde", range(5), strict=True)))
-    assert made == [(("a", "b"), (0, 1), 2), (("c",), (2,), 1), (("d", "e"), (3, 4), 2)]
+    monkeypatch.setattr(runner, "train", train)
+    obtain._train(list(zip("abcdef", entries, strict=True)))
+    assert [entry.made() for entry in entries] == [2, 6, 2, 1, 2, 2]
+    assert not [*paths.RUN_STORE.glob("*/checkpoint*")]
 
 
-def test_a_training_too_large_by_itself_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(specs: tuple[str], entries: tuple[int], about: dict) -> None:
+def test_a_training_too_large_by_itself_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*_: object) -> None:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(runner, "train", make)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "train", train)
+    entries = [Entry(paths.RUN_STORE, {"letter": letter}) for letter in "ab"]
     with pytest.raises(torch.OutOfMemoryError):
-        obtain._train([("a", 0), ("b", 1)])
+        obtain._train(list(zip("ab", entries, strict=True)))

@@ -161,6 +161,7 @@ def by_pose(lines: Mapping[str, tuple[Array, Array, Array]], edges: Array, pose:
 
     ``lines`` are by name changes ``(K,)`` of an error in percent and the lower and upper ends of
     their intervals; group k reaches from one of the ``edges`` ``(K + 1,)`` of ``pose`` to the next.
+    Of a group that is NaN nothing is drawn.
     """
     figure, axes = _figure(pose, "change of the NME (%)")
     centres = (edges[:-1] + edges[1:]) / 2
@@ -213,7 +214,7 @@ def study(
     samples ``(P,)`` and errors ``(S, P)`` in percent of ``normaliser``, drawn as the mean over
     seeds and the band that holds all of them. These are NaN where there were no validation faces.
     ``lines`` are errors ``(S,)`` at their end by a ``setting``'s values, in a panel of their own if
-    there are any; a line of one value goes all the way.
+    there are any; a line of one value goes all the way, and NaN is drawn nowhere.
     """
     rows = max(len(effects), len(curves) // 2, 5)
     panels = 3 if lines else 2
