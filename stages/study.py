@@ -124,9 +124,11 @@ def _markdown(name: str, study: Study, table: pd.DataFrame, said: str) -> str:
 
 def _drawn(study: Study, table: pd.DataFrame, cells: dict[str, Scored]) -> figures.Figure:
     """The effects, the errors by the study's setting, and the learning curves of all seeds."""
-    effects = table[(table.what == "effect") & (table.status == "run")]
+    effects = table[table.what == "effect"]
+    reasons = dict.fromkeys(effects.status)
+    effects = effects[effects.status == "run"]
     if effects.empty:
-        return figures.nothing("not run: the runs of every effect")
+        return figures.nothing(f"no effect can be drawn: {', '.join(reasons)}")
     intervals = {one.name: (one.value, one.low, one.high) for one in effects.itertuples()}
     curves = {name: _curves(one) for name, one in cells.items() if not one.diverged}
     normaliser = next(iter(cells.values())).normaliser.replace("_", "-")

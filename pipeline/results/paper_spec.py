@@ -264,6 +264,8 @@ class Study:
     lines: dict[str, list[tuple[Annotated[float, Field(gt=0)], str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if bool(self.lines) != bool(self.setting):
+            raise ValueError("lines: they are drawn over a setting; give both or neither")
         for name, line in self.lines.items():
             if missing := {cell for _, cell in line} - set(self.cells):
                 raise ValueError(f"lines.{name}: {min(missing)} is none of the study's runs")

@@ -16,7 +16,7 @@ from project import ROOT, Project
 
 import pipeline.runtime.cli
 from pipeline.config import paths
-from pipeline.config.params import load
+from pipeline.config.params import Grid, load
 from pipeline.config.paths import Cell, Run
 from pipeline.results import paper_spec
 from pipeline.runtime.errors import UserError
@@ -445,6 +445,17 @@ def test_a_study_says_what_it_lacks(table1: Project, call: Callable) -> None:
     assert "1 of the 3 seeds that it wants." in text and "chance in photographs alone" in text
     rows, text = read_study(table1, call, "steps")
     assert set(rows.status) == {"not run"}
+
+
+def test_a_studys_lines_have_their_setting_and_its_runs() -> None:
+    """And runs that are the study's."""
+    runs = {"a": Grid("cnn6", ["fast"], ["none"], ["l1"])}
+    own, foreign = "fast/cnn6/none/l1", "fast/cnn6/none/wing"
+    paper_spec.Study("?", 1, runs, {}, "rate", {"L1": [(1.0, own)]})
+    with pytest.raises(ValueError, match="both or neither"):
+        paper_spec.Study("?", 1, runs, {}, lines={"L1": [(1.0, own)]})
+    with pytest.raises(ValueError, match="lines.L1: fast/cnn6/none/wing is none of the study's"):
+        paper_spec.Study("?", 1, runs, {}, "rate", {"L1": [(1.0, foreign)]})
 
 
 def test_tables_and_claims_name_losses_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
