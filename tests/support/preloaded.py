@@ -11,6 +11,8 @@ is not that of the Python that waits for it. Tests of these start `project.in_ow
 
 import atexit
 import contextlib
+import copy
+import functools
 import gc
 import importlib
 import json
@@ -27,6 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parents[2]
 HANDOVER = Path(__file__).with_name("handover")
 VARIABLE = "WINGLOSS_TESTS_PRELOADED"  # the path of the socket that takes programs
 LIBRARIES = (
@@ -64,6 +67,7 @@ def serve(listener: socket.socket) -> None:
         if LIBRARIES[0] not in sys.modules:
             for library in LIBRARIES:
                 importlib.import_module(library)
+            set_dvc_up()
             gc.freeze()  # or each fork would copy all that it looks for garbage in
         waiting, _ = listener.accept()
         size, streams, *_ = socket.recv_fds(waiting, 8, 3)
@@ -77,6 +81,23 @@ def serve(listener: socket.socket) -> None:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
+
+
+def set_dvc_up() -> None:
+    """As the project's set-up does; and has it parse params.yaml once, not for each stage."""
+    from dvc.utils.serialize import _yaml
+
+    sys.path.append(str(ROOT))
+    importlib.import_module("workflow.dvc_atomic")
+    sys.path.pop()
+    del sys.modules["workflow"], sys.modules["workflow.dvc_atomic"]  # a fork has its project's
+    parse = _yaml.parse_yaml
+    parsed = functools.cache(parse)
+
+    def parse_yaml(text: str, path: str, typ: str = "safe") -> Any:
+        return copy.deepcopy(parsed(text, path)) if typ == "safe" else parse(text, path, typ)
+
+    _yaml.parse_yaml = parse_yaml
 
 
 def become(program: dict[str, Any], streams: list[int], waiting: socket.socket) -> None:
