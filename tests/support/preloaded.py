@@ -70,14 +70,10 @@ def serve(listener: socket.socket) -> None:
             set_dvc_up()
             gc.freeze()  # or each fork would copy all that it looks for garbage in
         waiting, _ = listener.accept()
-        size, streams, *_ = socket.recv_fds(waiting, 8, 3)
         if os.fork() == 0:
             listener.close()
-            text = waiting.recv(int(size), socket.MSG_WAITALL)
-            become(json.loads(text), streams, waiting)
+            become(waiting)
         waiting.close()
-        for stream in streams:
-            os.close(stream)
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
@@ -100,8 +96,15 @@ def set_dvc_up() -> None:
     _yaml.parse_yaml = parse_yaml
 
 
-def become(program: dict[str, Any], streams: list[int], waiting: socket.socket) -> None:
-    """Runs a program in this process, tells its status, and ends without Python's clearing up."""
+def become(waiting: socket.socket) -> None:
+    """Runs in this process what another Python was started for, and tells that one its status.
+
+    Ends without clearing up, which would take longer than most programs.
+    """
+    size, streams, *_ = socket.recv_fds(waiting, 8, 3)
+    if not size:  # it was killed before it had said anything
+        os._exit(1)
+    program = json.loads(waiting.recv(int(size), socket.MSG_WAITALL))
     os.setsid()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)

@@ -25,17 +25,19 @@ def hand_over(path: str, module: str, words: list[str]) -> None:
     """Waits for the end of the program elsewhere, passes signals on, and ends as it does."""
     with socket.socket(socket.AF_UNIX) as running:
         running.connect(path)
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda number, _: pass_on(running, number))
         told = {"module": module, "words": words, "folder": os.getcwd()}
         text = json.dumps(told | {"environment": dict(os.environ)}).encode()
         socket.send_fds(running, [b"%8d" % len(text)], [0, 1, 2])
         running.sendall(text)
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: pass_on(running, number))
         status = running.recv(8)
-    if not status:  # it didn't end by itself
-        signal.signal(passed_on[-1], signal.SIG_DFL)
-        os.kill(os.getpid(), passed_on[-1])
-    os._exit(int(status))
+    if status:
+        os._exit(int(status))
+    if not passed_on:  # somebody else has killed it
+        os.kill(os.getpid(), signal.SIGKILL)
+    signal.signal(passed_on[-1], signal.SIG_DFL)
+    os.kill(os.getpid(), passed_on[-1])
 
 
 def pass_on(running: socket.socket, number: int) -> None:
