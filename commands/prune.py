@@ -76,7 +76,7 @@ def _unused_entries(params: Params, unasked: set[Path]) -> Iterator[Path]:
         described = folder / run_store.INPUTS
         inputs = files.read_json(described) if described.exists() else {}
         # a checkpoint of several trainings serves each of them
-        if not (used & set(inputs.get("members", ())) or _part_of(inputs) in alike):
+        if not (used & set(inputs.get(run_store.MEMBERS, ())) or _part_of(inputs) in alike):
             yield folder
 
 

@@ -18,7 +18,7 @@ from pipeline.data.prepared_faces import FRAME, frames_of, read_faces
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from pipeline.runtime.errors import UserError
-from pipeline.trainings.runner import from_store_or_train
+from pipeline.trainings import obtain
 from pipeline.trainings.spec import TrainingSpec
 from wingloss import protocol
 from wingloss.geometry import Array
@@ -88,12 +88,14 @@ def _out_of_fold(
     fold = folds(photographs, count, cell.seed)
     points = np.empty((len(rows), rules.n_landmarks, 2))
     keys = np.empty(len(rows), dtype=object)
-    for number in range(count):
+    specs = [
+        dataclasses.replace(spec, without=frozenset(photographs[fold == number]))
+        for number in range(count)
+    ]
+    for number, one in enumerate(specs):
         own = fold == number
         log.info("fold %d of %d: %d faces are left out", number + 1, count, own.sum())
-        with from_store_or_train(
-            dataclasses.replace(spec, without=frozenset(photographs[own]))
-        ) as entry:
+        with obtain.finished(one, lambda: specs) as entry:
             model = entry.result / Path(paths.MODEL).name
             points[own] = _predict(model, cell.dataset, "train", rows, params, rules)[own]
             keys[own] = entry.key

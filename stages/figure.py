@@ -1,5 +1,6 @@
-"""One of the paper's figures, as vectors and as pixels."""
+"""One of the report's figures, as vectors and as pixels."""
 
+import dataclasses
 import textwrap
 from collections.abc import Callable
 from functools import partial
@@ -13,16 +14,21 @@ from pipeline.config import paths
 from pipeline.config.arguments import among
 from pipeline.config.networks import STAGES
 from pipeline.config.params import load
+from pipeline.config.paths import Cell
 from pipeline.data import files
-from pipeline.results import paper_spec, run_results
+from pipeline.results import paper_spec, predictions_file, run_results
+from pipeline.results.effects import Effects
 from pipeline.results.run_results import Scored
 from pipeline.runtime import cli
 from wingloss import protocol
 from wingloss.drawing import figures
+from wingloss.evaluation.significance import log_mean
+from wingloss.geometry import Array
 from wingloss.pose import projection
 
 LEGEND = 34  # characters of a line in a legend
 CED_UP_TO = 2.5  # thresholds of the protocol
+POSES = 5  # groups of faces by how far they are turned
 
 
 def run(dataset: str, figure: int) -> None:
@@ -100,6 +106,61 @@ def _errors(figure: int, dataset: str) -> Figure:
     return figures.ced(panels, every[0].any.normaliser.replace("_", "-"), up_to)
 
 
+def _by_pose(dataset: str) -> Figure:
+    """What balancing changes for faces turned so far, a line a recipe.
+
+    By the yaw where the data have it, or else by the pose coefficient.
+    """
+    own = paper_spec.FIGURES[7].cells
+    every = run_results.read(load(), dataset, lambda run: run.cell in own)
+    pairs = {}
+    for results in every:
+        losses = [
+            loss
+            for loss in paper_spec.LOSS_TITLES
+            if all(
+                cell in results.cells and not results.cells[cell].diverged
+                for cell in (Cell("cnn6", "none", loss), Cell("cnn6", "pdb", loss))
+            )
+        ]
+        if losses:
+            pairs[results.recipe] = {
+                balance: _pooled([results.cells[Cell("cnn6", balance, loss)] for loss in losses])
+                for balance in ("none", "pdb")
+            }
+    if not pairs:
+        return figures.nothing("not run: CNN-6 with one loss both balanced and not")
+    one = every[0].any
+    turned, pose = _turned(dataset, one.split)
+    edges = np.quantile(turned, np.linspace(0, 1, POSES + 1))
+    group = np.clip(np.searchsorted(edges, turned, side="right") - 1, 0, POSES - 1)
+    lines = {}
+    for recipe, cells in pairs.items():
+        changes = []
+        for k in range(POSES):
+            chosen = group == k
+            whole = np.ones(chosen.sum(), bool)
+            effects = Effects(cells, lambda _: None, chosen, partial(log_mean, chosen=whole))
+            effect = effects.between("pdb", "none")
+            changes.append(100 * np.expm1([effect.value, *effect.interval()]))
+        lines[recipe] = tuple(np.transpose(changes))
+    return figures.by_pose(lines, edges, pose)
+
+
+def _pooled(cells: list[Scored]) -> Scored:
+    """Runs of several losses as if they were seeds of one."""
+    return dataclasses.replace(cells[0], errors=np.concatenate([one.errors for one in cells]))
+
+
+def _turned(dataset: str, split: str) -> tuple[Array, str]:
+    """How far each scored face ``(N,)`` is turned, and the name of what says it."""
+    rows = predictions_file.faces(dataset)[split]
+    if files.YAW in rows:
+        return rows[files.YAW].abs().to_numpy(), "yaw's size (degrees)"
+    table = files.read_by_face(_path(paths.COEFFICIENTS, dataset), rows.face, "coefficient")
+    return table.coefficient.abs().to_numpy(), "pose coefficient's size"
+
+
 def _named(name: str, one: Scored) -> str:
     """The name in the legend, with how a baseline falls short of its paper's."""
     return textwrap.fill(f"{name}, {one.reduced}", LEGEND) if one.reduced else name
@@ -116,6 +177,7 @@ FIGURES: dict[int, Callable[[str], Figure]] = {
     4: partial(_errors, 4),
     5: _pose,
     6: partial(_errors, 6),
+    7: _by_pose,
 }
 
 if __name__ == "__main__":

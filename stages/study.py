@@ -38,7 +38,7 @@ def run(dataset: str, study: str) -> None:
     said = f"Here: {run_results.said(every)}." if cells else ""
     with files.whole_file(_path(paths.STUDY_TEXT, dataset, study)) as partial:
         partial.write_text(_markdown(study, chosen, table, said), encoding="utf-8")
-    drawn = _drawn(table, cells)
+    drawn = _drawn(chosen, table, cells)
     # the same figure has the same bytes, whenever it is drawn
     with (
         matplotlib.rc_context({"svg.hashsalt": study}),
@@ -122,15 +122,20 @@ def _markdown(name: str, study: Study, table: pd.DataFrame, said: str) -> str:
     return "\n".join(lines) + "\n\n" + "\n\n".join(notes) + "\n"
 
 
-def _drawn(table: pd.DataFrame, cells: dict[str, Scored]) -> figures.Figure:
-    """The effects, and the learning curves of all seeds."""
+def _drawn(study: Study, table: pd.DataFrame, cells: dict[str, Scored]) -> figures.Figure:
+    """The effects, the errors by the study's setting, and the learning curves of all seeds."""
     effects = table[(table.what == "effect") & (table.status == "run")]
     if effects.empty:
         return figures.nothing("not run: the runs of every effect")
     intervals = {one.name: (one.value, one.low, one.high) for one in effects.itertuples()}
     curves = {name: _curves(one) for name, one in cells.items() if not one.diverged}
     normaliser = next(iter(cells.values())).normaliser.replace("_", "-")
-    return figures.study(intervals, curves, normaliser)
+    lines = {
+        name: {x: cells[cell].errors.mean(axis=1) for x, cell in line if cell in curves}
+        for name, line in study.lines.items()
+    }
+    lines = {name: line for name, line in lines.items() if line}
+    return figures.study(intervals, curves, normaliser, study.setting, lines)
 
 
 def _curves(one: Scored) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Run
 from pipeline.runtime import cli
-from pipeline.trainings import runner
+from pipeline.trainings import obtain
 from pipeline.trainings.spec import TrainingSpec
 
 
@@ -16,8 +16,9 @@ def run(
     """Writes stage STAGE of the run: model.safetensors, curve.csv and manifest.json."""
     torch.set_num_threads(cli.threads())
     one_run = Run(dataset, recipe, network, balance, loss, seed)
-    spec = TrainingSpec.of(load(), one_run, stage)
-    with runner.from_store_or_train(spec) as entry:
+    params = load()
+    spec = TrainingSpec.of(params, one_run, stage)
+    with obtain.finished(spec, lambda: obtain.of_other_runs(params, one_run, stage)) as entry:
         entry.deliver(one_run.path(paths.TRAINED, stage=stage))
 
 

@@ -10,10 +10,13 @@ import dataclasses
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
+from io import StringIO
 from itertools import count, islice
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from pipeline.config import paths
 from pipeline.config.arguments import among
@@ -100,13 +103,10 @@ def main(*studies: str) -> None:
     changes: dict[str, Any] = {"seeds": seeds, "runs": asked(before), "trees": TREES}
     if studies:
         changes = with_studies(before, studies)
-    grids = changes["runs"]
-    changes["runs"] = {key: dataclasses.asdict(grid) for key, grid in grids.items()}
     for key, value in changes.items():
         # a key's own line, and those below it that are indented or items
-        flow = False if isinstance(value, str) else None  # None: lists alone are in brackets
-        new = yaml.safe_dump({key: value}, default_flow_style=flow, sort_keys=False, width=96)
-        text = re.sub(rf"^{key}:.*\n(?:[ \t-]+.*\n)*", new, text, flags=re.M)
+        block = rf"^{key}:.*\n(?:[ \t-]+.*\n)*"
+        text = re.sub(block, partial(_changed, value=value), text, flags=re.M)
     params = _replaced(text)
     if generate_dvc.stale(params.runs):
         generate_dvc.FILE.write_text(generate_dvc.generate(), encoding="utf-8")
@@ -122,6 +122,37 @@ def main(*studies: str) -> None:
             f"{PARAMS} now asks for {len(every)} runs of {dataset}: about {seconds / 3600:.1f} "
             "hours of one core, estimated from rates measured elsewhere."
         )
+
+
+def _changed(block: re.Match[str], value: Any) -> str:
+    """A key of `params.yaml` and what stands below it, with another value and its comments."""
+    written = YAML()
+    written.width = 110
+    data = written.load(block[0])
+    (key,) = data
+    if isinstance(value, dict):
+        runs = data[key]
+        for name in runs.keys() - value.keys():
+            del runs[name]
+        for name, grid in value.items():
+            own = runs.setdefault(name, CommentedMap())
+            for part, now in dataclasses.asdict(grid).items():
+                if part not in own or own[part] != now:
+                    own[part] = _flow(now)
+    elif data[key] != value:
+        data[key] = _flow(value)
+    out = StringIO()
+    written.dump(data, out)
+    return out.getvalue()
+
+
+def _flow(value: Any) -> Any:
+    """A list to be written in brackets; other values as they are."""
+    if not isinstance(value, list):
+        return value
+    items = CommentedSeq(value)
+    items.fa.set_flow_style()
+    return items
 
 
 def _replaced(text: str) -> Params:

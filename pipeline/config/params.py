@@ -213,7 +213,7 @@ class Params:
     baselines: list[Method]
     trees: str
     tables: list[Annotated[int, Field(ge=1, le=10)]]
-    figures: list[Annotated[int, Field(ge=1, le=6)]]
+    figures: list[Annotated[int, Field(ge=1, le=7)]]
     studies: list[str]
     stage_one: StageOne
     loss: dict[str, AnyLoss]

@@ -40,7 +40,7 @@ def named(cell: Cell) -> str:
 
 @dataclass(frozen=True)
 class Figure:
-    """One of the paper's figures: its caption, said of what is drawn here, and what it is drawn of.
+    """A figure of the report: its caption, said of what is drawn here, and what it is drawn of.
 
     ``curves`` are runs, each with its name in the figure; ``files`` are patterns of other files.
     """
@@ -90,6 +90,16 @@ FIGURES = {
                 for method, name in BASELINE_TITLES.items()
             },
         },
+    ),
+    7: Figure(
+        "Beyond the paper: what balancing changes for CNN-6, by pose. The faces are in five groups"
+        " of the same size; errors are those of all losses and seeds, intervals 95 %.",
+        curves={
+            f"CNN-6, {balance} ({name})": Cell("cnn6", balance, loss)
+            for loss, name in LOSS_TITLES.items()
+            for balance in ("none", "pdb")
+        },
+        files=(paths.SAMPLES, paths.COEFFICIENTS),
     ),
 }
 
@@ -250,8 +260,13 @@ class Study:
     seeds: Annotated[int, Field(ge=1)]
     runs: dict[str, Grid]
     effects: dict[str, tuple[str, str]]
+    setting: str = ""
+    lines: dict[str, list[tuple[Annotated[float, Field(gt=0)], str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, line in self.lines.items():
+            if missing := {cell for _, cell in line} - set(self.cells):
+                raise ValueError(f"lines.{name}: {min(missing)} is none of the study's runs")
         for name, pair in self.effects.items():
             for cell in pair:
                 if cell not in self.cells:
@@ -269,7 +284,7 @@ class Study:
 
 def studies() -> dict[str, Study]:
     """The studies by name."""
-    return _load(STUDIES, dict[str, Study])
+    return _load(STUDIES, dict[Annotated[str, Field(pattern="^[a-z0-9_]+$")], Study])
 
 
 def families() -> Claims:

@@ -116,15 +116,18 @@ class Results:
 
     def minutes(self, network: str) -> tuple[float, str]:
         """What a run of the network takes here, in minutes, and how that is known."""
-        took = [
-            about["train_seconds"]
+        own = [
+            about
             for cell, scored in self.cells.items()
             for about in scored.about
-            # side by side with others its share of the time says little of one alone
-            if cell.network == network and about.get("trained_together", 1) == 1
+            if cell.network == network
         ]
-        if took:
-            return float(np.mean(took)) / 60, "from what the runs here took each"
+        # one alone says more than shares of the time that several took side by side
+        alone = [about for about in own if about.get("trained_together", 1) == 1]
+        if own:
+            took = np.mean([about["train_seconds"] for about in alone or own])
+            how = "" if alone else ", side by side with others on a GPU"
+            return float(took) / 60, f"from what the runs here took each{how}"
         seconds = cost.run_seconds(self.params, self.dataset, self.recipe, network)
         return seconds / 60, "from rates measured elsewhere, for one thread"
 

@@ -4,6 +4,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from pipeline.runtime import engines
 from pipeline.runtime.cli import log
@@ -22,3 +23,13 @@ def locked(path: Path, work: str) -> Iterator[None]:
             log.info("%s in another process: waiting for it", work)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def claimed(path: Path) -> TextIO | None:
+    """The lock's file, which holds the lock until it is closed; None if another process has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("w")
+    if engines.locked(file):
+        return file
+    file.close()
+    return None

@@ -86,7 +86,7 @@ def code(spec: TrainingSpec, side_by_side: bool = False) -> str:
 
 
 def ensemble_inputs(spec: TrainingSpec, alone: dict[str, Any]) -> dict[str, Any]:
-    """What ``alone``, a training's inputs, become where ``commands.train_ensemble`` makes it.
+    """What ``alone``, a training's inputs, become where it is made side by side with others.
 
     Its bits differ, because a vectorised model adds in another order; in which depends on how many
     they are.

@@ -10,21 +10,22 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
 from pipeline.data import files
 from pipeline.runtime.cli import log
-from pipeline.runtime.file_lock import locked
+from pipeline.runtime.file_lock import claimed, locked
 
 CHECKPOINTS = ("checkpoint.pt", "checkpoint.before.pt")
 INPUTS = "inputs.json"  # what a key stands for
 HASHES = "result.json"  # of the result's files, as the training left them
 LOCK = "lock"
+MEMBERS = "members"  # the keys of trainings side by side, whose checkpoint is one
 
 
 class StoredTraining:
@@ -44,6 +45,13 @@ class StoredTraining:
         with locked(self.folder / LOCK, "the same training is running"):
             files.write_json(self.folder / INPUTS, self.inputs)
             yield self
+
+    def claim(self) -> TextIO | None:
+        """As `locked`, until the file that it returns is closed; None if another is in it."""
+        file = claimed(self.folder / LOCK)
+        if file:
+            files.write_json(self.folder / INPUTS, self.inputs)
+        return file
 
     def save(self, checkpoint: dict[str, Any]) -> bool:
         """Keeps a checkpoint and the previous one. A full disk is reported, and survived."""
@@ -112,3 +120,18 @@ class StoredTraining:
         for source in sorted(self.result.iterdir()):
             with files.whole_file(target / source.name) as partial:
                 shutil.copyfile(source, partial)
+
+
+def broken_off(store: Path, open_keys: Collection[str]) -> list[str]:
+    """Keys of what was broken off with a checkpoint, one training or several side by side.
+
+    All of them are among ``open_keys``; empty if nothing such is in the store.
+    """
+    for checkpoint in sorted(store.glob(f"*/{CHECKPOINTS[0]}")):
+        folder = checkpoint.parent
+        members = [folder.name]
+        if folder.name not in open_keys:
+            members = files.read_json(folder / INPUTS).get(MEMBERS, [])
+        if members and set(members) <= set(open_keys):
+            return members
+    return []

@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,10 @@ import torch
 
 from pipeline.config import paths
 from pipeline.data import files
-from pipeline.runtime import gpus
 from pipeline.runtime.cli import log
-from pipeline.runtime.errors import UserError
 from pipeline.runtime.host import describe_commit, keep_freed_memory, processor
 from pipeline.runtime.progress import Progress
-from pipeline.trainings import cache_key, ensemble_setup, run_store, single_setup
+from pipeline.trainings import ensemble_setup, run_store, single_setup
 from pipeline.trainings.spec import TrainingSpec
 from wingloss import protocol
 from wingloss.models import inference, model_file
@@ -55,7 +53,7 @@ def train(
     with ExitStack() as stack:
         shared = entries[0]
         if len(specs) > 1:
-            keys = {"members": [entry.key for entry in entries]}
+            keys = {run_store.MEMBERS: [entry.key for entry in entries]}
             shared = stack.enter_context(run_store.StoredTraining(paths.RUN_STORE, keys).locked())
         before = resume(trained, shared, one)
         log.info(
@@ -154,7 +152,7 @@ def run_steps(
 
 def _described(loss: float, nme: float | None) -> str:
     """The last loss and, where it is known, the last validation NME (percent), in words."""
-    return f"loss {loss:.2f}" + ("" if nme is None else f", validation NME {nme:.2f} %")
+    return f"loss {loss:.3g}" + ("" if nme is None else f", validation NME {nme:.2f} %")
 
 
 def finish(
@@ -244,24 +242,3 @@ class _Stopping:
     def _give_up(self, number: int, frame: object) -> None:
         log.warning("stopped within a step; the next run resumes from the last checkpoint")
         raise SystemExit(128 + self.asked)
-
-
-@contextmanager
-def from_store_or_train(spec: TrainingSpec) -> Iterator[run_store.StoredTraining]:
-    """The finished training in the run store, trained first where it isn't there yet."""
-    inputs = cache_key.inputs(spec)
-    with run_store.StoredTraining(paths.RUN_STORE, inputs).locked() as entry:
-        together = run_store.StoredTraining(
-            paths.RUN_STORE, cache_key.ensemble_inputs(spec, inputs)
-        )
-        if entry.finished():
-            log.info("this training is finished already: taking it from the run store")
-        elif together.finished():
-            log.info("commands.train_ensemble made this training: taking it from the run store")
-            entry = together
-        else:
-            with gpus.one_alone(paths.RUN_STORE):
-                train([spec], [entry], {})
-        if cache_key.code(spec) != inputs["code"]:
-            raise UserError("the code was changed while the training ran; run again")
-        yield entry

@@ -34,6 +34,7 @@ def test_the_parameters_then_ask_for_every_cell(tmp_path, monkeypatch: pytest.Mo
     ours = re.sub(r"(?ms)^(seeds|runs|trees):.*?(?=^\w)", "", text)
     theirs = (ROOT / "params.yaml").read_text(encoding="utf-8")
     assert ours == re.sub(r"(?ms)^(seeds|runs|trees):.*?(?=^\w)", "", theirs)
+    assert re.findall("#.*", text) == re.findall("#.*", (ROOT / "params.yaml").read_text("utf-8"))
     make_paper.main()  # once more changes nothing
     assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == text
 

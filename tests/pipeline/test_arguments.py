@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from project import ROOT, Project
 
-from commands import train_ensemble
 from stages import balance, baseline, claims, correct, evaluate, figure, table, train
 
 DATA = {"dataset": "synthetic"}
@@ -42,8 +41,7 @@ OTHERS = {
         {"table": 11},
         f"--table 11: {LAST}did you mean '1'? there are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
     ),
-    "figure": (figure, {"figure": 0}, f"--figure 0: {LAST}there are 1, 2, 3, 4, 5, 6"),
-    "stage": (train_ensemble, {"stage": 3}, f"--stage 3: {LAST}there are 1, 2"),
+    "figure": (figure, {"figure": 0}, f"--figure 0: {LAST}there are 1, 2, 3, 4, 5, 6, 7"),
     "dataset": (balance, {"dataset": "wlfw"}, f"--dataset wlfw: {LAST}did you mean 'wflw'?"),
     "claims": (claims, {"dataset": "celeba"}, f"--dataset celeba: {LAST}there are 300w, aflw"),
 }

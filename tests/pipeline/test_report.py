@@ -23,7 +23,7 @@ from stages import claims, figure, report, table
 
 
 def test_the_figures_are_drawn_whole(finished: Project, call: Callable) -> None:
-    """All six, from the tiny project's runs; and twice the same to the byte."""
+    """All, from the tiny project's runs; and twice the same to the byte."""
 
     def draw(number: int) -> list[bytes]:
         status, said = call(finished, figure, dataset="synthetic", figure=number)

@@ -1,4 +1,4 @@
-"""Trainings made side by side fill the run store, and both engines take them from there."""
+"""On a GPU one job makes side by side what others would make after it; here so on a processor."""
 
 import dataclasses
 import json
@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,19 @@ import pytest
 import torch
 from project import L2, WING, Project, wait_for
 
-from commands import train_ensemble
+from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Run
-from pipeline.trainings import ensemble_setup, runner, training_data
+from pipeline.trainings import ensemble_setup, obtain, run_store, runner, training_data
+from pipeline.trainings.run_store import StoredTraining
 from pipeline.trainings.spec import TrainingSpec
-from stages import train
+from stages import correct, train
 from wingloss import losses
+
+RUN = dict(dataset="synthetic", recipe="fast", loss="wing", seed=0)
+TAKEN = "taking it from the run store"
+CNN6 = ["stages.train", "--stage", "1", "--network", "cnn6", "--balance", "none"]
+CNN6 += [word for name, value in RUN.items() for word in (f"--{name}", str(value))]
 
 
 def forget(project: Project) -> None:
@@ -29,46 +36,174 @@ def forget(project: Project) -> None:
         shutil.rmtree((project.root / model).parent)
 
 
-@pytest.mark.usefixtures("tiny_networks")
-def test_trainings_made_together_are_taken_from_the_store(
-    finished: Project, done: Callable
-) -> None:
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small networks are trained side by side in this process."""
+    monkeypatch.setattr(obtain, "_side_by_side", lambda spec: spec.network in ("cnn6", "cnn7"))
+
+
+@pytest.fixture
+def gpu_project(finished: Project) -> Project:
+    """A project in whose processes they are."""
+    finished.replace("pipeline/trainings/obtain.py", 'inference.device().type == "cuda" and ', "")
+    return finished
+
+
+@pytest.mark.usefixtures("tiny_networks", "as_on_a_gpu")
+def test_the_first_job_makes_what_the_others_ask_for(finished: Project, done: Callable) -> None:
     """Their bits are others than those of trainings made alone, and so are their keys."""
 
-    def together(stage: int) -> str:
-        return done(finished, train_ensemble, dataset="synthetic", stage=stage)
-
-    def delivered(network: str, stage: int, balance: str) -> str:
-        run = dict(
-            dataset="synthetic",
-            recipe="fast",
-            network=network,
-            balance=balance,
-            loss="wing",
-            seed=0,
-        )
-        return done(finished, train, **run, stage=stage)
+    def trained(network: str, stage: int, balance: str) -> str:
+        return done(finished, train, **RUN, network=network, stage=stage, balance=balance)
 
     finished.set(
         **{"runs.resnet50.balance": ["pdb"], "runs.resnet50.loss": ["wing"]}
     )  # has no part in it
     alone = finished.trainings()
-    together(1)
-    assert finished.trainings() == alone
+    assert TAKEN in trained("cnn6", 1, "none") and finished.trainings() == alone
     forget(finished)
-    assert "3 of 3 trainings to run" in together(1)  # Wing with none and pdb, and L2
+    (finished.root / "data/balance/synthetic/pdb.csv").rename(finished.root / "later.csv")
+    assert "2 × cnn6" in trained("cnn6", 1, "none")  # Wing and L2
     made = finished.trainings()
-    assert len(made) == 3 and not set(alone) & set(made)
-    assert "taking it from the run store" in delivered("cnn6", 1, "none")
-    assert finished.trainings() == made
+    assert len(made) == 2 and not set(alone) & set(made)
+    (finished.root / "later.csv").rename(finished.root / "data/balance/synthetic/pdb.csv")
+    assert "× cnn6" not in trained("cnn6_7", 1, "pdb") and len(finished.trainings()) == 3
     manifest = json.loads(finished.read(WING.replace("model.safetensors", "manifest.json")))
-    assert (manifest["status"], manifest["trained_together"]) == ("trained", 3)
+    assert (manifest["status"], manifest["trained_together"]) == ("trained", 2)
     assert manifest["steps"] == 120 and manifest["inputs"]["objective"]["loss_kind"] == "wing"
     assert manifest["key"] in made and manifest["inputs"]["made"] == "together"
-    assert "0 of 3 trainings to run" in together(1) and finished.trainings() == made
-    assert "1 of 1 trainings to run" in together(2) and len(finished.trainings()) == 4
-    assert "taking it from the run store" in delivered("cnn6_7", 2, "pdb")
-    assert len(finished.trainings()) == 4
+    made = finished.trainings()
+    said = done(finished, train, **RUN | {"loss": "l2"}, network="cnn6", stage=1, balance="none")
+    assert TAKEN in said and finished.trainings() == made
+    assert TAKEN not in trained("cnn6_7", 2, "pdb") and len(finished.trainings()) == 4
+
+
+@pytest.mark.usefixtures("tiny_networks", "as_on_a_gpu")
+def test_folds_are_made_side_by_side(finished: Project, done: Callable) -> None:
+    finished.set(**{"correction.training_crops": "out_of_fold", "correction.folds": 3})
+    before = len(finished.trainings())
+    said = done(finished, correct, **RUN, network="cnn6_7", balance="pdb")
+    assert said.count("3 × cnn6: ") == 1 and said.count(TAKEN) == 2
+    assert len(finished.trainings()) == before + 3
+
+
+def test_nothing_is_made_beside_it_on_a_processor_or_in_a_clusters_job(
+    monkeypatch: pytest.MonkeyPatch, cnn7: TrainingSpec
+) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert not obtain._side_by_side(cnn7)
+    monkeypatch.setattr(obtain.inference, "device", lambda: torch.device("cuda"))
+    assert obtain._side_by_side(cnn7)
+    assert not obtain._side_by_side(dataclasses.replace(cnn7, network="resnet50"))
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert not obtain._side_by_side(cnn7)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The losses of what `obtain` had trained side by side, instead of trainings."""
+    made: list[list[str]] = []
+
+    def train(
+        specs: tuple[TrainingSpec, ...], entries: tuple[StoredTraining, ...], about: dict
+    ) -> None:
+        made.append([spec.objective.loss_kind for spec in specs])
+        assert about == {"trained_together": len(specs)}
+        for entry in entries:
+            result = entry.folder / "new"
+            result.mkdir()
+            entry.finish(result)
+
+    monkeypatch.setattr(runner, "train", train)
+    return made
+
+
+def alike(spec: TrainingSpec) -> list[TrainingSpec]:
+    """It, and others like it."""
+    kinds = {"wing": losses.Wing(10, 2), "l1": losses.L1(), "l2": losses.L2()}
+    kinds |= {"smooth_l1": losses.SmoothL1()}
+    return [
+        dataclasses.replace(
+            spec, objective=dataclasses.replace(spec.objective, loss_kind=kind, loss=loss)
+        )
+        for kind, loss in kinds.items()
+    ]
+
+
+def stored(spec: TrainingSpec) -> StoredTraining:
+    """Its entry among those side by side."""
+    alone = obtain.cache_key.inputs(spec)
+    return StoredTraining(paths.RUN_STORE, obtain.cache_key.ensemble_inputs(spec, alone))
+
+
+def claim(specs: list[TrainingSpec]) -> list[StoredTraining]:
+    """Their entries, as another process holds them."""
+    entries = [stored(spec) for spec in specs]
+    for entry in entries:
+        entry.held = entry.claim()
+        assert entry.held
+    return entries
+
+
+def test_of_several_gpus_each_has_its_share(
+    cnn7: TrainingSpec, trained: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(obtain, "_side_by_side", lambda spec: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda index: None)
+    wing, *others = alike(cnn7)
+    with obtain.finished(wing, lambda: others):
+        assert trained == [["l1", "wing"]]
+    with obtain.finished(others[1], lambda: [wing, *others]):
+        assert trained == [["l1", "wing"], ["l2"]]
+
+
+def test_what_another_process_makes_is_waited_for_or_left(
+    cnn7: TrainingSpec, trained: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it makes Wing's and L1's, this one makes the rest; then it has no more to do."""
+    monkeypatch.setattr(obtain, "_side_by_side", lambda spec: True)
+    wing, l1, l2, smooth = alike(cnn7)
+    theirs = claim([wing, l1])
+    locked = StoredTraining.locked
+
+    def wait(entry: StoredTraining) -> AbstractContextManager[StoredTraining]:
+        if entry.key == theirs[0].key:
+            assert trained == [["l2", "smooth_l1"]]
+            for one in theirs:
+                (one.folder / "new").mkdir()
+                one.finish(one.folder / "new")
+                one.held.close()
+        return locked(entry)
+
+    monkeypatch.setattr(StoredTraining, "locked", wait)
+    with obtain.finished(wing, lambda: [l1, l2, smooth]) as entry:
+        assert entry.key == theirs[0].key and len(trained) == 1
+
+
+def test_what_was_broken_off_goes_on_with_the_same_beside_it(
+    cnn7: TrainingSpec, trained: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(obtain, "_side_by_side", lambda spec: True)
+    wing, l1, l2, smooth = alike(cnn7)
+    keys = [stored(l2).key, stored(wing).key]
+    group = StoredTraining(paths.RUN_STORE, {run_store.MEMBERS: keys})
+    with group.locked():
+        group.save({"seconds": 1.0})
+    with obtain.finished(l1, lambda: [wing, l2, smooth]):
+        assert trained == [["l2", "wing"], ["l1", "smooth_l1"]]
+
+
+def test_what_is_about_to_be_made_anew_has_no_part(
+    cnn7: TrainingSpec, trained: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run's repeats of before its faces were prepared again."""
+    monkeypatch.setattr(obtain, "_side_by_side", lambda spec: True)
+    wing, l1, *_ = alike(cnn7)
+    stale = cnn7.repeats.with_name("stale.csv")
+    stale.write_text("face,repeats\nanother,1\n")
+    with obtain.finished(wing, lambda: [dataclasses.replace(l1, repeats=stale)]):
+        assert trained == [["wing"]]
 
 
 @pytest.fixture
@@ -93,44 +228,42 @@ def test_each_member_sees_its_own_frames(cnn7: TrainingSpec) -> None:
 def test_what_stands_side_by_side_has_the_same_network_and_rates(cnn7: TrainingSpec) -> None:
     own = dataclasses.replace(cnn7.objective, loss_kind="l2", loss=losses.L2())
     l2 = dataclasses.replace(cnn7, objective=own)
-    assert train_ensemble.alike(l2) == train_ensemble.alike(cnn7)
+    assert obtain._shared(l2) == obtain._shared(cnn7)
     slower = dataclasses.replace(cnn7.recipe, learning_rate_factor={"l2": 0.1})
-    assert train_ensemble.alike(dataclasses.replace(l2, recipe=slower)) != train_ensemble.alike(
-        cnn7
-    )
+    assert obtain._shared(dataclasses.replace(l2, recipe=slower)) != obtain._shared(cnn7)
     cnn6 = TrainingSpec.of(load(), Run("synthetic", "fast", "cnn6", "none", "wing", 0), 1)
-    assert train_ensemble.alike(cnn6) != train_ensemble.alike(cnn7)
+    assert obtain._shared(cnn6) != obtain._shared(cnn7)
 
 
-def test_sigterm_is_heard_within_a_block_of_slow_steps(finished: Project) -> None:
+def test_sigterm_is_heard_within_a_block_of_slow_steps(gpu_project: Project) -> None:
     """64 of these steps take longer than the 5 s that a training has to end in."""
-    finished.set(**{
+    gpu_project.set(**{
         "recipes.fast.cnn6.batch": 128,
         "recipes.fast.cnn6.samples.synthetic": 128 * 64 * 20,
     })  # fmt: skip
-    forget(finished)
-    running = finished.start("commands.train_ensemble", "--dataset", "synthetic", "--stage", "1")
-    wait_for(finished.checkpoints, 60)
+    forget(gpu_project)
+    running = gpu_project.start(*CNN6)
+    wait_for(gpu_project.checkpoints, 60)
     running.send_signal(signal.SIGTERM)
     began = time.monotonic()
     said, _ = running.communicate()
     assert time.monotonic() - began < 5
     assert running.returncode == 128 + signal.SIGTERM, said
-    assert "the next run resumes from there" in said and not finished.trainings()
+    assert "the next run resumes from there" in said and not gpu_project.trainings()
 
 
 @pytest.mark.slow
-def test_broken_off_trainings_go_on_together(finished: Project) -> None:
-    finished.set(**{"recipes.fast.cnn6.samples.synthetic": 1200})
-    forget(finished)
-    running = finished.start("commands.train_ensemble", "--dataset", "synthetic", "--stage", "1")
-    wait_for(finished.checkpoints, 60)
+def test_broken_off_trainings_go_on_together(gpu_project: Project) -> None:
+    gpu_project.set(**{"recipes.fast.cnn6.samples.synthetic": 1200})
+    forget(gpu_project)
+    running = gpu_project.start(*CNN6)
+    wait_for(gpu_project.checkpoints, 60)
     running.send_signal(signal.SIGTERM)
     said, _ = running.communicate()
     assert running.returncode == 128 + signal.SIGTERM, said
-    said = finished.run("commands.train_ensemble", "--dataset", "synthetic", "--stage", "1")
+    said = gpu_project.run(*CNN6)
     assert "resuming from the checkpoint at step" in said
-    assert len(finished.trainings()) == 3 and not finished.checkpoints()
+    assert len(gpu_project.trainings()) == 3 and not gpu_project.checkpoints()
 
 
 def test_what_is_too_much_for_memory_is_made_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +275,7 @@ def test_what_is_too_much_for_memory_is_made_in_halves(monkeypatch: pytest.Monke
         made.append((specs, entries, about["trained_together"]))
 
     monkeypatch.setattr(runner, "train", make)
-    train_ensemble._make(list(zip("abcde", range(5), strict=True)))
+    obtain._train(list(zip("abcde", range(5), strict=True)))
     assert made == [(("a", "b"), (0, 1), 2), (("c",), (2,), 1), (("d", "e"), (3, 4), 2)]
 
 
@@ -152,23 +285,4 @@ def test_a_training_too_large_by_itself_says_so(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(runner, "train", make)
     with pytest.raises(torch.OutOfMemoryError):
-        train_ensemble._make([("a", 0), ("b", 1)])
-
-
-def test_what_comes_before_is_asked_for(finished: Project, call: Callable) -> None:
-    for stage, made, rule in (
-        ("1", "data/balance/synthetic/none.csv", "balance"),
-        ("2", "results/synthetic/models/fast/cnn6_7/pdb/wing/seed0/frames.csv", "correct"),
-    ):
-        (finished.root / made).unlink()
-        assert call(finished, train_ensemble, dataset="synthetic", stage=stage) == (
-            1,
-            f"error: {made}: no such file; run 'snakemake --cores all --until {rule}' first\n",
-        )
-
-
-def test_an_unknown_data_set_is_refused(finished: Project, call: Callable) -> None:
-    assert call(finished, train_ensemble, dataset="300w", stage=1) == (
-        1,
-        "error: '300w' is not among the datasets in params.yaml\n",
-    )
+        obtain._train([("a", 0), ("b", 1)])

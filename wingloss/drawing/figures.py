@@ -1,4 +1,4 @@
-"""The paper's six figures, drawn as it draws them: arrays in, Matplotlib figures out.
+"""The paper's six figures, drawn as it draws them, and others: arrays in, Matplotlib figures out.
 
 torch takes longer to import than a figure to draw, so only the figures that need it do so.
 """
@@ -156,6 +156,34 @@ def pose_bins(bins: Bins) -> Figure:
     return figure
 
 
+def by_pose(lines: Mapping[str, tuple[Array, Array, Array]], edges: Array, pose: str) -> Figure:
+    """By how much an error changes in each of K groups of faces, from the frontal to the turned.
+
+    ``lines`` are by name changes ``(K,)`` of an error in percent and the lower and upper ends of
+    their intervals; group k reaches from one of the ``edges`` ``(K + 1,)`` of ``pose`` to the next.
+    """
+    figure, axes = _figure(pose, "change of the NME (%)")
+    centres = (edges[:-1] + edges[1:]) / 2
+    apart = 0.06 * np.diff(edges).min()
+    for i, (name, (value, low, high)) in enumerate(lines.items()):
+        colour, _ = LINES[i % len(LINES)]
+        ends = [value - low, high - value]
+        axes.errorbar(
+            centres + (i - (len(lines) - 1) / 2) * apart,
+            value,
+            ends,
+            fmt="o",
+            color=colour,
+            label=name,
+        )
+        axes.hlines(value, edges[:-1], edges[1:], color=colour, linewidth=0.8, alpha=0.5)
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set(xlim=edges[[0, -1]])
+    if len(lines) > 1:
+        axes.legend(fontsize=8)
+    return figure
+
+
 def learning_curves(curves: Mapping[str, tuple[Array, Array]], normaliser: str) -> Figure:
     """Validation errors over samples seen, a curve a training.
 
@@ -176,16 +204,23 @@ def study(
     effects: Mapping[str, tuple[float, float, float]],
     curves: Mapping[str, tuple[Array, Array]],
     normaliser: str,
+    setting: str,
+    lines: Mapping[str, Mapping[float, Array]],
 ) -> Figure:
     """A study's effects with their intervals, and its runs' validation errors over samples seen.
 
     ``effects`` are changes of an error in percent and the ends of their 95 % intervals; ``curves``
     samples ``(P,)`` and errors ``(S, P)`` in percent of ``normaliser``, drawn as the mean over
     seeds and the band that holds all of them. These are NaN where there were no validation faces.
+    ``lines`` are errors ``(S,)`` at their end by a ``setting``'s values, in a panel of their own if
+    there are any; a line of one value goes all the way.
     """
-    rows = max(len(effects), len(curves) // 2)
-    figure = Figure(figsize=(11, 1.6 + 0.42 * rows), layout="constrained")
-    forest, axes = figure.subplots(1, 2, width_ratios=(1, 1.1))
+    rows = max(len(effects), len(curves) // 2, 5)
+    panels = 3 if lines else 2
+    figure = Figure(figsize=(5.5 * panels, 1.6 + 0.42 * rows), layout="constrained")
+    forest, *middle, axes = figure.subplots(1, panels)
+    for part in middle:
+        _by_setting(part, lines, normaliser, setting)
     for i, (value, low, high) in enumerate(effects.values()):
         forest.errorbar(value, i, xerr=[[value - low], [high - value]], fmt="o", color="#0072B2")
     forest.axvline(0, color="black", linewidth=0.8)
@@ -202,10 +237,34 @@ def study(
     if np.isfinite(lowest):
         axes.set(ylim=(np.floor(lowest), 3 * lowest))  # all begin far above
     axes.legend(fontsize=7)
-    for part in (forest, axes):
+    for part in (forest, *middle, axes):
         part.grid(color="#e5e5e5", linewidth=0.6)
         part.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _by_setting(
+    axes: Axes, lines: Mapping[str, Mapping[float, Array]], normaliser: str, setting: str
+) -> None:
+    """Errors by a setting's values: a mean, and a bar from the lowest seed to the highest."""
+    values = sorted({value for line in lines.values() for value in line})
+    for i, (name, line) in enumerate(lines.items()):
+        colour, dashes = LINES[i % len(LINES)]
+        errors = list(line.values())
+        means = np.array([one.mean() for one in errors])
+        ends = [means - [one.min() for one in errors], [one.max() for one in errors] - means]
+        if len(line) == 1:
+            axes.axhline(means[0], linestyle=dashes, color=colour, label=name)
+            axes.axhspan(errors[0].min(), errors[0].max(), color=colour, alpha=0.15)
+        else:
+            axes.errorbar(
+                list(line), means, ends, fmt=f"o{dashes}", color=colour, label=name, capsize=2
+            )
+    axes.set_xscale("log")
+    axes.set_xticks(values, [f"{value:,g}" for value in values])
+    axes.minorticks_off()
+    axes.set(xlabel=setting, ylabel=f"NME (% of {normaliser})")
+    axes.legend(fontsize=8)
 
 
 def nothing(reason: str) -> Figure:

@@ -115,6 +115,7 @@ rule package:
     input:
         code_files("stages.package"),
         protocol_file,
+        licence,
         paths.SAMPLES,
         paths.STAMP,
         paths.CROPS.replace("{split}", "train"),

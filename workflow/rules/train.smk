@@ -1,7 +1,8 @@
 # Training: CNN-6, ResNet-50, and the two stages of CNN-6/7 with the correction between them
 # (Section 6).
 # Everything on the way to CNN-7 goes first, because it takes longest; so stage one is trained
-# before the CNN-6 run that shares its parameters, which the run store then already holds.
+# before the CNN-6 run that shares its parameters, which the run store then already holds. All
+# corrections come before the first CNN-7, so that a GPU can train all CNN-7 side by side.
 
 FACES = [
     paths.SAMPLES,
@@ -57,7 +58,7 @@ rule cnn6_7_stage1:
         of("cnn6_7", paths.MANIFEST, 1),
     log:
         "logs/train/{dataset}-{recipe}-cnn6_7-1-{balance}-{loss}-{seed}.log",
-    priority: 2
+    priority: 4
     conda:
         "../environment.yaml"
     threads: training_threads
@@ -91,7 +92,7 @@ rule correct:
         of("cnn6_7", paths.FRAMES),
     log:
         "logs/correct/{dataset}-{recipe}-cnn6_7-{balance}-{loss}-{seed}.log",
-    priority: 2
+    priority: 3
     conda:
         "../environment.yaml"
     threads: training_threads
