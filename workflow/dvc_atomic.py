@@ -4,6 +4,9 @@ DVC 3 empties `dvc.lock` and `.dvc/tmp/rwlock` and then writes them piece by pie
 there, it leaves a corrupt file, over which its commands fail, or a shorter one that has silently
 lost stages. It has neither a setting for that nor plug-ins, so this replaces its method that opens
 both. `workflow/setup.py: PROTECTION` has this imported; a DVC of another environment isn't changed.
+
+For each stage that DVC records, it also reads `dvc.lock` anew, with a parser that keeps comments.
+The record has none, so this has DVC's other parser read it, which takes a fifth of the time.
 """
 
 import os
@@ -12,10 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
+from dvc.utils.serialize import _yaml
 from dvc_objects.fs.local import FsspecLocalFileSystem
 
-RECORDS = ("dvc.lock", "rwlock")
+RECORD = "dvc.lock"
+RECORDS = (RECORD, "rwlock")
 as_before = FsspecLocalFileSystem.open
+with_comments = _yaml.parse_yaml_for_update
 
 
 @contextmanager
@@ -49,4 +55,12 @@ def open_file(
     return as_before(self, path, mode, encoding, **more)
 
 
+def parse(text: str, path: str) -> Any:
+    """A YAML file that DVC is to change: with its comments, but for the record, which has none."""
+    if os.path.basename(path) == RECORD:
+        return _yaml.parse_yaml(text, path)
+    return with_comments(text, path)
+
+
 FsspecLocalFileSystem.open = open_file  # type: ignore[method-assign]
+_yaml.parse_yaml_for_update = parse

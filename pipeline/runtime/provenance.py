@@ -38,7 +38,7 @@ def begin() -> dict[str, Any]:
 def parameters() -> Any:
     """The parameters as plain data; None where params.yaml is none, which stages say themselves."""
     try:
-        return yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+        return yaml.load(PARAMS.read_text(encoding="utf-8"), yaml.CSafeLoader)
     except (OSError, ValueError, yaml.YAMLError):
         return None
 

@@ -29,7 +29,7 @@ def test_while_snakemake_works_dvc_and_other_snakemakes_are_refused(finished: Pr
     # the job waits to be let on
     finished.replace("stages/figure.py", "def run(", "print(open('gate').read())\n\n\ndef run(")
     os.mkfifo(finished.root / "gate")
-    running = finished.start("snakemake", "--cores", "1", "figure4")
+    running = finished.in_own_processes().start("snakemake", "--cores", "1", "figure4")
     wait_for(lambda: finished.processes("stages.figure"), 60)
     before = page.read_bytes()
     for words in (["checkout"], ["repro", "--force", "--single-item", "report_page@synthetic"]):
@@ -51,7 +51,9 @@ def test_while_dvc_runs_a_stage_snakemake_is_refused(finished: Project) -> None:
     figure = finished.root / "results/synthetic/figures/figure4.svg"
     finished.replace("stages/figure.py", "def run(", "print(open('gate').read())\n\n\ndef run(")
     os.mkfifo(finished.root / "gate")
-    running = finished.start("dvc", "repro", "--single-item", "figure@synthetic-4")
+    running = finished.in_own_processes().start(
+        "dvc", "repro", "--single-item", "figure@synthetic-4"
+    )
     wait_for(lambda: finished.processes("stages.figure"), 60)
     said = finished.snakemake("--forcerun", "table", status=1)
     assert f"error: process {running.pid} works in this folder: " in said.splitlines()[-1]
@@ -62,7 +64,7 @@ def test_while_dvc_runs_a_stage_snakemake_is_refused(finished: Project) -> None:
 
 def test_a_killed_engine_leaves_no_lock(here: Project) -> None:
     here.set(**{"raw.synthetic.train": 5000})
-    killed = here.start("snakemake", "--cores", "2", "data/raw/synthetic")
+    killed = here.in_own_processes().start("snakemake", "--cores", "2", "data/raw/synthetic")
     wait_for(lambda: len(here.processes("-m stages.download")) >= 3, 60)
     with pytest.raises(UserError, match=f"^process {killed.pid} works in this folder: .*snakemake"):
         engines.hold()

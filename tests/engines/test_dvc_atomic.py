@@ -1,5 +1,6 @@
 """DVC that is ended while it writes its records: they are whole, and the same command goes on."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.serialize import _yaml
 from kill_dvc import BARE, RECORDS, REPRO, WHOLE, end_amid, is_whole
 from project import ROOT, Project, copy
 
@@ -28,7 +30,7 @@ def recorded(template: Project, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture
 def stages(recorded: Project) -> int:
     """How many stages DVC has recorded."""
-    return len(yaml.safe_load(recorded.read("dvc.lock"))["stages"])
+    return len(yaml.load(recorded.read("dvc.lock"), yaml.CSafeLoader)["stages"])
 
 
 @pytest.mark.parametrize("record", RECORDS)
@@ -66,6 +68,27 @@ def test_a_record_keeps_its_mode_and_its_link(tmp_path: Path) -> None:
     assert link.is_symlink() and record.read_text() == "after"
     assert record.stat().st_mode & 0o777 == 0o660
     assert sorted(tmp_path.iterdir()) == [link, record]
+
+
+def test_a_record_is_changed_as_dvc_itself_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the byte; another file keeps its comments."""
+    head, *stages = re.split(r"(?m)^(?=  \S)", (ROOT / "dvc.lock").read_text(encoding="utf-8"))
+    text = head + "".join(stages[:5])
+    record, other = tmp_path / "dvc.lock", tmp_path / "dvc.yaml"
+    written = []
+    for parse in (dvc_atomic.with_comments, dvc_atomic.parse):
+        monkeypatch.setattr(_yaml, "parse_yaml_for_update", parse)
+        record.write_text(text, encoding="utf-8")
+        with _yaml.modify_yaml(record) as data:
+            data["stages"]["new"] = {"cmd": "true", "params": {"params.yaml": {"rate": 3e-05}}}
+        written.append(record.read_text(encoding="utf-8"))
+    assert written[0] == written[1] and written[0].startswith(f"{text}  new:\n")
+    other.write_text("a: 1  # one\n", encoding="utf-8")
+    with _yaml.modify_yaml(other) as data:
+        data["b"] = 2
+    assert other.read_text(encoding="utf-8") == "a: 1  # one\nb: 2\n"
 
 
 @pytest.mark.parametrize("program, module", [("dvc", "workflow.dvc_atomic"), ("other", "dvc_obj")])

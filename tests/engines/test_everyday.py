@@ -51,3 +51,4 @@ def test_an_experiment_is_compared_with_ones_own_baseline(finished: Project) -> 
     assert changed == {"fast-cnn6-none-wing", "fast-cnn6_7-pdb-wing"}
     assert "is cached - skipping run" in said["git checkout HEAD~1 params.yaml && dvc repro"]
     assert said["make sync"] == "Snakemake now takes what DVC recorded as up to date.\n"
+    assert "Nothing to be done" in finished.snakemake()

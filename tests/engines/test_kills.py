@@ -44,9 +44,8 @@ def same_weights(one: Project, other: Project) -> bool:
 def test_a_killed_engines_training_dies_and_is_taken_up(
     template: Project, untrained: Project, engine: str
 ) -> None:
-    if engine == "dvc in dash":
-        untrained.environment["SHELL"] = "/bin/sh"
-    running = untrained.start(*ENGINES[engine])
+    shell = {"SHELL": "/bin/sh"} if engine == "dvc in dash" else {}
+    running = untrained.in_own_processes(**shell).start(*ENGINES[engine])
     wait_for(untrained.checkpoints, 60)
     running.kill()
     wait_for(lambda: not untrained.processes("stages.train"), 60)
@@ -67,9 +66,8 @@ def test_a_killed_engines_training_dies_and_is_taken_up(
     ids=lambda words: words[0],
 )
 def test_a_killed_engines_rendering_dies_with_its_helpers(project: Project, engine: tuple) -> None:
-    project.environment |= {"SHELL": "/bin/sh", "OMP_NUM_THREADS": "2"}
     project.set(**{"raw.synthetic.train": 5000})
-    running = project.start(*engine)
+    running = project.in_own_processes(SHELL="/bin/sh", OMP_NUM_THREADS="2").start(*engine)
     wait_for(lambda: len(project.processes("python -m stages.download")) >= 3, 60)
     running.kill()
     wait_for(lambda: not project.processes("stages.download"), 60)
@@ -133,7 +131,7 @@ def test_a_closed_terminal_loses_nothing(
     if child == 0:
         os.chdir(untrained.root)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
-        os.execvpe(words[0], words, untrained.environment)
+        os.execvpe(words[0], words, untrained.in_own_processes().environment)
     wait_for(untrained.checkpoints, 60)
     os.close(terminal)
     _, status = os.waitpid(child, 0)
@@ -155,7 +153,8 @@ def test_what_a_person_started_outlives_its_shell(untrained: Project) -> None:
         "-c",
         f"{training} & sleep 1; while ! ls .runs/*/checkpoint.pt; do sleep 0.05; done; kill -9 $$",
     ]
-    subprocess.run(shell, cwd=untrained.root, env=untrained.environment, stderr=subprocess.DEVNULL)
+    environment = untrained.in_own_processes().environment
+    subprocess.run(shell, cwd=untrained.root, env=environment, stderr=subprocess.DEVNULL)
     wait_for(untrained.trainings, 60)
     wait_for(lambda: not untrained.processes("stages.train"), 60)
     assert outputs(untrained)
@@ -174,7 +173,7 @@ def test_both_checkpoints_torn_begins_anew(template: Project, finished: Project)
 
 def test_two_processes_train_once(template: Project, untrained: Project) -> None:
     """The second waits for the first and takes its result; while it waits, it can be stopped."""
-    first = untrained.start(*TRAIN_WING)
+    first = untrained.in_own_processes().start(*TRAIN_WING)
     wait_for(untrained.checkpoints, 60)
     first.send_signal(signal.SIGSTOP)
     stage_one = [word if word != "cnn6" else "cnn6_7" for word in TRAIN_WING]

@@ -75,7 +75,8 @@ def test_a_stage_and_snakemake_refuse_a_copied_environment(project: Project) -> 
     copied = project.root / ".venv"
     venv.create(copied, symlinks=True)
     (copied / ".complete").write_text("/elsewhere\n")
-    project.environment["PATH"] = f"{copied}/bin:{project.environment['PATH']}"
+    path = f"{copied}/bin:{project.environment['PATH']}"
+    project = project.in_own_processes(PATH=path)
     told = f"error: {copied} was made in /elsewhere; run 'make setup' in {project.root} once\n"
     done = subprocess.run(
         ["python", "-m", "stages.pose", "--dataset", "synthetic"],

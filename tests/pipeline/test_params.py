@@ -291,7 +291,7 @@ def test_a_missing_input_names_the_remedy(project: Project, call: Callable) -> N
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("trees: [reduced", "line 1: this is not YAML: expected ',' or ']'"),
+        ("trees: [reduced", "line 2: this is not YAML: did not find expected ',' or ']'"),
         (yaml.safe_dump(SHAPE["text for a number"][0]), SHAPE["text for a number"][1]),
     ],
     ids=["not YAML", "text for a number"],

@@ -4,8 +4,6 @@ Standard input is a list of changes as JSON, each a table of files and their new
 is made, looked at with both engines, and taken back. OUTPUT becomes a list of what was seen.
 """
 
-import copy
-import functools
 import json
 import os
 import sys
@@ -14,7 +12,7 @@ from pathlib import Path
 import networkx
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
-from dvc.utils.serialize import _yaml
+from preloaded import set_dvc_up
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import DAGSettings, OutputSettings, Quietness, ResourceSettings
 
@@ -91,16 +89,8 @@ def _relative(file) -> str:
     return os.path.relpath(file.fs_path)
 
 
-def parse_once() -> None:
-    """DVC parses params.yaml again for each stage, which would take most of the time here."""
-    parsed = functools.cache(_yaml.parse_yaml)
-    _yaml.parse_yaml = lambda *text_and_path, **options: copy.deepcopy(
-        parsed(*text_and_path, **options)
-    )
-
-
 def main() -> None:
-    parse_once()
+    set_dvc_up()
     seen = []
     for change in json.load(sys.stdin):
         before = {file: Path(file).read_text(encoding="utf-8") for file in change}

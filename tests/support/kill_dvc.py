@@ -80,7 +80,7 @@ def is_whole(project: Project, stages: int) -> bool:
     lock, workers = (project.root / record for record in RECORDS)
     try:
         json.loads(workers.read_text())
-        return len(yaml.safe_load(lock.read_text())["stages"]) == stages
+        return len(yaml.load(lock.read_text(), yaml.CSafeLoader)["stages"]) == stages
     except (ValueError, TypeError, KeyError, yaml.YAMLError):
         return False
 
@@ -97,7 +97,7 @@ def main(kills: int = 20, seed: int = 0) -> None:
             record: sum(is_piece(line, record) for line in said.splitlines()) for record in RECORDS
         }
         before = [project.read(record) for record in RECORDS]
-        stages = len(yaml.safe_load(before[0])["stages"])
+        stages = len(yaml.load(before[0], yaml.CSafeLoader)["stages"])
         for module in (BARE, WHOLE):
             moments, torn, failed = random.Random(seed), 0, 0
             for number in range(kills):

@@ -1,5 +1,6 @@
 """Throw-away projects: this project's own files with tiny parameters, in a folder of their own."""
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import psutil
 import pytest
 import yaml
@@ -108,6 +110,7 @@ class Project:
         }
         self.environment.pop("WINGLOSS_MIRROR", None)
         self.environment.pop("PYTHONPATH", None)
+        self.environment["PYTHONPATH"] = str(preloaded.HANDOVER)
 
     @classmethod
     def make(cls, root: Path) -> "Project":
@@ -130,6 +133,13 @@ class Project:
         project.replace(train, "CHECKPOINT_SECONDS = 20.0", "CHECKPOINT_SECONDS = 0.1")
         project.replace(train, "import torch\n", NO_COMPILER)  # a second of each training
         return project
+
+    def in_own_processes(self, **variables: str) -> "Project":
+        """This project, each of whose programs is a process of its own, with some variables set."""
+        same = Project(self.root)
+        del same.environment["PYTHONPATH"]
+        same.environment |= variables
+        return same
 
     def set(self, **values: Any) -> None:
         """Sets parameters by their dotted names."""
@@ -216,8 +226,23 @@ class Project:
 
 def copy(project: Project, root: Path) -> Project:
     """Another project with the same files and the same times of change."""
-    shutil.copytree(project.root, root, dirs_exist_ok=True, symlinks=True)
+
+    def copy_file(source: str, target: str) -> None:
+        if "/.dvc/cache/files/" in source:  # DVC never changes what is there
+            os.link(source, target)
+        else:
+            shutil.copy2(source, target, follow_symlinks=False)
+
+    shutil.copytree(project.root, root, dirs_exist_ok=True, symlinks=True, copy_function=copy_file)
     return Project(root)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Has one process run the programs of all projects (preloaded.py)."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        until_the_end = contextlib.ExitStack()
+        until_the_end.enter_context(preloaded.serving())
+        config.add_cleanup(until_the_end.close)
 
 
 @pytest.fixture
@@ -240,7 +265,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Project:
         if root.exists():
             return Project(root)
         made = Project.make(base / "template.new")
-        made.snakemake()
+        made.in_own_processes().snakemake()  # so each stage imports all that it needs
         made.run("workflow.sync")
         made.root.rename(root)
     return Project(root)

@@ -46,7 +46,7 @@ ATTACKS = {
     "a set": ("a: !!set {b}\n", "line 1: this is not YAML: could not determine a constructor"),
     "a number for a name": ("a: {2024: 1}\n", "line 1: YAML wants quotes round 2024, for a name"),
     "a truth for a name": ("a: 1\nno: 1\n", "line 2: YAML wants quotes round no, for a name"),
-    "half a character": ('a: "\\ud83d"\n', "line 1: it has half of a character"),
+    "half a character": ('a: "\\ud83d"\n', "line 1: this is not YAML: found invalid Unicode"),
     "no number": ("a: !!float x\n", "this is not YAML: could not convert"),
     "no truth": ("a: !!bool x\n", "this is not YAML: 'x'"),
     "a list for a key": ("? [a]\n: b\n", "this is not YAML: found unhashable key"),
