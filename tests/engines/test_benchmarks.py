@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import curves, detector, inference
+from benchmarks import clip, curves, detector, inference
 from benchmarks.power import Scenario, draw, simulate
 from benchmarks.training import training_flops
 from pipeline.config.params import load
@@ -153,3 +153,12 @@ def test_an_untrained_detector_can_be_loaded(tmp_path: Path) -> None:
     locate = inference.detector(tmp_path / "two.safetensors", "float32")
     found = locate([np.zeros((60, 60, 3), np.uint8)], np.array([[5.0, 5, 55, 55]]))
     assert found.shape == (1, 68, 2) and np.isfinite(found).all()
+
+
+def test_the_clip_shows_the_same_people_turned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clip, "SIDE", 64)
+    monkeypatch.setattr(clip, "FRAMES", 4)
+    first, some, most, back = clip.turning()
+    assert first.shape == (64, 192, 3) and (some == back).all()
+    apart = [np.abs(first.astype(int) - other).mean() for other in (some, most)]
+    assert 0 < apart[0] < apart[1]
