@@ -46,7 +46,7 @@ def run(dataset: str) -> None:
     """
     params, rules = load(), protocol.load(dataset)
     runs = paths.runs(params, dataset)
-    boxes = _boxes(dataset, params, rules)
+    boxes = known_boxes(dataset, params, rules)
     with files.whole_folder(Path(paths.DETECTORS.format(dataset=dataset))) as folder:
         for network in dict.fromkeys(one.network for one in runs):
             scores = {one: _scores(one, rules) for one in runs if one.network == network}
@@ -142,7 +142,7 @@ def _by(rules: Protocol) -> str:
     return f"NME by {rules.headline}, percent"
 
 
-def _boxes(dataset: str, params: Params, rules: Protocol) -> Boxes:
+def known_boxes(dataset: str, params: Params, rules: Protocol) -> Boxes:
     """How boxes become frames as those of the training faces are: by medians over these."""
     samples = files.read_samples(Path(paths.SAMPLES.format(dataset=dataset)))
     training = samples[samples.split == "train"]

@@ -52,7 +52,7 @@ def run(dataset: str) -> None:
     for place, (device, number) in places.items():
         torch.set_num_threads(number)
         for name, one_face in _passes(networks, count, torch.device(device)).items():
-            found[name][place] = round(_rate(one_face), 1)
+            found[name][place] = round(rate(one_face), 1)
             log.info("%s, %s: %.1f faces a second", name, place, found[name][place])
     others = _busy() - every - (time.process_time() - own)
     machine = {
@@ -115,12 +115,12 @@ def _see(network: nn.Module, name: str, pictures: Images, device: torch.device) 
         return ARCHITECTURES[name].points(found).cpu().double().numpy()
 
 
-def _rate(one_face: Callable[[], Array]) -> float:
+def rate(one_face: Callable[[], object], repeats: int = REPEATS) -> float:
     """Faces a second, the median of several repeats."""
     for _ in range(WARM_UP):
         one_face()
     rates = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         began, seconds, count = time.perf_counter(), 0.0, 0
         while seconds < SECONDS:
             one_face()

@@ -1,17 +1,23 @@
 """What the benchmarks count, against counts by hand."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from benchmarks import curves, detector
+from benchmarks import clip, curves, detector, inference
 from benchmarks.power import Scenario, draw, simulate
 from benchmarks.training import training_flops
 from pipeline.config.params import load
 from pipeline.results import paper_spec
 from pipeline.results.paper_spec import Claims
 from stages import claims
+from wingloss.detection import detector_file
+from wingloss.detection.detector import BUNDLED, displaced_squares
 from wingloss.models.networks import build
 
 
@@ -84,3 +90,75 @@ def test_a_found_face_is_the_one_whose_box_holds_the_true_one() -> None:
     boxes = np.array([[0.0, 0, 9, 9], [10, 0, 20, 9], [0, 0, 30, 30]])
     assert detector._that_holds(boxes, np.array([15.0, 5])) == 1
     assert detector._that_holds(boxes, np.array([40.0, 5])) is None
+
+
+def looked_at(tmp_path: Path) -> inference.Faces:
+    """Two faces of 68 landmarks in one picture; errors are in tens of pixels."""
+    picture = tmp_path / "two.png"
+    Image.fromarray(np.zeros((60, 120, 3), np.uint8)).save(picture)
+    points = np.tile(np.arange(68.0)[:, None], (2, 1, 2))
+    return inference.Faces(
+        [picture, picture], np.array([[0.0, 0, 50, 50], [60, 0, 110, 50]]), points, np.full(2, 10.0)
+    )
+
+
+def answer_off(off: float, shown: Sequence[np.ndarray], boxes: np.ndarray) -> np.ndarray:
+    """The landmarks, each ``off`` px too far right; none of the second face."""
+    found = np.tile(np.arange(68.0)[:, None], (len(boxes), 1, 2)) + (off, 0)
+    found[boxes[:, 0] > 50] = np.nan
+    return found
+
+
+def test_a_methods_row_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "BATCHES", {1: 1, 2: 1})
+    method = inference.Method(
+        *("one", "a test", lambda: partial(answer_off, 0.5), tuple(range(68)), 2_500_000),
+        *("none", "all"),
+        parameters=3_806_152,
+        network="cnn6",
+    )
+    faces = looked_at(tmp_path)
+    measured = inference.measure(method, faces, accuracy=True)
+    assert measured.rates[2] > measured.rates[1] > 0
+    fast = replace(measured, rates={1: 1200.0, 2: 2400.4})
+    slow = replace(measured, rates={1: 600.0, 2: 1200.0})
+    assert inference.row(method, slow, fast, faces) == (
+        "| one | a test | 600 | 1200 | 1200 | 2400 | 8.0 | 5.00 | 5.00 | 1 "
+        "| 3.8 | 2.5 | none | all |"
+    )
+    few = replace(method, landmarks=tuple(inference.COMMON))
+    some = answer_off(1.0, [], faces.boxes)[:, list(inference.COMMON)]
+    assert inference.errors(few, some, faces) == ("", "10.00", "1")
+
+
+def test_dlibs_likely_box_is_the_one_that_leads_to_the_frame() -> None:
+    dlibs, offset = np.array([[10.0, 20, 50, 60]]), (0.1, -0.05, 0.2, 0.0)
+    (frame,) = displaced_squares(dlibs, offset)
+    half = frame[2] / 1.5 / 2  # of the data set's box, whose frame is 1.5 times as large
+    box = np.concatenate([frame[:2] - half, frame[:2] + half])
+    assert inference.likely_box(1.5, offset, np.empty(0), box) == pytest.approx(dlibs[0])
+
+
+def test_a_window_begins_in_the_picture() -> None:
+    picture = np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)
+    part, corner = inference.window(picture, np.array([4.0, 10, 24, 30]))
+    assert corner.tolist() == [0, 0] and (part == picture[:40, :34]).all()
+
+
+def test_an_untrained_detector_can_be_loaded(tmp_path: Path) -> None:
+    own, _ = detector_file.load(Path(str(BUNDLED)))
+    card = inference.untrained(("cnn6", "cnn7"), own)
+    networks = [build(name, card.landmarks, seed=0) for name in card.networks]
+    detector_file.save(tmp_path / "two.safetensors", card, networks)
+    locate = inference.detector(tmp_path / "two.safetensors", "float32")
+    found = locate([np.zeros((60, 60, 3), np.uint8)], np.array([[5.0, 5, 55, 55]]))
+    assert found.shape == (1, 68, 2) and np.isfinite(found).all()
+
+
+def test_the_clip_shows_the_same_people_turned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clip, "SIDE", 64)
+    monkeypatch.setattr(clip, "FRAMES", 4)
+    first, some, most, back = clip.turning()
+    assert first.shape == (64, 192, 3) and (some == back).all()
+    apart = [np.abs(first.astype(int) - other).mean() for other in (some, most)]
+    assert 0 < apart[0] < apart[1]

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -18,8 +19,11 @@ from PIL import Image
 from test_detector import CARD, DOTS
 
 from wingloss.cli import main, sources
+from wingloss.cli.results import Results
 from wingloss.datasets import ibug
 from wingloss.detection import detector_file, face_detector
+from wingloss.detection.detector import Detected
+from wingloss.models import inference
 from wingloss.models.networks import build
 from wingloss.synthetic.face import render_face
 from wingloss.synthetic.population import FaceDistribution
@@ -295,6 +299,37 @@ def test_one_bad_file_of_several(two: Path, model: Path, capsys: pytest.CaptureF
         f"warning: {two}/nowhere.jpg: no such file\nwarning: /dev/null: not a file to be opened\n"
     )
     assert said.out.startswith("out: 1 face in 3 files: 1 with faces, 0 without, 2 unreadable, 0")
+
+
+def test_points_of_faces_that_are_there_no_more_go(tmp_path: Path) -> None:
+    many = Detected(np.zeros((3, 3, 2)), np.zeros((3, 4)), np.zeros(3))
+    few = Detected(many.landmarks[:1], many.boxes[:1], many.disagreement[:1])
+    none = Detected(many.landmarks[:0], many.boxes[:0], many.disagreement[:0])
+    left = []
+    for found in (many, few, none):
+        with Results(tmp_path / "out", ("pts",), 3) as results:
+            results.add("a.png", found)
+            results.add("a.png", many, frame=4)
+        left.append(len(list((tmp_path / "out/pts").iterdir())) - 3)
+    assert left == [3, 1, 0]
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main.main(["--version"])
+    assert re.fullmatch(r"wingloss \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_bfloat16_is_passed_on(two: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def available(wanted: str, on: object) -> str:
+        seen.append(wanted)
+        return "float32"
+
+    monkeypatch.setattr(inference, "available_precision", available)
+    assert detect(model, "a/one.png", "--precision", "bfloat16") == 0
+    assert seen == ["bfloat16"]
 
 
 def test_boxes_say_where_faces_are(two: Path, model: Path, capsys: pytest.CaptureFixture) -> None:

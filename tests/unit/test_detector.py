@@ -117,6 +117,15 @@ def test_a_second_stage_sees_faces_upright_and_close() -> None:
     assert [*(red + green) / 2] == pytest.approx([blue[0], 63.5 - 18 / side], abs=1)
 
 
+def test_without_disagreement_a_face_is_seen_once() -> None:
+    picture, points = drawn()
+    networks = [Dots(64), Dots(128)]
+    found = Detector(TWO, networks)(picture, box(half=50), disagreement=False)
+    assert found.landmarks == pytest.approx(points[None], abs=0.1)
+    assert np.isnan(found.disagreement).all() and found.disagreement.shape == (1,)
+    assert [len(seen) for network in networks for seen in network.seen] == [1, 1]
+
+
 def test_disagreement_is_in_percent_of_the_box() -> None:
     picture, points = drawn()
     swapped = dataclasses.replace(CARD, flip_pairs=((0, 1),))
@@ -460,6 +469,17 @@ def test_a_folder_and_nothing_are_no_detectors(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(BadModel, match=r": not a detector[^\n]*$"):
             Detector.load(path)
+
+
+def test_bfloat16_is_nearly_float32(path: Path) -> None:
+    if not torch.cpu._is_avx512_bf16_supported():
+        pytest.skip("this processor has no bfloat16")
+    picture, _ = drawn()
+    exact, short = (
+        Detector.load(path, precision=one)(picture, box()).landmarks
+        for one in ("float32", "bfloat16")
+    )
+    assert 0 < np.abs(exact - short).max() < 1
 
 
 def test_the_packages_own_model_finds_rendered_faces() -> None:

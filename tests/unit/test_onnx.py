@@ -1,5 +1,6 @@
 """Detectors as ONNX find what they find as PyTorch's networks, and nothing else is run."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,8 +88,28 @@ def test_every_kind_of_network_finds_the_same(
     agree(written(tmp_path, (name,)), faces)
 
 
+def test_openvino_finds_nearly_the_same(two: Path, faces: tuple) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO isn't installed: nothing runs in bfloat16")
+    few = faces[0][:8], faces[1][:8]
+    exact, short = (
+        np.concatenate(
+            [one.landmarks for one in Detector.load(two, precision=precision).batch(*few)]
+        )
+        for precision in ("float32", "bfloat16")
+    )
+    assert np.abs(exact - short).max() < 1
+
+
+def test_without_openvino_one_line_says_what_to_do(
+    two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(BadOnnx, match=r"^[^\n]*face\.onnx: [^\n]*pip install openvino$"):
+        Detector.load(two, precision="bfloat16")
+
+
 def test_the_card_is_the_same(two: Path) -> None:
-    card, (first, second) = onnx_file.load(two)
+    card, (first, second) = onnx_file.load(two, "float32")
     assert card == TWO and (first.input_size, second.input_size) == (64, 128)
 
 

@@ -3,16 +3,20 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
+from typing import NoReturn, get_args
 
 from wingloss.cli.results import FORMATS
 from wingloss.datasets.face_record import BadSample
 from wingloss.datasets.names import printable
+from wingloss.recipe import Precision
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0; 1 where something failed, or a file could not be read; 2 for usage."""
     parser = argparse.ArgumentParser(prog="wingloss", description="Find facial landmarks.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     one = commands.add_parser("detect", help="find landmarks in pictures and videos")
     one.add_argument("sources", nargs="+", type=Path, metavar="PICTURE|VIDEO|FOLDER")
@@ -35,6 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     one.add_argument(
         "--yunet", type=Path, metavar="ONNX", help="YuNet's file, to find faces with it, not dlib"
+    )
+    one.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        default="float32",
+        help="bfloat16 takes half the time or less where the processor has it (default: float32)",
     )
     one.set_defaults(run=_detect)
     two = commands.add_parser("info", help="show what a detector was trained on, and its scores")
@@ -70,6 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
+class _Version(argparse.Action):
+    """Prints it. argparse's own would look it up at each call."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(f"wingloss {metadata.version('wingloss')}")
+        parser.exit()
+
+
 def _formats(text: str) -> tuple[str, ...]:
     chosen = tuple(text.split(","))
     if unknown := [one for one in chosen if one not in FORMATS]:
@@ -81,7 +99,7 @@ def _detect(given: argparse.Namespace) -> int:
     from wingloss.cli.detect import detect
     from wingloss.detection.detector import Detector
 
-    detector = Detector.load(given.model, given.yunet)
+    detector = Detector.load(given.model, given.yunet, given.precision)
     found = detect(given.sources, detector, given.out, given.format, given.boxes)
     print(f"{printable(str(given.out))}: {found.summary()}")
     return int(bool(found.unreadable or found.remarks))

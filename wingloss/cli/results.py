@@ -67,7 +67,10 @@ class Results:
         self._files.__exit__(*error)
 
     def add(self, name: str, found: Detected, frame: int | None = None) -> None:
-        """The faces of a picture, or of a video's frame, counted from 0."""
+        """The faces of a picture, or of a video's frame, counted from 0.
+
+        Points files of more faces, which another run has found in it, go.
+        """
         for number in range(len(found)):
             points, box = found.landmarks[number], found.boxes[number]
             disagreement = round(float(found.disagreement[number]), 3)
@@ -80,10 +83,19 @@ class Results:
                 )
                 self._before = ",\n"
             if "pts" in self.formats:
-                at = "" if frame is None else f"-frame{frame}"
-                more = f"-{number + 1}" if number else ""
-                with appearing(self.out / "pts" / f"{name}{at}{more}.pts") as partial:
+                with appearing(self._pts(name, frame, number)) as partial:
                     write_pts(partial, points)
+        if "pts" in self.formats:
+            number = len(found)
+            while (old := self._pts(name, frame, number)).exists():
+                old.unlink()
+                number += 1
+
+    def _pts(self, name: str, frame: int | None, number: int) -> Path:
+        """A face's points file."""
+        at = "" if frame is None else f"-frame{frame}"
+        more = f"-{number + 1}" if number else ""
+        return self.out / "pts" / f"{name}{at}{more}.pts"
 
     def draw(self, name: str, picture: Images, found: Detected) -> None:
         """A picture with what was found in it."""

@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -26,6 +27,7 @@ from wingloss.geometry import (
     square_frames,
 )
 from wingloss.models.correction import corrected_frames, displaced
+from wingloss.recipe import Precision
 
 Image = NDArray[Any] | str | Path
 BUNDLED = resources.files("wingloss") / "weights/rendered.safetensors"
@@ -79,11 +81,17 @@ class Detector:
             self._from_found = card.boxes.from_landmarks
 
     @classmethod
-    def load(cls, path: str | Path | None = None, yunet: str | Path | None = None) -> "Detector":
+    def load(
+        cls,
+        path: str | Path | None = None,
+        yunet: str | Path | None = None,
+        precision: Precision = "float32",
+    ) -> "Detector":
         """The detector in a file, which may be ONNX by its ending; without one, the package's own.
 
         Where pictures come without boxes, dlib finds the faces, or YuNet, if ``yunet`` names its
-        file (``face_detector.YUNET_SHA256`` says which).
+        file (``face_detector.YUNET_SHA256`` says which). In bfloat16, where the processor has that,
+        networks take half the time or less; OpenVINO runs ONNX then, not ONNX Runtime.
 
         Raises:
             BadModel, BadOnnx: the file is corrupt, or holds no detector; one line.
@@ -91,29 +99,35 @@ class Detector:
         """
         if path is None:
             with resources.as_file(BUNDLED) as own:
-                return cls.load(own, yunet)
+                return cls.load(own, yunet, precision)
         if Path(path).suffix == ".onnx":
-            return cls(*onnx_file.load(Path(path)), yunet)
+            return cls(*onnx_file.load(Path(path), precision), yunet)
         from wingloss.detection import torch_networks
 
-        return cls(*torch_networks.load(Path(path)), yunet)
+        return cls(*torch_networks.load(Path(path), precision), yunet)
 
-    def __call__(self, image: Image, boxes: ArrayLike | None = None) -> Detected:
+    def __call__(
+        self, image: Image, boxes: ArrayLike | None = None, disagreement: bool = True
+    ) -> Detected:
         """The landmarks of the faces in a picture.
 
         ``boxes`` ``(N, 4)`` say where the faces are (x_min, y_min, x_max, y_max in 0-based pixels),
         drawn as those of the training faces are. Without them, faces are found, and their boxes
-        are what the landmarks make of them.
+        are what the landmarks make of them. Without ``disagreement``, its values are NaN, and the
+        last look at each face takes half the time.
 
         Raises:
             ValueError: this is no picture, or a box lies outside it; one line.
             NoFaceDetector: there are no boxes, and dlib isn't installed or can't be compared.
         """
-        (found,) = self.batch([image], None if boxes is None else [boxes])
+        (found,) = self.batch([image], None if boxes is None else [boxes], disagreement)
         return found
 
     def batch(
-        self, images: Iterable[Image], boxes: Iterable[ArrayLike] | None = None
+        self,
+        images: Iterable[Image],
+        boxes: Iterable[ArrayLike] | None = None,
+        disagreement: bool = True,
     ) -> list[Detected]:
         """What ``__call__`` finds in each of several pictures; their faces share the work.
 
@@ -123,10 +137,10 @@ class Detector:
         read = [as_rgb(image) for image in images]
         if boxes is None:
             frames = [self._found_frames(picture) for picture in read]
-            return self._located(read, frames, LOOKS)
+            return self._located(read, frames, LOOKS, disagreement)
         given = [_checked(own, picture) for own, picture in zip(boxes, read, strict=True)]
         frames = [square_frames(own, self.card.boxes.scale) for own in given]
-        found = self._located(read, frames, looks=0)
+        found = self._located(read, frames, 0, disagreement)
         return [
             Detected(one.landmarks, own, one.disagreement)
             for one, own in zip(found, given, strict=True)
@@ -167,7 +181,11 @@ class Detector:
         return displaced_squares(landmark_boxes(points), self.card.boxes.from_landmarks)
 
     def _located(
-        self, read: Sequence[Images], frames: Sequence[Array], looks: int
+        self,
+        read: Sequence[Images],
+        frames: Sequence[Array],
+        looks: int,
+        disagreement: bool = True,
     ) -> list[Detected]:
         """The landmarks of faces that stage one first sees in ``frames``, a picture's ``(N, 4)``.
 
@@ -177,7 +195,7 @@ class Detector:
         flat = np.concatenate([np.empty((0, 4)), *frames])
         owner = np.repeat(np.arange(len(read)), counts)
         landmarks = np.empty((len(flat), self.card.landmarks, 2))
-        disagreement = np.empty(len(flat))
+        away = np.full(len(flat), np.nan)
         for first in range(0, len(flat), AT_ONCE):
             part = slice(first, first + AT_ONCE)
             own = [read[index] for index in owner[part]]
@@ -185,11 +203,14 @@ class Detector:
                 again = self._frames_again(self._look(own, flat[part], self._stage_one))
                 usable = [bool(_inside(f[None], p)[0]) for f, p in zip(again, own, strict=True)]
                 flat[part] = np.where(np.array(usable)[:, None], again, flat[part])
-            landmarks[part], disagreement[part] = self._both_ways(own, flat[part])
+            if disagreement:
+                landmarks[part], away[part] = self._both_ways(own, flat[part])
+            else:
+                landmarks[part] = self._look(own, flat[part], self._all_stages)
         half = flat[:, 2:3] / self.card.boxes.scale / 2
         boxes = np.hstack([flat[:, :2] - half, flat[:, :2] + half])
         ends = np.cumsum(counts)[:-1]
-        parts = (np.split(values, ends) for values in (landmarks, boxes, disagreement))
+        parts = (np.split(values, ends) for values in (landmarks, boxes, away))
         return [Detected(*one) for one in zip(*parts, strict=True)]
 
     def _both_ways(self, own: Sequence[Images], frames: Array) -> tuple[Array, Array]:
@@ -197,7 +218,7 @@ class Detector:
         context = self.card.context
         to_crops = context_maps(frames, context.scale, context.size)
         crops = self._crops(own, frames, to_crops)
-        mirrored = np.ascontiguousarray(crops[:, :, ::-1])
+        mirrored = [cv2.flip(crop, 1) for crop in crops]
         straight, turned = np.split(self._all_stages(np.concatenate([crops, mirrored])), 2)
         turned = flip(turned, self.card.flip_permutation, context.size)
         away = np.linalg.norm(straight - turned, axis=2).mean(axis=1)

@@ -1,8 +1,9 @@
-"""Detectors as ONNX: one file a stage, with the card in the first; and ONNX Runtime to run them.
+"""Detectors as ONNX: one file a stage, with the card in each; ONNX Runtime or OpenVINO runs them.
 
 Each network takes pictures ``(N, S, S, 3)``, uint8 RGB, and answers landmarks ``(N, L, 2)`` in
 their pixels. What lies between is ``wingloss.crops``, and ``models.correction.corrected_frames``
-before stage two. Exporting needs the packages of the extra ``onnx``, running only ``onnxruntime``.
+before stage two. Exporting needs the packages of the extra ``onnx``, running only ``onnxruntime``,
+and ``openvino`` in bfloat16, which ONNX Runtime doesn't compute in on processors.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from wingloss.augmentation.perturbation import Images
 from wingloss.detection.card import Card, from_text
 from wingloss.geometry import Array
+from wingloss.recipe import Precision
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,11 +68,25 @@ class OnnxNetwork:
         return np.asarray(found, np.float64)
 
 
-def load(path: Path) -> tuple[Card, list[OnnxNetwork]]:
-    """The card and the networks of a detector's files. Runs no code but ONNX Runtime's operators.
+class OpenVinoNetwork:
+    """One stage's network, run by OpenVINO on the processor, in bfloat16 where that has it."""
+
+    def __init__(self, compiled: Any, input_size: int) -> None:
+        self.input_size, self._request = input_size, compiled.create_infer_request()
+
+    def __call__(self, inputs: Images) -> Array:
+        """Landmarks ``(N, L, 2)`` in pixels of ``inputs`` ``(N, S, S, 3)``, RGB."""
+        found = self._request.infer({INPUT: inputs}, share_inputs=True)
+        return np.asarray(found[OUTPUT], np.float64)
+
+
+def load(
+    path: Path, precision: Precision
+) -> tuple[Card, Sequence[OnnxNetwork] | Sequence[OpenVinoNetwork]]:
+    """The card and the networks of a detector's files. Runs no code but the runtime's operators.
 
     Raises:
-        BadOnnx: ONNX Runtime isn't installed, or a file is corrupt or another; one line.
+        BadOnnx: a runtime isn't installed, or a file is corrupt or another; one line.
     """
     first = _session(path)
     try:
@@ -81,12 +97,29 @@ def load(path: Path) -> tuple[Card, list[OnnxNetwork]]:
             sessions.append(_session(own))
             if sessions[-1].get_modelmeta().custom_metadata_map.get(HEADER) != text:
                 raise ValueError(f"{own.name} is another detector's")
-        return card, [OnnxNetwork(one, _input_size(one, card.landmarks)) for one in sessions]
+        sizes = [_input_size(one, card.landmarks) for one in sessions]
     except (LookupError, ValueError, TypeError, RecursionError) as error:
         if isinstance(error, BadOnnx):
             raise
         reason = " ".join(f"{error}".split())[:200]
         raise BadOnnx(f"{path}: not a detector of this project ({reason})") from error
+    if precision == "float32":
+        return card, [OnnxNetwork(*one) for one in zip(sessions, sizes, strict=True)]
+    compiled = [_compiled(own) for own in paths(path, len(sizes))]
+    return card, [OpenVinoNetwork(*one) for one in zip(compiled, sizes, strict=True)]
+
+
+def _compiled(path: Path) -> Any:
+    """A network that ``_session`` has taken, as OpenVINO runs it."""
+    try:
+        import openvino
+    except ImportError:
+        raise BadOnnx(
+            f"{path}: to run ONNX in bfloat16 takes the package 'openvino': pip install openvino"
+        ) from None
+    options = {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "LATENCY"}
+    core = openvino.Core()
+    return core.compile_model(core.read_model(path.read_bytes(), b""), "CPU", options)
 
 
 def _session(path: Path) -> Any:

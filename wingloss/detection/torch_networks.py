@@ -15,14 +15,19 @@ from wingloss.detection.card import Card
 from wingloss.geometry import Array
 from wingloss.models import inference
 from wingloss.models.networks import ARCHITECTURES
+from wingloss.recipe import Precision
 
 
 class TorchNetwork:
-    """One stage's network on the GPU where there is one, else on the processor; in float32."""
+    """One stage's network on the GPU where there is one, else on the processor.
 
-    def __init__(self, name: str, network: nn.Module) -> None:
+    In float32, or in bfloat16 where that has it.
+    """
+
+    def __init__(self, name: str, network: nn.Module, precision: Precision) -> None:
         self.name, self.input_size = name, ARCHITECTURES[name].input_size
         self.on = inference.device()
+        self.precision = inference.available_precision(precision, self.on)
         self.network = network.to(self.on, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, inputs: Images) -> Array:
@@ -31,11 +36,11 @@ class TorchNetwork:
         # TF32, a GPU's default, has 10 bits of a mantissa's 23
         with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True):
             return inference.predict_inputs(
-                self.network, self.name, torch.from_numpy(inputs), same, "float32", self.on
+                self.network, self.name, torch.from_numpy(inputs), same, self.precision, self.on
             )
 
 
-def load(path: Path) -> tuple[Card, list[TorchNetwork]]:
+def load(path: Path, precision: Precision) -> tuple[Card, list[TorchNetwork]]:
     """The card and the networks of a detector's file.
 
     Raises:
@@ -43,7 +48,8 @@ def load(path: Path) -> tuple[Card, list[TorchNetwork]]:
     """
     card, networks = detector_file.load(path)
     return card, [
-        TorchNetwork(name, network) for name, network in zip(card.networks, networks, strict=True)
+        TorchNetwork(name, network, precision)
+        for name, network in zip(card.networks, networks, strict=True)
     ]
 
 
