@@ -180,7 +180,8 @@ def done(tmp_path_factory: pytest.TempPathFactory, face: np.ndarray, model: Path
     # not ru_maxrss, which begins with the memory of the process that started this one
     code = (
         "import re, sys; from wingloss.cli.main import main; status = main(); "
-        r"print(re.search(r'VmHWM:\s+(\d+)', open('/proc/self/status').read())[1]); sys.exit(status)"
+        "own = open('/proc/self/status').read(); "
+        r"print(re.search(r'VmHWM:\s+(\d+)', own)[1]); sys.exit(status)"
     )
     words = ["detect", "in", "--model", str(model), "--out", "out"]
     call = [sys.executable, "-c", code, *words, "--format", "csv,json,pts,overlay"]
