@@ -56,7 +56,7 @@ SCORED = [run for dataset in PARAMS.datasets for run in paths.scored(PARAMS, dat
 ONE_STAGE = [network for network, parts in paths.STAGES.items() if len(parts) == 1]
 
 protocol_file = paths.PROTOCOL  # an input of every rule
-CATALOGUE = "pipeline/acquire/catalogue"
+LICENCES = sorted(glob.glob("pipeline/acquire/catalogue/*.yaml"))
 FIGURE_FILES = dict.fromkeys(
     file for figure in paper_spec.FIGURES.values() for file in figure.files
 )
@@ -130,12 +130,6 @@ def science(*keys):
         return {name: reduce(getitem, name.split("."), config) for name in names}
 
     return recorded_as(*keys)(values)
-
-
-@recorded_as(CATALOGUE)
-def licence(wildcards):
-    """The file that states a published data set's licence."""
-    return glob.glob(f"{CATALOGUE}/{wildcards.dataset}.yaml")
 
 
 @recorded_as(paths.PREDICTIONS_FOLDER)

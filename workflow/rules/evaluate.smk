@@ -115,7 +115,7 @@ rule package:
     input:
         code_files("stages.package"),
         protocol_file,
-        licence,
+        LICENCES,
         paths.SAMPLES,
         paths.STAMP,
         paths.CROPS.replace("{split}", "train"),
