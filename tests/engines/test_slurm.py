@@ -44,7 +44,7 @@ def test_a_cancelled_training_is_tried_again_and_resumes(
     """With the bits of one that ran here. It asks for what the rules and the profile say."""
     with slurm.running(tmp_path_factory.mktemp("slurm")):
         profile = ["--workflow-profile", "profiles/slurm"]
-        running = untrained.start("snakemake", *profile, *QUICK, WING)
+        running = untrained.in_own_processes().start("snakemake", *profile, *QUICK, WING)
         wait_for(lambda: untrained.checkpoints() or running.poll() is not None, 240)
         shown = [
             "squeue",
