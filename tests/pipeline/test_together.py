@@ -199,14 +199,20 @@ def test_what_another_process_makes_is_waited_for_or_left(
         assert entry.key == theirs[0].key and len(trained) == 1
 
 
+@pytest.mark.parametrize("checkpoint", run_store.CHECKPOINTS)
 def test_what_was_broken_off_goes_on_with_the_same_beside_it(
-    cnn7: TrainingSpec, trained: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    checkpoint: str,
+    cnn7: TrainingSpec,
+    trained: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Also by the checkpoint before alone: killed when the newest had just become that one."""
     monkeypatch.setattr(obtain, "_side_by_side", lambda spec: True)
     wing, l1, l2, smooth = alike(cnn7)
     group = run_store.group(paths.RUN_STORE, [stored(l2), stored(wing)])
     with group.locked():
         group.save({"seconds": 1.0})
+    (group.folder / "checkpoint.pt").rename(group.folder / checkpoint)
     with obtain.finished(l1, lambda: [wing, l2, smooth]):
         assert trained == [["l2", "wing"], ["l1", "smooth_l1"]]
 
@@ -264,20 +270,6 @@ def test_checkpoints_of_other_trainings_are_let_be(
         (other / "inputs.json").write_text(inputs)
     with obtain.finished(cnn7, list):
         assert trained == [["wing"]]
-
-
-def test_the_checkpoint_before_is_gone_on_with_too(
-    cnn7: TrainingSpec, trained: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A process was killed when its newest checkpoint had become the one before."""
-    monkeypatch.setattr(obtain, "_side_by_side", lambda spec: True)
-    wing, l1, l2, _ = alike(cnn7)
-    group = run_store.group(paths.RUN_STORE, [stored(l2), stored(wing)])
-    with group.locked():
-        group.save({"seconds": 1.0})
-    (group.folder / "checkpoint.pt").rename(group.folder / "checkpoint.before.pt")
-    with obtain.finished(l1, lambda: [wing, l2]):
-        assert trained == [["l2", "wing"], ["l1"]]
 
 
 def test_a_plan_counts_what_a_checkpoint_of_several_holds(cnn7: TrainingSpec) -> None:

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--precision",
         choices=get_args(Precision),
         default="float32",
-        help="bfloat16 takes half the time or less where the processor has it (default: float32)",
+        help="bfloat16 is faster where the processor has it, and less exact (default: float32)",
     )
     one.set_defaults(run=_detect)
     two = commands.add_parser("info", help="show what a detector was trained on, and its scores")

@@ -91,7 +91,7 @@ class Detector:
 
         Where pictures come without boxes, dlib finds the faces, or YuNet, if ``yunet`` names its
         file (``face_detector.YUNET_SHA256`` says which). In bfloat16, where the processor has that,
-        networks take half the time or less; OpenVINO runs ONNX then, not ONNX Runtime.
+        networks are faster and less exact; OpenVINO runs ONNX then, not ONNX Runtime.
 
         Raises:
             BadModel, BadOnnx: the file is corrupt, or holds no detector; one line.
