@@ -44,7 +44,7 @@ from stages.package import known_boxes
 from stages.speed import TIMED, rate
 from wingloss import Detector, pictures, protocol
 from wingloss.augmentation.perturbation import Images
-from wingloss.detection import detector_file, face_detector, onnx_file
+from wingloss.detection import detector_file, face_detector, int8, onnx_file
 from wingloss.detection.card import Card, Displacement, StageTwo
 from wingloss.detection.detector import BUNDLED
 from wingloss.evaluation.metrics import nme, normalisers
@@ -151,6 +151,17 @@ def validation_faces(dataset: str, count: int | None) -> Faces:
     return Faces(shown, boxes, points, normalisers(points, boxes, rules)[rules.headline])
 
 
+def training_faces(dataset: str) -> list[tuple[Path, Array]]:
+    """Pictures and a box ``(1, 4)`` in each, from all over the data set's training part."""
+    samples = files.read_samples(Path(paths.SAMPLES.format(dataset=dataset)))
+    rows = samples[samples.split == "train"]
+    rows = rows.iloc[np.linspace(0, len(rows) - 1, int8.ENOUGH).astype(int)]
+    folder = Path(paths.RAW.format(dataset=dataset))
+    return [
+        (folder / image, box[None]) for image, box in zip(rows.image, face_boxes(rows), strict=True)
+    ]
+
+
 def methods(
     dataset: str, models: Iterable[Path], folder: Path, mediapipe: str | None
 ) -> Iterator[Method]:
@@ -243,6 +254,16 @@ def runtimes(
     method = replace(method, size=sum(target.stat().st_size for target in exported))
     run = partial(detector, exported[0])
     yield replace(method, runs_on="ONNX Runtime, float32", make=partial(run, "float32"))
+    small = onnx_file.paths(folder / f"{path.stem}.int8.onnx", len(networks))
+    seen = int8.seen(Detector.load(path), training_faces(dataset))
+    for target, data_of_stage in zip(small, int8.quantised(held, seen), strict=True):
+        target.write_bytes(data_of_stage)
+    yield replace(
+        method,
+        runs_on="ONNX Runtime, int8",
+        make=partial(detector, small[0], "float32"),
+        size=sum(target.stat().st_size for target in small),
+    )
     if find_spec("openvino"):
         yield replace(method, runs_on=f"OpenVINO, {best}", make=partial(run, "bfloat16"))
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from test_command_line import POPULATION
 from test_detector import CARD, TWO
 
@@ -197,3 +198,70 @@ def test_a_mistake_is_one_line(two: Path, tmp_path: Path, capsys: pytest.Capture
     assert first.endswith("face.pb: its name should end with .onnx")
     assert "face.onnx: not a detector of this project" in second
     assert not list(tmp_path.iterdir())
+
+
+def pictures_of(folder: Path, faces: tuple[list[np.ndarray], list[np.ndarray]], count: int) -> Path:
+    """A folder with the first pictures, and the table of their boxes in it."""
+    folder.mkdir()
+    lines = ["image,x_min,y_min,x_max,y_max"]
+    for number, (image, box) in enumerate(zip(*faces, strict=True)):
+        if number < count:
+            Image.fromarray(image).save(folder / f"{number}.png")
+            lines.append(",".join([f"{number}.png", *map(str, box[0])]))
+    (folder / "boxes.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_eight_bits_take_a_quarter_and_find_nearly_the_same(
+    two: Path, faces: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = pictures_of(tmp_path / "shown", faces, 16)
+    held = [path.read_bytes() for path in onnx_file.paths(two, 2)]
+    monkeypatch.setattr(onnx_file, "exported", lambda *_: held)  # once is enough
+    model, short = two.with_suffix(".safetensors"), tmp_path / "short.onnx"
+    options = ["--int8", str(shown), "--boxes", str(shown / "boxes.csv")]
+    assert main.main(["export", str(model), str(short), *options]) == 0
+    for own, exact in zip(onnx_file.paths(short, 2), onnx_file.paths(two, 2), strict=True):
+        assert own.stat().st_size < 0.3 * exact.stat().st_size
+        kinds = {one.data_type for one in onnx.load(own).graph.initializer if one.dims}
+        assert onnx.TensorProto.INT8 in kinds
+    exact, less = Detector.load(two), Detector.load(short)
+    assert less.card == exact.card
+    found, near = (
+        np.concatenate([one.landmarks for one in each.batch(faces[0][16:], faces[1][16:])])
+        for each in (exact, less)
+    )
+    away = np.linalg.norm(found - near, axis=2)
+    assert 0 < away.mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--int8", "none.png"], "none.png: no such file"),
+        (["--int8", "text.jpg"], "text.jpg: "),
+        (["--int8", "shown", "--boxes", "empty.csv"], "there is no face in the pictures"),
+        (["--int8", "shown", "--boxes", "outside.csv"], "lies outside the picture"),
+        (["--boxes", "empty.csv"], "--boxes belongs to --int8"),
+    ],
+)
+def test_a_mistake_about_eight_bits_is_one_line(
+    two: Path,
+    faces: tuple,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    options: list[str],
+    said: str,
+) -> None:
+    pictures_of(tmp_path / "shown", faces, 1)
+    (tmp_path / "text.jpg").write_text("text")
+    head = "image,x_min,y_min,x_max,y_max\n"
+    (tmp_path / "empty.csv").write_text(head)
+    (tmp_path / "outside.csv").write_text(head + "shown/0.png,500,500,600,600\n")
+    monkeypatch.chdir(tmp_path)
+    model = str(two.with_suffix(".safetensors"))
+    assert main.main(["export", model, "short.onnx", *options]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and said in error
+    assert not (tmp_path / "short.onnx").exists()

@@ -13,12 +13,9 @@ from wingloss.cli import sources
 from wingloss.cli.results import Results, write_files_table
 from wingloss.cli.sources import VIDEOS, Listing
 from wingloss.cli.videos import Video
-from wingloss.datasets import csv_table
-from wingloss.datasets.csv_faces import BOX
 from wingloss.datasets.face_record import BadSample
 from wingloss.datasets.names import printable
 from wingloss.detection.detector import Detector
-from wingloss.geometry import Array
 
 
 def detect(
@@ -31,7 +28,7 @@ def detect(
         NoFaceDetector: faces can't be looked for; one line.
     """
     found = sources.of(paths, out)
-    given = None if boxes is None else _given(boxes, found)
+    given = None if boxes is None else sources.boxes(boxes, found)
     for name, why in found.unreadable.items():
         _warn(f"{found.root / name}: {why}")
     with Results(out, formats, detector.card.landmarks) as results:
@@ -80,23 +77,6 @@ def _video(path: Path, name: str, detector: Detector, results: Results, found: L
         found.remarks[name] = video.torn
         _warn(f"{path}: {video.torn}")
     return most
-
-
-def _given(path: Path, found: Listing) -> dict[str, Array]:
-    """The boxes ``(N, 4)`` of a table, by picture; its names are below the table's folder.
-
-    Raises:
-        BadSample: it is no such table, or names a picture that isn't to be read.
-    """
-    boxes: dict[str, list[list[float]]] = {}
-    readable = {name for name in found.readable if Path(name).suffix.lower() not in VIDEOS}
-    for where, row in csv_table.rows(path, ("image", *BOX)):
-        csv_table.check(row, ("image", *BOX), where)
-        name = os.path.relpath(Path(os.path.abspath(path)).parent / row["image"], found.root)
-        if name not in readable:
-            raise BadSample(f"{where}: '{row['image']}' is none of the pictures that are read")
-        boxes.setdefault(name, []).append(csv_table.numbers(row, BOX, where))
-    return {image: np.array(own) for image, own in boxes.items()}
 
 
 def _warn(message: str) -> None:

@@ -31,12 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="LIST",
         help=f"one or more of {','.join(FORMATS)} (default: csv)",
     )
-    one.add_argument(
-        "--boxes",
-        type=Path,
-        metavar="CSV",
-        help="table of face boxes: image, x_min, y_min, x_max, y_max (default: find the faces)",
-    )
+    _add_boxes(one)
     one.add_argument(
         "--yunet", type=Path, metavar="ONNX", help="YuNet's file, to find faces with it, not dlib"
     )
@@ -59,6 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     three = commands.add_parser("export", help="write a detector as ONNX")
     three.add_argument("model", type=Path, metavar="MODEL.safetensors")
     three.add_argument("onnx", type=Path, metavar="MODEL.onnx")
+    three.add_argument(
+        "--int8",
+        nargs="+",
+        type=Path,
+        metavar="PICTURE|FOLDER",
+        help="in eight bits, whose ranges fit the faces in these pictures (default: float32)",
+    )
+    _add_boxes(three)
     three.set_defaults(run=_export)
     given = parser.parse_args(arguments)
     from wingloss.detection.face_detector import NoFaceDetector
@@ -78,6 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     print(printable(f"error: {said}"), file=sys.stderr)
     return 1
+
+
+def _add_boxes(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--boxes",
+        type=Path,
+        metavar="CSV",
+        help="table of face boxes: image, x_min, y_min, x_max, y_max (default: find the faces)",
+    )
 
 
 class _Version(argparse.Action):
@@ -125,16 +137,10 @@ def _info(given: argparse.Namespace) -> int:
 
 
 def _export(given: argparse.Namespace) -> int:
-    from wingloss.cli.results import appearing
-    from wingloss.detection import detector_file, onnx_file
+    from wingloss.cli.export import export
 
-    if given.onnx.suffix != ".onnx":
-        raise onnx_file.BadOnnx(f"{given.onnx}: its name should end with .onnx")
-    card, networks = detector_file.load(given.model)
-    written = onnx_file.paths(given.onnx, len(networks))
-    held = onnx_file.exported(card, networks)
-    for path, data in reversed([*zip(written, held, strict=True)]):  # the first names the second
-        with appearing(path) as partial:
-            partial.write_bytes(data)
+    if given.boxes is not None and given.int8 is None:
+        raise BadSample("--boxes belongs to --int8, whose pictures it is about")
+    written = export(given.model, given.onnx, given.int8, given.boxes)
     print(printable(" and ".join(str(path) for path in written)))
     return 0

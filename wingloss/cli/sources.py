@@ -6,8 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wingloss.datasets.face_record import OTHER_PICTURES, PICTURES
+import numpy as np
+
+from wingloss.datasets import csv_table
+from wingloss.datasets.csv_faces import BOX
+from wingloss.datasets.face_record import OTHER_PICTURES, PICTURES, BadSample
 from wingloss.datasets.names import is_utf8, printable
+from wingloss.geometry import Array
 
 COLUMNS = ["file", "outcome", "faces", "why"]
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
@@ -64,7 +69,7 @@ class Listing:
         return printable(said + advice)
 
 
-def of(paths: Iterable[Path], out: Path) -> Listing:
+def of(paths: Iterable[Path], out: Path | None = None) -> Listing:
     """The pictures and videos that ``paths`` name, and all below those that are folders.
 
     ``out``, where results go, is none of them. Names are below the one folder that is named, or
@@ -77,7 +82,7 @@ def of(paths: Iterable[Path], out: Path) -> Listing:
     readable = set()
     for path in given:
         if path.is_dir():
-            readable.update(_walk(found, path, Path(os.path.abspath(out))))
+            readable.update(_walk(found, path, out))
         elif fault := _fault(path, path.name):
             found.unreadable[_below(found.root, path)] = fault
         else:
@@ -86,10 +91,30 @@ def of(paths: Iterable[Path], out: Path) -> Listing:
     return found
 
 
-def _walk(found: Listing, folder: Path, out: Path) -> list[str]:
+def boxes(path: Path, found: Listing) -> dict[str, Array]:
+    """The boxes ``(N, 4)`` of a table, by picture; its names are below the table's folder.
+
+    Raises:
+        BadSample: it is no such table, or names a picture that isn't to be read.
+    """
+    held: dict[str, list[list[float]]] = {}
+    readable = {name for name in found.readable if Path(name).suffix.lower() not in VIDEOS}
+    for where, row in csv_table.rows(path, ("image", *BOX)):
+        csv_table.check(row, ("image", *BOX), where)
+        name = os.path.relpath(Path(os.path.abspath(path)).parent / row["image"], found.root)
+        if name not in readable:
+            raise BadSample(f"{where}: '{row['image']}' is none of the pictures that are read")
+        held.setdefault(name, []).append(csv_table.numbers(row, BOX, where))
+    return {image: np.array(own) for image, own in held.items()}
+
+
+def _walk(found: Listing, folder: Path, out: Path | None) -> list[str]:
     """All files below a folder; links to folders are not followed, as they may lead round."""
     readable = []
-    results = {out, *(out / name for name in RESULTS)}
+    results = set()
+    if out is not None:
+        above_all = Path(os.path.abspath(out))
+        results = {above_all, *(above_all / name for name in RESULTS)}
 
     def fail(error: OSError) -> None:
         name = _below(found.root, error.filename)

@@ -72,7 +72,7 @@ class Detector:
     ) -> None:
         """Of what ``load`` reads from a file."""
         self.card = card
-        self._networks = networks
+        self.networks = networks
         self._find: Find = face_detector.find
         self._from_found = card.boxes.from_dlib
         if yunet is not None:
@@ -249,11 +249,11 @@ class Detector:
         frames = corrected_frames(points, mean, self.card.stage_two.margin)
         usable = np.isfinite(frames).all(axis=1, keepdims=True) & (frames[:, 2:3] > 0)
         frames = np.where(usable, frames, self._middle(len(crops)))
-        return _run(self._networks[1], crops, frames)
+        return _run(self.networks[1], crops, frames)
 
     def _stage_one(self, crops: Images) -> Array:
         """Stage one's landmarks ``(N, L, 2)`` in pixels of the context crops."""
-        return _run(self._networks[0], crops, self._middle(len(crops)))
+        return _run(self.networks[0], crops, self._middle(len(crops)))
 
     def _middle(self, count: int) -> Array:
         """The frames ``(count, 4)`` about which context crops are cut, in their pixels."""

@@ -1,0 +1,62 @@
+"""`wingloss export`: a detector as ONNX."""
+
+import random
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from wingloss import pictures
+from wingloss.augmentation.perturbation import Images
+from wingloss.cli import sources
+from wingloss.cli.results import appearing
+from wingloss.cli.sources import VIDEOS
+from wingloss.datasets.face_record import BadSample
+from wingloss.detection import detector_file, int8, onnx_file
+from wingloss.detection.detector import Detector
+from wingloss.geometry import Array
+
+
+def export(model: Path, onnx: Path, shown: Iterable[Path] | None, boxes: Path | None) -> list[Path]:
+    """Writes a file a network, and returns their paths; in eight bits, if pictures are ``shown``.
+
+    ``boxes`` is a table of the faces in these; without it, faces are looked for.
+
+    Raises:
+        BadOnnx: the packages for it aren't installed, or no face is shown.
+        BadModel: ``model`` is corrupt, or holds no detector.
+        BadSample: a picture or the table of boxes can't be read.
+        NoFaceDetector: faces can't be looked for.
+    """
+    if onnx.suffix != ".onnx":
+        raise onnx_file.BadOnnx(f"{onnx}: its name should end with .onnx")
+    card, networks = detector_file.load(model)
+    seen = None if shown is None else _seen(model, _faces(shown, boxes))
+    held = onnx_file.exported(card, networks)
+    if seen is not None:
+        held = int8.quantised(held, seen)
+    written = onnx_file.paths(onnx, len(networks))
+    for path, data in reversed([*zip(written, held, strict=True)]):  # the first names the second
+        with appearing(path) as partial:
+            partial.write_bytes(data)
+    return written
+
+
+def _seen(model: Path, shown: Iterable[tuple[Images, Array | None]]) -> list[list[Images]]:
+    try:
+        return int8.seen(Detector.load(model), shown)
+    except ValueError as error:  # of pictures and boxes
+        raise BadSample(str(error)) from error
+
+
+def _faces(paths: Iterable[Path], boxes: Path | None) -> Iterator[tuple[Images, Array | None]]:
+    """Each picture, and the boxes in it; None where the faces are to be found."""
+    found = sources.of(paths)
+    for name, why in found.unreadable.items():
+        raise BadSample(f"{found.root / name}: {why}")
+    given = None if boxes is None else sources.boxes(boxes, found)
+    names = [name for name in found.readable if Path(name).suffix.lower() not in VIDEOS]
+    random.Random(0).shuffle(names)  # neighbours in a folder are often alike
+    for name in names:
+        own = None if given is None else given.get(name, np.empty((0, 4)))
+        yield pictures.read(found.root / name), own
