@@ -228,7 +228,7 @@ def test_eight_bits_take_a_quarter_and_find_nearly_the_same(
     exact, less = Detector.load(two), Detector.load(short)
     assert less.card == exact.card
     found, near = (
-        np.concatenate([one.landmarks for one in each.batch(faces[0][16:], faces[1][16:])])
+        np.concatenate([one.landmarks for one in each.batch(faces[0][16:32], faces[1][16:32])])
         for each in (exact, less)
     )
     away = np.linalg.norm(found - near, axis=2)
