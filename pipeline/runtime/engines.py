@@ -23,6 +23,7 @@ WORKING = Path(".dvc/tmp/rwlock")
 # DVC's commands that hold its lock and change nothing: others wait for their end.
 READING = {"status", "diff", "data", "list", "ls", "dag", "du", "metrics", "params", "plots"}
 READING |= {"exp show", "exp list", "exp ls", "experiments show"}
+BATCH_JOB = "WINGLOSS_BATCH_JOB"  # in the environment of stages that a batch system runs
 UNKNOWN = 3  # seconds for the holder of the lock to say who it is
 PATIENCE = 30  # seconds that stages have to end in once their engine is gone
 

@@ -14,7 +14,7 @@ import torch
 from pipeline.config import paths
 from pipeline.config.params import Params
 from pipeline.config.paths import STAGES, Run
-from pipeline.runtime import gpus
+from pipeline.runtime import engines, gpus
 from pipeline.runtime.cli import log
 from pipeline.runtime.errors import UserError
 from pipeline.runtime.file_lock import locked
@@ -65,9 +65,9 @@ def of_other_runs(params: Params, one_run: Run, stage: int) -> Iterator[Training
 def _side_by_side(spec: TrainingSpec) -> bool:
     """Whether its like are trained side by side: small networks on a GPU.
 
-    Others keep a GPU busy by themselves, and so may a job of a cluster have one for itself.
+    Others keep a GPU busy by themselves, and a batch system's jobs each ask for their own.
     """
-    on_gpu = inference.device().type == "cuda" and "SLURM_JOB_ID" not in os.environ
+    on_gpu = inference.device().type == "cuda" and engines.BATCH_JOB not in os.environ
     return on_gpu and isinstance(ARCHITECTURES[spec.network], Plain)
 
 

@@ -1,6 +1,7 @@
 """The profile for clusters, against a real Slurm on this machine."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 import slurm
@@ -8,6 +9,8 @@ import yaml
 from project import ROOT, WING, Project, wait_for
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import OutputSettings, Quietness, ResourceSettings
+
+from pipeline.runtime import engines
 
 QUICK = ["--cores", "2", "--seconds-between-status-checks", "1"]
 QUICK += ["--slurm-init-seconds-before-status-checks", "1"]
@@ -52,9 +55,12 @@ def test_a_cancelled_training_is_tried_again_and_resumes(
             "--Format=Partition:.5,TimeLimit:.9,MinMemory:.9,tres-per-job:.15",
         ]
         asked = subprocess.run(shown, capture_output=True, text=True).stdout.strip()
+        trains = subprocess.run(["pgrep", "-f", "stages[.]train"], capture_output=True, text=True)
+        environment = Path("/proc", trains.stdout.split()[0], "environ").read_bytes()
         subprocess.run(["scancel", "--user=root"], check=True)
         said, _ = running.communicate(timeout=240)
     assert running.returncode == 0, said
+    assert f"{engines.BATCH_JOB}=1".encode() in environment.split(b"\0")
     assert asked.split() == ["gpu", "10:00", "4000M", "gres:gpu:1"]
     assert said.count("start  cnn6 synthetic fast none wing 0") == 2
     assert "resuming from the checkpoint at step" in untrained.log(

@@ -20,6 +20,7 @@ from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Run
 from pipeline.data import files
+from pipeline.runtime import engines
 from pipeline.trainings import ensemble_setup, obtain, run_store, runner, training_data
 from pipeline.trainings.run_store import StoredTraining
 from pipeline.trainings.spec import TrainingSpec
@@ -94,12 +95,12 @@ def test_folds_are_made_side_by_side(finished: Project, done: Callable) -> None:
 def test_nothing_is_made_beside_it_on_a_processor_or_in_a_clusters_job(
     monkeypatch: pytest.MonkeyPatch, cnn7: TrainingSpec
 ) -> None:
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.delenv(engines.BATCH_JOB, raising=False)
     assert not obtain._side_by_side(cnn7)
     monkeypatch.setattr(obtain.inference, "device", lambda: torch.device("cuda"))
     assert obtain._side_by_side(cnn7)
     assert not obtain._side_by_side(dataclasses.replace(cnn7, network="resnet50"))
-    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv(engines.BATCH_JOB, "1")
     assert not obtain._side_by_side(cnn7)
 
 

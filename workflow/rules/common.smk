@@ -61,6 +61,10 @@ FIGURE_FILES = dict.fromkeys(
     file for figure in paper_spec.FIGURES.values() for file in figure.files
 )
 
+# Here, Snakemake is a batch system's job, whose executor started it.
+if workflow.remote_exec:
+    os.environ[engines.BATCH_JOB] = "1"
+
 # A training asks for a GPU where there is one; the profile says how many there are.
 GPUS = int(shutil.which("nvidia-smi") is not None)
 
