@@ -205,9 +205,8 @@ def _part(faces: Faces, chosen: np.ndarray) -> Faces:
 
 def _steps(members: list[Member], setting: Setting, on: torch.device) -> Iterator[Training]:
     """The trainings from their start, block by block."""
-    networks = [
-        build(NETWORK, len(setting.flip_permutation), one.objective.seed).to(on) for one in members
-    ]
+    landmarks, seen = len(setting.flip_permutation), setting.recipe.input_range
+    networks = [build(NETWORK, landmarks, one.objective.seed, seen).to(on) for one in members]
     for network, member in zip(networks, members, strict=True):
         loop.make_first_guess(network, member, setting)
     model: Model

@@ -12,6 +12,7 @@ from wingloss.heatmap_losses import HEATMAP_LOSSES
 from wingloss.losses import LOSSES
 
 Precision = Literal["bfloat16", "float32"]
+CENTRED = (-1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class ModelFile:
 
 
 Weights = Literal["none", "imagenet"] | ModelFile
+Grey = Annotated[float, Field(ge=-255, le=255)]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Recipe:
     learning_rate: Annotated[float, Field(gt=0, le=100)]
     final_learning_rate: Annotated[float, Field(gt=0, le=100)]
     # from the learning rate to the final one; `thirds`: first, geometric mean, last, a third each
-    decay: Literal["log_linear", "cosine", "thirds"]
+    decay: Literal["log_linear", "linear", "cosine", "thirds"]
     warmup: Annotated[float, Field(ge=0, le=1)]  # share of the steps, linear
     # for losses that need another rate, by their kind
     learning_rate_factor: dict[str, Annotated[float, Field(gt=0)]]
@@ -62,6 +64,9 @@ class Recipe:
     # the budget: augmented faces seen, by data set
     samples: dict[str, Annotated[int, Field(ge=1, le=10**10)]]
     strength: Strength  # of the augmentation's rotation and blur
+    # what black and white are for the network. About zero its first answers follow a picture's
+    # edges; all above zero they follow its brightness
+    input_range: tuple[Grey, Grey] = CENTRED
     # what the network begins with: none (drawn by chance), a model's, or, but for its last layer,
     # ResNet-50's published ones
     weights: Weights = "none"
@@ -71,6 +76,8 @@ class Recipe:
             if kind not in LOSSES | HEATMAP_LOSSES:
                 kinds = ", ".join(LOSSES | HEATMAP_LOSSES)
                 raise ValueError(f"learning_rate_factor: '{kind}' is no loss; there are {kinds}")
+        if self.input_range[0] >= self.input_range[1]:
+            raise ValueError(f"input_range: {list(self.input_range)} should rise")
         if self.final_learning_rate > self.learning_rate:
             raise ValueError(
                 f"final_learning_rate: {self.final_learning_rate} is more than learning_rate, "

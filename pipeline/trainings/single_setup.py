@@ -45,8 +45,9 @@ def member(
 def untrained(spec: TrainingSpec, member: Member, setting: Setting) -> nn.Module:
     """The network before its first step."""
     n_landmarks = len(setting.flip_permutation)
-    network = networks.build(spec.network, n_landmarks, spec.objective.seed)
+    recipe = spec.recipe
+    network = networks.build(spec.network, n_landmarks, spec.objective.seed, recipe.input_range)
     loop.make_first_guess(network, member, setting)
-    if spec.recipe.weights != "none":  # which know the mean shape better, if they know it
-        networks.take_over(network, pretrained.read(spec.recipe.weights, spec.network))
+    if recipe.weights != "none":  # which know the mean shape better, if they know it
+        networks.take_over(network, pretrained.read(recipe.weights, spec.network))
     return network

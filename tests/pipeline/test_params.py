@@ -58,7 +58,10 @@ SHAPE = {
     "number that ends nowhere": (with_value("context.scale", float("inf")), "inf should be a num"),
     "number for a truth": (with_value("datasets", [True]), "datasets[0]: True should be text"),
     "missing key": (without("context.size"), "context.size: this key is missing"),
-    "misspelt value": (with_value("recipes.fast.cnn6.decay", "cosin"), "log_linear, cosine"),
+    "misspelt value": (
+        with_value("recipes.fast.cnn6.decay", "cosin"),
+        "choose from log_linear, linear, cosine",
+    ),
     "text for a number": (
         with_value("recipes.fast.cnn6.learning_rate", "1e-3"),
         "recipes.fast.cnn6.learning_rate: '1e-3' should be a number (YAML wants a point",
@@ -160,6 +163,10 @@ MEANING = {
     "heat maps that begin with a mean shape": (
         with_value("recipes.fast.hourglass.first_guess", "mean_shape"),
         "recipes.fast: hourglass.first_guess: heat maps begin with zero",
+    ),
+    "a range that falls": (
+        with_value("recipes.paper.cnn6.input_range", [1, 0]),
+        "recipes.paper.cnn6: input_range: [1.0, 0.0] should rise",
     ),
     "a rate that rises": (
         with_value("recipes.fast.cnn6.final_learning_rate", 0.1),

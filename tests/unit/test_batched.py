@@ -3,16 +3,22 @@
 import pytest
 import torch
 
-from wingloss.models.networks import Plain
+from wingloss.models.networks import Plain, seeing
 from wingloss.training import stacked
 
 
-@pytest.mark.parametrize("size, widths", [(16, (5, 8)), (8, (16,)), (32, (4, 6, 8))])
-def test_each_member_is_the_network_by_itself(size: int, widths: tuple[int, ...]) -> None:
-    networks = [Plain(size, widths, 12).network(3) for _ in range(3)]
-    states = [network.state_dict() for network in networks]
+@pytest.mark.parametrize(
+    "size, widths, input_range",
+    [(16, (5, 8), (-1, 1)), (8, (16,), (-1, 1)), (32, (4, 6, 8), (-1, 1)), (16, (5, 8), (0, 1))],
+)
+def test_each_member_is_the_network_by_itself(
+    size: int, widths: tuple[int, ...], input_range: tuple[float, float]
+) -> None:
+    networks = [seeing(Plain(size, widths, 12).network(3), input_range) for _ in range(3)]
+    states = [dict(network.named_parameters()) for network in networks]
     parameters = {
-        name: torch.stack([state[name] for state in states]).requires_grad_() for name in states[0]
+        name: torch.stack([state[name].detach() for state in states]).requires_grad_()
+        for name in states[0]
     }
     inputs = torch.randn(3, 4, size, size, 3)
     found = stacked.forward(networks[0], parameters, inputs, "float32")

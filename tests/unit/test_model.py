@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from wingloss.models import model_file
-from wingloss.models.networks import build
+from wingloss.models.networks import ARCHITECTURES, build
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,19 @@ def test_a_saved_network_comes_back(path: Path, network: nn.Module):
     picture = torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
     with torch.inference_mode():
         torch.testing.assert_close(loaded(picture), network(picture))
+
+
+@pytest.mark.parametrize("name", ["cnn6", "hourglass"])
+def test_the_range_of_its_inputs_comes_with_it(path: Path, name: str):
+    saved = build(name, 2, seed=3, input_range=(0, 255)).eval()
+    model_file.save(path, saved, name, 2)
+    _, loaded = model_file.load(path)
+    side = ARCHITECTURES[name].input_size
+    picture = torch.linspace(-1, 1, 3 * side * side).reshape(1, 3, side, side)
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded.eval()(picture), saved(picture))
+        centred = build(name, 2, seed=3).eval()
+        assert not torch.allclose(centred(picture), saved(picture))
 
 
 def test_the_header_says_what_it_is(path: Path, network: nn.Module):

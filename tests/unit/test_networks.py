@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from wingloss.models.networks import ARCHITECTURES, Output, build, to_points, to_shape_vectors
+from wingloss.models.networks import (
+    ARCHITECTURES,
+    RANGE,
+    Output,
+    build,
+    take_over,
+    to_points,
+    to_shape_vectors,
+)
 
 PARAMETERS = {"cnn6": 3_806_152, "cnn7": 8_508_168}  # at 68 landmarks
 
@@ -79,6 +87,24 @@ def test_weights_depend_on_the_seed_alone():
     other = build("cnn6", 5, seed=8).state_dict()
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not any(torch.equal(first[key], other[key]) for key in first if "weight" in key)
+
+
+@pytest.mark.parametrize("name", ["cnn6", "resnet50", "hourglass"])
+def test_a_network_sees_its_inputs_in_its_own_range(name: str):
+    centred, other = (build(name, 2, 0, seen).eval() for seen in [(-1, 1), (0, 1)])
+    side = ARCHITECTURES[name].input_size
+    inputs = torch.rand(2, 3, side, side) * 2 - 1
+    with torch.inference_mode():
+        torch.testing.assert_close(other(inputs), centred((inputs + 1) / 2))
+    assert {*other.state_dict()} - {*centred.state_dict()} == {RANGE}
+
+
+def test_weights_for_inputs_of_another_range_are_refused():
+    centred, other = (build("cnn6", 2, 0, seen) for seen in [(-1, 1), (0, 1)])
+    for begun, trained in ((centred, other), (other, centred)):
+        with pytest.raises(RuntimeError, match=r"inputs are in \[.*\], not in \["):
+            take_over(begun, trained.state_dict())
+    take_over(other, build("cnn6", 2, 1, (0, 1)).state_dict())
 
 
 def test_an_unknown_network_is_refused():

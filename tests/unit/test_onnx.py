@@ -18,6 +18,7 @@ from wingloss.detection.onnx_file import BadOnnx
 from wingloss.models import networks
 from wingloss.models.hourglass import Hourglasses
 from wingloss.models.networks import Residual
+from wingloss.recipe import CENTRED
 from wingloss.synthetic.face import render_face
 
 runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime isn't installed: nothing is run")
@@ -35,10 +36,12 @@ def small() -> None:
         yield
 
 
-def written(folder: Path, names: tuple[str, ...], seed: int = 0) -> Path:
+def written(
+    folder: Path, names: tuple[str, ...], input_range: tuple[float, float] = CENTRED
+) -> Path:
     """A detector of these networks as a file, and exported beside it; that one's path."""
     card = replace(TWO if len(names) == 2 else CARD, networks=names)
-    built = [networks.build(name, 3, seed) for name in names]
+    built = [networks.build(name, 3, 0, input_range) for name in names]
     for network, name in zip(built, names, strict=True):
         if name in ("cnn6", "cnn7"):  # a face's landmarks, which depend on the picture a little
             middle = torch.tensor([20.0, 44, 32, 24, 24, 48])  # of an input of 64 px
@@ -86,7 +89,7 @@ def test_two_stages_find_the_same(two: Path, faces: tuple) -> None:
 def test_every_kind_of_network_finds_the_same(
     small: None, tmp_path: Path, faces: tuple, name: str
 ) -> None:
-    agree(written(tmp_path, (name,)), faces)
+    agree(written(tmp_path, (name,), input_range=(0, 1)), faces)
 
 
 def test_openvino_finds_nearly_the_same(two: Path, faces: tuple) -> None:

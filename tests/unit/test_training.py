@@ -30,13 +30,15 @@ from wingloss.training.loop import (
 # the schedule
 
 
-@pytest.mark.parametrize("decay", ["log_linear", "cosine"])
+@pytest.mark.parametrize("decay", ["log_linear", "linear", "cosine"])
 def test_the_rate_falls_from_the_first_to_the_last(decay: str):
     recipe = replace(RECIPE, decay=decay)
     rates = [learning_rate(recipe, "wing", step, 101) for step in range(101)]
     assert (rates[0], rates[-1]) == (pytest.approx(1e-3), pytest.approx(1e-5))
-    middle = {"log_linear": 1e-4, "cosine": (1e-3 + 1e-5) / 2}[decay]
-    assert rates[50] == pytest.approx(middle)
+    middle = (1e-3 + 1e-5) / 2
+    assert rates[50] == pytest.approx(1e-4 if decay == "log_linear" else middle)
+    quarter = {"log_linear": 10**-3.5, "linear": 7.525e-4, "cosine": 8.55e-4}[decay]
+    assert rates[25] == pytest.approx(quarter, rel=1e-3)
     assert (np.diff(rates) < 0).all()
 
 

@@ -97,6 +97,7 @@ class StackedHourglass(nn.Module):
     def __init__(self, sizes: Hourglasses, n_landmarks: int) -> None:
         super().__init__()
         features, boundary = sizes.features, sizes.boundary
+        self.inputs: nn.Module = nn.Identity()  # or a ``networks.InputRange``
         self.pooling = sizes.input_size // 2 // sizes.map_size
         self.stem: nn.Module
         if boundary:
@@ -119,7 +120,7 @@ class StackedHourglass(nn.Module):
 
         The last of the L + 1 is the boundary's; without a boundary there are L.
         """
-        features = relu(self.norm(self.stem(pictures)), inplace=True)
+        features = relu(self.norm(self.stem(self.inputs(pictures))), inplace=True)
         features = avg_pool2d(self.before_pooling(features), self.pooling)
         features = self.after_pooling(features)
         inner, maps = self.stacks[0](features, None)

@@ -52,8 +52,7 @@ def available_precision(wanted: Precision, on: torch.device) -> Precision:
 def scaled(grey_levels: Tensor) -> Tensor:
     """Grey levels of 0 to 255 as a network's inputs in [-1, 1], float32, of the same shape.
 
-    Centred, because the first layer's weights are drawn evenly about zero: with inputs in [0, 1]
-    most of what it answers is the picture's mean brightness.
+    What a network makes of them is its own business (``networks.InputRange``).
     """
     return grey_levels.float().div(127.5).sub_(1)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from wingloss.models import networks
 from wingloss.protocol import MOST
+from wingloss.recipe import CENTRED
 
 
 class BadModel(ValueError):
@@ -83,9 +84,12 @@ def network(file: Any, name: str, n_landmarks: int, prefix: str = "") -> nn.Modu
     """
     if type(n_landmarks) is not int or not 1 <= n_landmarks <= MOST:
         raise ValueError(f"landmarks: {n_landmarks!r} should be a number from 1 to {MOST}")
-    with torch.device("meta"):
-        wanted = networks.ARCHITECTURES[name].network(n_landmarks).state_dict()
     there = {key for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+    # which values its range has is among the tensors
+    input_range = (0.0, 1.0) if prefix + networks.RANGE in there else CENTRED
+    with torch.device("meta"):
+        plain = networks.ARCHITECTURES[name].network(n_landmarks)
+        wanted = networks.seeing(plain, input_range).state_dict()
     for key in sorted({*(prefix + key for key in wanted), *there}):
         tensor = wanted.get(key.removeprefix(prefix))
         if tensor is None or key not in there:
@@ -94,6 +98,6 @@ def network(file: Any, name: str, n_landmarks: int, prefix: str = "") -> nn.Modu
         held = (found.get_dtype(), [*found.get_shape()])
         if held != (_TYPES[tensor.dtype], [*tensor.shape]):
             raise ValueError(f"{key} is {held}, not {(_TYPES[tensor.dtype], [*tensor.shape])}")
-    built = networks.build(name, n_landmarks, seed=0)
+    built = networks.build(name, n_landmarks, seed=0, input_range=input_range)
     built.load_state_dict({key: file.get_tensor(prefix + key) for key in wanted})
     return built

@@ -1,6 +1,7 @@
 """All networks: CNN-6 and CNN-7 (Fig. 2 and Section 6), ResNet-50 (Section 7.3), hourglasses.
 
-Inputs are RGB in [-1, 1], the same for every channel. Hourglasses (``hourglass.py``) answer heat
+Inputs are RGB in [-1, 1], the same for every channel; a network that was trained on another range
+begins with a layer that leads there. Hourglasses (``hourglass.py``) answer heat
 maps; the others are sequences that end with a linear layer, and answer the shape vector
 ``[x1..xL, y1..yL]`` in pixels of the input crop.
 """
@@ -15,6 +16,7 @@ from torch.nn.functional import linear
 
 from wingloss.losses import CoordinateLosses, Loss
 from wingloss.models.hourglass import Hourglasses
+from wingloss.recipe import CENTRED
 
 
 @dataclass(frozen=True)
@@ -186,11 +188,45 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def build(name: str, n_landmarks: int, seed: int) -> nn.Module:
-    """The network ``name`` for L landmarks. Its weights depend on ``seed`` alone."""
+class InputRange(nn.Module):
+    """From inputs in [-1, 1] to those that the rest of a network sees."""
+
+    range: Tensor  # (2,), lowest and highest; in a model's file it says that there is this layer
+
+    def __init__(self, lowest: float, highest: float) -> None:
+        super().__init__()
+        self.register_buffer("range", torch.tensor([lowest, highest], dtype=torch.float32))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The same shape."""
+        lowest, highest = self.range
+        return inputs * ((highest - lowest) / 2) + (highest + lowest) / 2
+
+
+RANGE = "inputs.range"  # its name among a network's tensors
+
+
+def build(
+    name: str, n_landmarks: int, seed: int, input_range: tuple[float, float] = CENTRED
+) -> nn.Module:
+    """The network ``name`` for L landmarks. Its weights depend on ``seed`` alone.
+
+    It takes inputs in [-1, 1]; its first layer with weights sees them in ``input_range``.
+    """
     architecture = ARCHITECTURES[name]
     network = architecture.network(n_landmarks)
     architecture.draw_weights(network, torch.Generator().manual_seed(seed))
+    return seeing(network, input_range)
+
+
+def seeing(network: nn.Module, input_range: tuple[float, float]) -> nn.Module:
+    """An architecture's network, which turns inputs in [-1, 1] to ``input_range`` first."""
+    if input_range == CENTRED:
+        return network
+    inputs = InputRange(*input_range)
+    if isinstance(network, nn.Sequential):
+        return nn.Sequential(OrderedDict([("inputs", inputs), *network.named_children()]))
+    network.inputs = inputs
     return network
 
 
@@ -200,9 +236,12 @@ def take_over(network: nn.Module, trained: dict[str, Tensor]) -> None:
     Those of another shape, which answer another number of landmarks, stay as they are.
 
     Raises:
-        RuntimeError: they are another network's.
+        RuntimeError: they are another network's, or its inputs have another range.
     """
     own = network.state_dict()
+    ranges = [held.get(RANGE, torch.tensor(CENTRED)).tolist() for held in (own, trained)]
+    if ranges[0] != ranges[1]:
+        raise RuntimeError(f"its inputs are in {ranges[1]}, not in {ranges[0]}")
     other_shape = {name for name in own.keys() & trained if own[name].shape != trained[name].shape}
     network.load_state_dict(own | {n: v for n, v in trained.items() if n not in other_shape})
 

@@ -340,6 +340,8 @@ def learning_rate(recipe: Recipe, loss_kind: str, step: int, steps: int) -> floa
     first, last = recipe.learning_rate, recipe.final_learning_rate
     if recipe.decay == "log_linear":
         rate = first * (last / first) ** done
+    elif recipe.decay == "linear":
+        rate = first + (last - first) * done
     elif recipe.decay == "thirds":
         rate = first * (last / first) ** (min(2, int(3 * step / steps)) / 2)
     else:
