@@ -93,6 +93,9 @@ def cost_of(job: Job, params: Params, ready: bool, others: set[str]) -> Cost:
         cost.disk_gb = _crops_bytes(params, job.wildcards.dataset) / 1e9
     if not stage:
         cost.cpu_hours = job.resources["work"] / 3600
+        if job.rule.name == "correct" and params.correction.training_crops == "out_of_fold":
+            samples = params.recipes[job.wildcards.recipe].of("cnn6").samples[job.wildcards.dataset]
+            cost.gpu_hours = _gpu_hours("cnn6", params.correction.folds * samples)
         return cost
     own = {name: getattr(job.wildcards, name) for name in ("dataset", "recipe", "balance", "loss")}
     run = Run(network=job.params.network, seed=int(job.wildcards.seed), **own)
@@ -109,9 +112,12 @@ def cost_of(job: Job, params: Params, ready: bool, others: set[str]) -> Cost:
     cost.disk_gb = copies * 4 * sum(one.numel() for one in network.parameters()) / 1e9
     if not cost.finished:
         cost.cpu_hours = job.resources["work"] / 3600
-        rate = GPU_SAMPLES_A_SECOND.get(spec.network, math.nan)
-        cost.gpu_hours = spec.steps * spec.recipe.batch / rate / 3600
+        cost.gpu_hours = _gpu_hours(spec.network, spec.steps * spec.recipe.batch)
     return cost
+
+
+def _gpu_hours(network: str, samples: int) -> float:
+    return samples / GPU_SAMPLES_A_SECOND.get(network, math.nan) / 3600
 
 
 def _stored(spec: TrainingSpec) -> tuple[int, int]:

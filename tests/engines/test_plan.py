@@ -35,6 +35,14 @@ def test_a_training_of_two_runs_is_counted_once(project: Project) -> None:
     assert sorted(hours)[0] == 0 < sorted(hours)[1]
 
 
+def test_folds_are_counted_with_the_boxes_that_they_make(project: Project) -> None:
+    project.set(**{"correction.training_crops": "out_of_fold", "correction.folds": 4})
+    project.set(**{"recipes.fast.cnn6.samples.synthetic": 11_733 * 36})  # 36 s each on an H100
+    said = project.run("workflow.plan").splitlines()
+    (words,) = [line.split() for line in said if line.startswith("correct ")]
+    assert float(words[5]) == pytest.approx(4 * 36 / 3600)
+
+
 def test_an_unknown_target_gets_one_line(project: Project) -> None:
     said = project.run("workflow.plan", "tabel3", status=1)
     assert said.startswith("error: No rule to produce tabel3") and said.count("\n") == 1
