@@ -4,6 +4,7 @@ Standard input is a list of changes as JSON, each a table of files and their new
 is made, looked at with both engines, and taken back. OUTPUT becomes a list of what was seen.
 """
 
+import gc
 import json
 import os
 import sys
@@ -91,6 +92,7 @@ def _relative(file) -> str:
 
 def main() -> None:
     set_dvc_up()
+    gc.disable()  # a sixth of the time
     seen = []
     for change in json.load(sys.stdin):
         before = {file: Path(file).read_text(encoding="utf-8") for file in change}
