@@ -7,7 +7,7 @@ both. `workflow/setup.py: PROTECTION` has this imported; a DVC of another enviro
 
 For each stage that DVC records, it also reads `dvc.lock` anew, with a parser that keeps comments,
 and writes all of it. The record has no comments, so this has DVC's other parser read it, which
-takes a fifth of the time, and writes again what was read of the stages that haven't changed.
+takes a fifth of the time. Lines of stages that haven't changed are neither parsed nor made again.
 """
 
 import os
@@ -15,6 +15,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from io import StringIO
 from typing import Any, TextIO
 
@@ -70,16 +71,24 @@ def parse(text: str, path: str) -> Any:
     """A YAML file that DVC is to change: with its comments, but for the record, which has none."""
     if os.path.basename(path) != RECORD:
         return with_comments(text, path)
-    content = _yaml.parse_yaml(text, path)
     head, *lines = re.split(r"(?m)^(?=  \S)", text)
-    text = "".join(lines)
-    by_dvc = head == HEAD and text.endswith("\n") and not re.search(r"(?m)^[^ \n]", text)
-    if not by_dvc or len(lines) != len(content["stages"]) or any(map(refers, lines)):
-        return content
-    record = Record(content)
-    known = [repr([name, stage]) for name, stage in unshared(content["stages"]).items()]
-    record.lines = dict(zip(known, lines, strict=True))
+    rest = "".join(lines)
+    by_dvc = head == HEAD and rest.endswith("\n") and not re.search(r"(?m)^[^ \n]", rest)
+    if not by_dvc or any(map(refers, lines)):
+        return _yaml.parse_yaml(text, path)
+    parsed = [unshared(parse_stage(one)) for one in lines]
+    stages = {name: stage for one in parsed for name, stage in one.items()}
+    if len(stages) != len(lines):
+        return _yaml.parse_yaml(text, path)
+    record = Record(schema="2.0", stages=stages)
+    record.lines = dict(zip(map(repr, stages.items()), lines, strict=True))
     return record
+
+
+@cache
+def parse_stage(lines: str) -> Any:
+    """A stage of the record by its name, parsed once: the others' lines stay as they are."""
+    return _yaml.parse_yaml(f"stages:\n{lines}", RECORD)["stages"]
 
 
 def refers(lines: str) -> bool:
@@ -94,7 +103,7 @@ def dump(data: Any, file: TextIO) -> None:
         return
     file.write(HEAD)
     for name, stage in unshared(data["stages"]).items():
-        lines = data.lines.get(repr([name, stage]))
+        lines = data.lines.get(repr((name, stage)))
         if lines is None:
             dumped = StringIO()
             dump_all({"stages": {name: stage}}, dumped)
