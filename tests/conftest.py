@@ -16,4 +16,10 @@ os.environ["OMP_NUM_THREADS"] = "1"  # of NumPy's and torch's libraries, which r
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("repeatable")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first: the last one would run while other processes have nothing to do."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 pytest_plugins = ["project", "paper_runs", "tiny_training"]  # their fixtures

@@ -73,7 +73,7 @@ def _walk(
         waiting = [module]
         while waiting:
             name = waiting.pop()
-            path = _file_of(name)
+            path = _file_of(name, ROOT)
             if path is None or path in found or name in known:
                 continue
             tree = _parsed((ROOT / path).read_text(encoding="utf-8"))
@@ -209,10 +209,11 @@ def _written(node: ast.stmt) -> dict[Any, ast.expr] | None:
     return None
 
 
-def _file_of(module: str) -> str | None:
+@cache
+def _file_of(module: str, root: Path) -> str | None:
     """The project's file of ``module``; None for what isn't a module of it, and for plumbing."""
     if module in PLUMBING:
         return None
     stem = module.replace(".", "/")
     files = (f"{stem}.py", f"{stem}/__init__.py")
-    return next((file for file in files if (ROOT / file).is_file()), None)
+    return next((file for file in files if (root / file).is_file()), None)

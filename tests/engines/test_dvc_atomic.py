@@ -4,7 +4,9 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -70,25 +72,76 @@ def test_a_record_keeps_its_mode_and_its_link(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [link, record]
 
 
-def test_a_record_is_changed_as_dvc_itself_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """To the byte; another file keeps its comments."""
-    head, *stages = re.split(r"(?m)^(?=  \S)", (ROOT / "dvc.lock").read_text(encoding="utf-8"))
-    text = head + "".join(stages[:5])
-    record, other = tmp_path / "dvc.lock", tmp_path / "dvc.yaml"
-    written = []
-    for parse in (dvc_atomic.with_comments, dvc_atomic.parse):
-        monkeypatch.setattr(_yaml, "parse_yaml_for_update", parse)
-        record.write_text(text, encoding="utf-8")
-        with _yaml.modify_yaml(record) as data:
-            data["stages"]["new"] = {"cmd": "true", "params": {"params.yaml": {"rate": 3e-05}}}
-        written.append(record.read_text(encoding="utf-8"))
-    assert written[0] == written[1] and written[0].startswith(f"{text}  new:\n")
-    other.write_text("a: 1  # one\n", encoding="utf-8")
-    with _yaml.modify_yaml(other) as data:
-        data["b"] = 2
-    assert other.read_text(encoding="utf-8") == "a: 1  # one\nb: 2\n"
+def changed(path: Path, text: str, change: Callable[[dict], object], own: bool) -> str:
+    """A YAML file after DVC has changed it, by itself or as the set-up has it."""
+    path.write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        if not own:
+            patch.setattr(_yaml, "parse_yaml_for_update", dvc_atomic.with_comments)
+            patch.setattr(_yaml, "_dump", dvc_atomic.dump_all)
+        with _yaml.modify_yaml(path) as data:
+            change(data)
+    return path.read_text(encoding="utf-8")
+
+
+HEAD, *STAGES = re.split(r"(?m)^(?=  \S)", (ROOT / "dvc.lock").read_text(encoding="utf-8"))
+TEXT = HEAD + "".join(STAGES[2:4])
+NEW = {"cmd": "true", "params": {"params.yaml": {"rate": 3e-05}}}
+CHANGES: dict[str, Callable[[dict], object]] = {
+    "a new stage": lambda data: data["stages"].update(new=NEW),
+    "another command": lambda data: data["stages"]["pose@synthetic"].update(cmd="false"),
+    "a stage less": lambda data: data["stages"].pop("pose@synthetic"),
+    "something else": lambda data: data.update(datasets=[]),
+}
+TEXTS = {
+    "as DVC's": TEXT,
+    "another schema": TEXT.replace("2.0", "1.0"),
+    "no last line": TEXT.rstrip("\n"),
+    "more than stages": TEXT + "datasets: []\n",
+    "an end": TEXT + "...\n",
+}
+
+
+@pytest.mark.parametrize(
+    "text, change",
+    [*product(["as DVC's"], CHANGES), *product([*TEXTS][1:], ["a new stage"])],
+)
+def test_a_record_is_changed_as_dvc_itself_does(tmp_path: Path, text: str, change: str) -> None:
+    """To the byte, whatever form it had."""
+    by_dvc, ours = (
+        changed(tmp_path / "dvc.lock", TEXTS[text], CHANGES[change], own) for own in (False, True)
+    )
+    assert ours == by_dvc
+
+
+def test_unchanged_stages_of_the_record_stay_as_they_are(tmp_path: Path) -> None:
+    """With the aliases that DVC gave them; new ones have none, for names would meet. DVC records a
+    stage again with tables of another kind."""
+    text = HEAD + "".join(one for one in STAGES if "&id001" in one)
+    stage = {"cmd": "true", "params": {"first": NEW["params"], "second": NEW["params"]}}
+
+    def change(data: dict) -> None:
+        again = {name: OrderedDict(old) for name, old in data["stages"].items()}
+        data["stages"].update(again, new=stage)
+
+    written = changed(tmp_path / "dvc.lock", text, change, own=True)
+    assert "&" in text and written.startswith(text)
+    assert "&" not in written[len(text) :]
+    assert _yaml.loads_yaml(written)["stages"]["new"] == stage
+
+
+def test_an_alias_of_another_stages_table_keeps_its_value(tmp_path: Path) -> None:
+    text = TEXT.replace("outs:", "outs: &outs", 1) + "  more:\n    cmd: 'true'\n    outs: *outs\n"
+    written = changed(tmp_path / "dvc.lock", text, CHANGES["a stage less"], own=True)
+    before, after = (_yaml.loads_yaml(one)["stages"] for one in (text, written))
+    assert after["more"] == before["more"] and "pose@synthetic" not in after
+
+
+def test_other_files_keep_their_comments(tmp_path: Path) -> None:
+    written = changed(
+        tmp_path / "dvc.yaml", "a: 1  # one\n", lambda data: data.update(b=2), own=True
+    )
+    assert written == "a: 1  # one\nb: 2\n"
 
 
 @pytest.mark.parametrize("program, module", [("dvc", "workflow.dvc_atomic"), ("other", "dvc_obj")])

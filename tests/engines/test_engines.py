@@ -47,8 +47,9 @@ VARIANTS = {
 def look(project: Project, changes: list[dict[str, str]]) -> list[dict]:
     """What tests/support/graphs.py sees of the project after each change."""
     output = project.root / "graphs.json"
+    shutil.copy(ROOT / "tests/support/graphs.py", project.root)
     seen = subprocess.run(
-        [sys.executable, ROOT / "tests/support/graphs.py", output],
+        [sys.executable, "-m", "graphs", output],
         cwd=project.root,
         env=project.environment,
         input=json.dumps(changes),

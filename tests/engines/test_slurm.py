@@ -12,8 +12,16 @@ from snakemake.settings.types import OutputSettings, Quietness, ResourceSettings
 
 from pipeline.runtime import engines
 
-QUICK = ["--cores", "2", "--seconds-between-status-checks", "1"]
-QUICK += ["--slurm-init-seconds-before-status-checks", "1"]
+# Snakemake's plug-in asks for the jobs' states after a second here, but then waits ten seconds
+# longer each time.
+IMPATIENT = """
+from snakemake.cli import main
+from snakemake_executor_plugin_slurm import Executor
+
+Executor.next_seconds_between_status_checks = property(lambda _: 0.5, lambda *_: None)
+main()
+"""
+QUICK = ["--cores", "2", "--slurm-init-seconds-before-status-checks", "1"]
 
 
 def test_the_profile_names_the_rules_that_use_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +55,8 @@ def test_a_cancelled_training_is_tried_again_and_resumes(
     """With the bits of one that ran here. It asks for what the rules and the profile say."""
     with slurm.running(tmp_path_factory.mktemp("slurm")):
         profile = ["--workflow-profile", "profiles/slurm"]
-        running = untrained.in_own_processes().start("snakemake", *profile, *QUICK, WING)
+        (untrained.root / "impatient.py").write_text(IMPATIENT)
+        running = untrained.in_own_processes().start("impatient", *profile, *QUICK, WING)
         wait_for(lambda: untrained.checkpoints() or running.poll() is not None, 240)
         shown = [
             "squeue",

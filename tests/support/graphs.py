@@ -1,4 +1,4 @@
-"""The graphs of both engines as plain data: `python graphs.py OUTPUT`, in a project's root.
+"""The graphs of both engines as plain data: `python -m graphs OUTPUT`, from a project's root.
 
 Standard input is a list of changes as JSON, each a table of files and their new texts. Each change
 is made, looked at with both engines, and taken back. OUTPUT becomes a list of what was seen.
@@ -12,7 +12,6 @@ from pathlib import Path
 import networkx
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
-from preloaded import set_dvc_up
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import DAGSettings, OutputSettings, Quietness, ResourceSettings
 
@@ -90,7 +89,6 @@ def _relative(file) -> str:
 
 
 def main() -> None:
-    set_dvc_up()
     seen = []
     for change in json.load(sys.stdin):
         before = {file: Path(file).read_text(encoding="utf-8") for file in change}

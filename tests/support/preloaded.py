@@ -5,10 +5,12 @@ the libraries once, and forks for each program; a fork imports the project's own
 that a project starts hands its program over to a fork, with its standard streams
 (handover/sitecustomize.py). It then passes signals on, waits, and ends with the fork's status.
 
-Two things differ from a program that runs by itself: a fork's parent is no engine, and its number
-is not that of the Python that waits for it. Tests of these start `project.in_own_processes()`.
+A fork differs from a program that runs by itself: its parent is no engine, its number is not that
+of the Python that waits for it, and it looks for no garbage. Tests of these start
+`project.in_own_processes()`.
 """
 
+import ast
 import atexit
 import contextlib
 import copy
@@ -68,7 +70,8 @@ def serve(listener: socket.socket) -> None:
             for library in LIBRARIES:
                 importlib.import_module(library)
             set_dvc_up()
-            gc.freeze()  # or each fork would copy all that it looks for garbage in
+            parse_sources()
+            gc.disable()  # a sixth of an engine's time, and forks end soon
         waiting, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
@@ -94,6 +97,20 @@ def set_dvc_up() -> None:
         return copy.deepcopy(parsed(text, path)) if typ == "safe" else parse(text, path, typ)
 
     _yaml.parse_yaml = parse_yaml
+
+
+def parse_sources() -> None:
+    """Snakemake, and each training, has the project's files parsed: here once for all forks."""
+    parse = ast.parse
+    folders = [ROOT / name for name in ("commands", "pipeline", "stages", "wingloss")]
+    texts = [path.read_text("utf-8") for folder in folders for path in folder.rglob("*.py")]
+    trees = {text: parse(text) for text in texts}
+
+    def parsed(source: Any, *rest: Any, **more: Any) -> Any:
+        taken = None if rest or more else trees.pop(source, None)  # who gets a tree may alter it
+        return taken or parse(source, *rest, **more)
+
+    ast.parse = parsed
 
 
 def become(waiting: socket.socket) -> None:

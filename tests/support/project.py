@@ -265,7 +265,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Project:
         if root.exists():
             return Project(root)
         made = Project.make(base / "template.new")
-        made.in_own_processes().snakemake()  # so each stage imports all that it needs
+        made.snakemake()
         made.run("workflow.sync")
         made.root.rename(root)
     return Project(root)

@@ -2,7 +2,10 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -99,3 +102,44 @@ def test_only_the_engines_side_imports_the_engines(room: str) -> None:
 def test_imports_are_seen() -> None:
     seen = {name.partition(".")[0] for _, name in imports("workflow")}
     assert seen >= {"pipeline", *ENGINES}
+
+
+def dotted(node: ast.AST) -> str:
+    """The name that a node is, as ``package.module.name``; empty for what is no name."""
+    if isinstance(node, ast.Attribute):
+        above = dotted(node.value)
+        return above and f"{above}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def unimported(path: Path) -> Iterator[str]:
+    """What a file uses of modules in packages that it imports whole, not those modules by name."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = [one for node in ast.walk(tree) if isinstance(node, ast.Import) for one in node.names]
+    packages = {one.asname or one.name: one.name for one in nodes if "." not in one.name}
+    imported = {one.name for one in nodes}
+    for node in ast.walk(tree):
+        first, *rest = dotted(node).split(".")
+        name = ".".join([packages.get(first, ""), *rest[:1]])
+        spec = find_spec(packages[first]) if first in packages and rest else None
+        folders = (spec and spec.submodule_search_locations) or []
+        if name not in imported and any(
+            Path(folder, rest[0]).is_dir() or [*Path(folder).glob(f"{rest[0]}.*")]
+            for folder in folders
+        ):
+            yield ".".join([packages[first], *rest])
+
+
+def test_modules_that_files_use_come_with_what_they_import() -> None:
+    """The tests' projects don't show it: they run in a process that has libraries loaded already
+    (tests/support/preloaded.py)."""
+    used: dict[str, set[str]] = {}
+    for room in rules():
+        for path in (ROOT / room).rglob("*.py"):
+            for name in unimported(path):
+                used.setdefault(name.partition(".")[0], set()).add(name)
+    assert {"numpy", "torch"} <= used.keys()
+    for package, names in used.items():
+        command = "; ".join([f"import {package}", *sorted(names)])
+        said = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+        assert said.returncode == 0, said.stderr

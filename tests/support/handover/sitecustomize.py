@@ -7,7 +7,7 @@ import socket
 import sys
 
 ENGINES = ("dvc", "snakemake")
-PACKAGES = (*ENGINES, "commands", "stages", "workflow")
+PACKAGES = (*ENGINES, "commands", "graphs", "stages", "workflow")
 passed_on: list[int] = []
 
 
