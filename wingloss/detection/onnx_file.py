@@ -6,6 +6,7 @@ before stage two. Exporting needs the packages of the extra ``onnx``, running on
 and ``openvino`` in bfloat16, which ONNX Runtime doesn't compute in on processors.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,12 +130,23 @@ def _session(path: Path) -> Any:
         raise BadOnnx(f"{path}: to run ONNX takes the package 'onnxruntime': {INSTALL}") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    # By itself it takes all of the machine's cores, whichever this process may use. Its threads
+    # would then spin between two calls, in the way of the other stage's.
+    options.intra_op_num_threads = _cores()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:  # bytes, which can't refer to other files
         data = path.read_bytes()
         return onnxruntime.InferenceSession(data, options, ["CPUExecutionProvider"])
     except Exception as error:  # whatever a broken file makes it raise
         reason = " ".join(f"{error}".split())[:200]
         raise BadOnnx(f"{path}: not a detector of this project ({reason})") from error
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _input_size(session: Any, landmarks: int) -> int:
