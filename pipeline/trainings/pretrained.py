@@ -11,7 +11,8 @@ from pipeline.data import files
 from pipeline.runtime.errors import UserError
 from wingloss.detection import detector_file
 from wingloss.models import model_file
-from wingloss.recipe import ModelFile, Weights
+from wingloss.models.networks import RANGE
+from wingloss.recipe import CENTRED, ModelFile, Weights
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,17 @@ PUBLISHED = {
 }
 
 
-def read(weights: Weights, network: str) -> dict[str, Tensor]:
+def read(
+    weights: Weights, network: str, input_range: tuple[float, float] = CENTRED
+) -> dict[str, Tensor]:
     """The weights by their names in the network. Reading them never runs code.
 
     Raises:
-        UserError: the file isn't there, is another one, or holds another network's.
+        UserError: the file isn't there, is another one, or holds another network's, or one's
+            whose inputs have another range than ``input_range``.
     """
     if isinstance(weights, ModelFile):
-        return _of_model(weights, network)
+        return _of_model(weights, network, input_range)
     one = PUBLISHED[weights]
     path = Path(paths.INCOMING.format(dataset="weights")) / one.name
     if not path.exists():
@@ -55,18 +59,27 @@ def read(weights: Weights, network: str) -> dict[str, Tensor]:
     return {name: held[name] for name in held if not name.startswith(f"{one.last_layer}.")}
 
 
-def _of_model(weights: ModelFile, network: str) -> dict[str, Tensor]:
+def _of_model(
+    weights: ModelFile, network: str, input_range: tuple[float, float]
+) -> dict[str, Tensor]:
     """Those of a run's model, or of a detector's stage."""
     path = Path(weights.file)
     if not path.is_file():
         raise UserError(f"{path}: no such file; `weights` in the recipe names it")
-    found = files.file_hash(files.existing(path))
-    if found != weights.sha256:
-        raise UserError(f"{path}: its SHA-256 is {found}; `weights` in the recipe says otherwise")
+    digest = files.file_hash(files.existing(path))
+    if digest != weights.sha256:
+        raise UserError(f"{path}: its SHA-256 is {digest}; `weights` in the recipe says otherwise")
     try:
         held = detector_file.networks(path)
     except model_file.BadModel as error:
         raise UserError(str(error)) from error
     if network not in held:
         raise UserError(f"{path}: it holds {', '.join(held)}, and no {network}")
-    return held[network].state_dict()
+    found = held[network].state_dict()
+    seen = found.get(RANGE, torch.tensor(CENTRED))
+    if not torch.equal(seen, torch.tensor(input_range)):
+        raise UserError(
+            f"{path}: its inputs are in {seen.tolist()}; `input_range` in the recipe is "
+            f"{list(input_range)}"
+        )
+    return found

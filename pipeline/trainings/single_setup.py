@@ -49,5 +49,6 @@ def untrained(spec: TrainingSpec, member: Member, setting: Setting) -> nn.Module
     network = networks.build(spec.network, n_landmarks, spec.objective.seed, recipe.input_range)
     loop.make_first_guess(network, member, setting)
     if recipe.weights != "none":  # which know the mean shape better, if they know it
-        networks.take_over(network, pretrained.read(recipe.weights, spec.network))
+        held = pretrained.read(recipe.weights, spec.network, recipe.input_range)
+        networks.take_over(network, held)
     return network

@@ -16,14 +16,14 @@ from pipeline.runtime.errors import UserError
 from pipeline.trainings import pretrained
 from wingloss.models import model_file
 from wingloss.models.networks import build, take_over
-from wingloss.recipe import ModelFile
+from wingloss.recipe import CENTRED, ModelFile
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
 
 
-def saved(path: Path, name: str = "cnn6") -> ModelFile:
+def saved(path: Path, name: str = "cnn6", input_range: tuple[float, float] = CENTRED) -> ModelFile:
     """A model's file with its hash."""
-    model_file.save(path, build(name, LANDMARKS, seed=1), name, LANDMARKS)
+    model_file.save(path, build(name, LANDMARKS, 1, input_range), name, LANDMARKS)
     return ModelFile(str(path), files.file_hash(path))
 
 
@@ -53,6 +53,16 @@ def test_a_wrong_file_is_one_line(tmp_path: Path) -> None:
     torn.write_bytes(Path(one.file).read_bytes()[:-9])
     with pytest.raises(UserError, match="torn: not a model of this project"):
         pretrained.read(ModelFile(str(torn), files.file_hash(torn)), "cnn6")
+
+
+@pytest.mark.parametrize("own, recipes", [((0.1, 1), (-1, 1)), ((-1, 1), (0.1, 1))])
+def test_weights_for_inputs_of_another_range_are_one_line(
+    tmp_path: Path, own: tuple[float, float], recipes: tuple[float, float]
+) -> None:
+    one = saved(tmp_path / "model.safetensors", input_range=own)
+    with pytest.raises(UserError, match=r"its inputs are in \[.*\]; `input_range` in the recipe"):
+        pretrained.read(one, "cnn6", recipes)
+    take_over(build("cnn6", LANDMARKS, 0, own), pretrained.read(one, "cnn6", own))
 
 
 def test_a_training_begins_with_a_runs_weights(finished: Project) -> None:

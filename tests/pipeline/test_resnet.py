@@ -22,7 +22,7 @@ from pipeline.trainings import pretrained
 from stages import evaluate, summary, train
 from wingloss.augmentation.perturbation import Faces
 from wingloss.models import model_file
-from wingloss.models.networks import ARCHITECTURES, Residual, build, take_over
+from wingloss.models.networks import ARCHITECTURES, RANGE, Residual, build, take_over
 
 SMALL = Residual(64, 4, (1, 2))
 
@@ -83,6 +83,16 @@ def test_published_weights_are_taken_over_but_for_the_last_layer(whole: nn.Seque
         assert torch.equal(value, own[name] if name.startswith("fc.") else published[name]), name
     with pytest.raises(RuntimeError, match="layer5"):
         take_over(fresh, {"layer5.0.conv1.weight": torch.zeros(1)})
+
+
+def test_published_weights_see_inputs_in_the_recipes_range(small: None) -> None:
+    published = build("resnet50", LANDMARKS, seed=1).state_dict()
+    del published["fc.weight"], published["fc.bias"]
+    fresh = build("resnet50", LANDMARKS, seed=0, input_range=(-2, 2.5))
+    take_over(fresh, published)
+    state = fresh.state_dict()
+    assert state[RANGE].tolist() == [-2, 2.5]
+    assert torch.equal(state["conv1.weight"], published["conv1.weight"])
 
 
 def test_missing_and_wrong_files_of_weights_are_one_line(

@@ -13,7 +13,8 @@ from test_detector import CARD, TWO
 
 from wingloss import Detector
 from wingloss.cli import main
-from wingloss.detection import detector_file, onnx_file
+from wingloss.cli.export import export
+from wingloss.detection import detector_file, int8, onnx_file
 from wingloss.detection.onnx_file import BadOnnx
 from wingloss.models import networks
 from wingloss.models.hourglass import Hourglasses
@@ -244,7 +245,7 @@ def test_eight_bits_take_a_quarter_and_find_nearly_the_same(
         (["--int8", "none.png"], "none.png: no such file"),
         (["--int8", "text.jpg"], "text.jpg: "),
         (["--int8", "shown", "--boxes", "empty.csv"], "there is no face in the pictures"),
-        (["--int8", "shown", "--boxes", "outside.csv"], "lies outside the picture"),
+        (["--int8", "shown", "--boxes", "outside.csv"], "shown/0.png: box 0, "),
         (["--boxes", "empty.csv"], "--boxes belongs to --int8"),
     ],
 )
@@ -268,3 +269,20 @@ def test_a_mistake_about_eight_bits_is_one_line(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and said in error
     assert not (tmp_path / "short.onnx").exists()
+
+
+def test_eight_bits_need_onnx_runtime(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(BadOnnx, match="take the package 'onnxruntime': pip install"):
+        int8.quantised([two.read_bytes()], [[]])
+
+
+def test_pictures_without_boxes_in_the_table_are_not_read(
+    two: Path, faces: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = pictures_of(tmp_path / "shown", faces, 1)
+    (shown / "text.jpg").write_text("text")
+    monkeypatch.setattr(onnx_file, "exported", lambda *_: [])
+    monkeypatch.setattr(int8, "quantised", lambda _, seen: [bytes(len(own)) for own in seen])
+    export(two.with_suffix(".safetensors"), tmp_path / "short.onnx", [shown], shown / "boxes.csv")
+    assert all(path.exists() for path in onnx_file.paths(tmp_path / "short.onnx", 2))

@@ -4,10 +4,6 @@ import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-
-from wingloss import pictures
-from wingloss.augmentation.perturbation import Images
 from wingloss.cli import sources
 from wingloss.cli.results import appearing
 from wingloss.cli.sources import VIDEOS
@@ -31,7 +27,7 @@ def export(model: Path, onnx: Path, shown: Iterable[Path] | None, boxes: Path | 
     if onnx.suffix != ".onnx":
         raise onnx_file.BadOnnx(f"{onnx}: its name should end with .onnx")
     card, networks = detector_file.load(model)
-    seen = None if shown is None else _seen(model, _faces(shown, boxes))
+    seen = None if shown is None else int8.seen(Detector.load(model), _faces(shown, boxes))
     held = onnx_file.exported(card, networks)
     if seen is not None:
         held = int8.quantised(held, seen)
@@ -42,15 +38,8 @@ def export(model: Path, onnx: Path, shown: Iterable[Path] | None, boxes: Path | 
     return written
 
 
-def _seen(model: Path, shown: Iterable[tuple[Images, Array | None]]) -> list[list[Images]]:
-    try:
-        return int8.seen(Detector.load(model), shown)
-    except ValueError as error:  # of pictures and boxes
-        raise BadSample(str(error)) from error
-
-
-def _faces(paths: Iterable[Path], boxes: Path | None) -> Iterator[tuple[Images, Array | None]]:
-    """Each picture, and the boxes in it; None where the faces are to be found."""
+def _faces(paths: Iterable[Path], boxes: Path | None) -> Iterator[tuple[Path, Array | None]]:
+    """Each picture's file, and the boxes in it; None where the faces are to be found."""
     found = sources.of(paths)
     for name, why in found.unreadable.items():
         raise BadSample(f"{found.root / name}: {why}")
@@ -58,5 +47,7 @@ def _faces(paths: Iterable[Path], boxes: Path | None) -> Iterator[tuple[Images, 
     names = [name for name in found.readable if Path(name).suffix.lower() not in VIDEOS]
     random.Random(0).shuffle(names)  # neighbours in a folder are often alike
     for name in names:
-        own = None if given is None else given.get(name, np.empty((0, 4)))
-        yield pictures.read(found.root / name), own
+        if given is None:
+            yield found.root / name, None
+        elif name in given:
+            yield found.root / name, given[name]

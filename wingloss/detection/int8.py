@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from wingloss import pictures
 from wingloss.augmentation.perturbation import Images
-from wingloss.detection.detector import Detector, Image, Network
-from wingloss.detection.onnx_file import INPUT, BadOnnx
+from wingloss.datasets.face_record import BadSample
+from wingloss.detection.detector import Detector, Network
+from wingloss.detection.onnx_file import INPUT, INSTALL, BadOnnx
 from wingloss.geometry import Array
 
 if TYPE_CHECKING:
@@ -28,20 +30,26 @@ LAYERS = ["Conv", "Gemm", "MatMul"]
 EXACT = 0.05  # of the weights
 
 
-def seen(detector: Detector, shown: Iterable[tuple[Image, ArrayLike | None]]) -> list[list[Images]]:
+def seen(detector: Detector, shown: Iterable[tuple[Path, ArrayLike | None]]) -> list[list[Images]]:
     """What each network sees ``(N, S, S, 3)`` while its detector looks at pictures.
 
-    With each picture come its boxes, or None: see ``Detector``. No more are looked at once there
-    are ``ENOUGH`` faces.
+    With each picture's file come its boxes, or None: see ``Detector``. No more are looked at once
+    there are ``ENOUGH`` faces.
 
     Raises:
         BadOnnx: there is no face in any.
+        BadSample: a picture can't be read, or a box lies outside it.
+        NoFaceDetector: see ``Detector``.
     """
     recorders = [_Recorder(network) for network in detector.networks]
     watched, faces = copy(detector), 0
     watched.networks = recorders
-    for picture, boxes in shown:
-        faces += len(watched(picture, boxes))
+    for path, boxes in shown:
+        picture = pictures.read(path)
+        try:
+            faces += len(watched(picture, boxes))
+        except ValueError as error:  # of the boxes
+            raise BadSample(f"{path}: {error}") from error
         if faces >= ENOUGH:
             break
     if not faces:
@@ -50,13 +58,21 @@ def seen(detector: Detector, shown: Iterable[tuple[Image, ArrayLike | None]]) ->
 
 
 def quantised(models: Sequence[bytes], inputs: Sequence[Sequence[Images]]) -> list[bytes]:
-    """``onnx_file.exported``'s files in eight bits, with ranges by what each network has seen."""
+    """``onnx_file.exported``'s files in eight bits, with ranges by what each network has seen.
+
+    Raises:
+        BadOnnx: ONNX Runtime isn't installed.
+    """
     return [_quantised(model, own) for model, own in zip(models, inputs, strict=True)]
 
 
 def _quantised(model: bytes, inputs: Sequence[Images]) -> bytes:
     import onnx
-    from onnxruntime import quantization
+
+    try:
+        from onnxruntime import quantization
+    except ImportError:
+        raise BadOnnx(f"eight bits take the package 'onnxruntime': {INSTALL}") from None
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]

@@ -236,12 +236,9 @@ def take_over(network: nn.Module, trained: dict[str, Tensor]) -> None:
     Those of another shape, which answer another number of landmarks, stay as they are.
 
     Raises:
-        RuntimeError: they are another network's, or its inputs have another range.
+        RuntimeError: they are another network's.
     """
     own = network.state_dict()
-    ranges = [held.get(RANGE, torch.tensor(CENTRED)).tolist() for held in (own, trained)]
-    if ranges[0] != ranges[1]:
-        raise RuntimeError(f"its inputs are in {ranges[1]}, not in {ranges[0]}")
     other_shape = {name for name in own.keys() & trained if own[name].shape != trained[name].shape}
     network.load_state_dict(own | {n: v for n, v in trained.items() if n not in other_shape})
 
