@@ -130,10 +130,10 @@ def _session(path: Path) -> Any:
         raise BadOnnx(f"{path}: to run ONNX takes the package 'onnxruntime': {INSTALL}") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    # By itself it takes all of the machine's cores, whichever this process may use. Its threads
-    # would then spin between two calls, in the way of the other stage's.
+    # By itself it takes all of the machine's cores, whichever this process may use, and its threads
+    # spin for a while after a call, in the way of the other stage's.
     options.intra_op_num_threads = _cores()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     try:  # bytes, which can't refer to other files
         data = path.read_bytes()
         return onnxruntime.InferenceSession(data, options, ["CPUExecutionProvider"])
