@@ -65,7 +65,12 @@ def test_a_cancelled_training_is_tried_again_and_resumes(
         ]
         asked = subprocess.run(shown, capture_output=True, text=True).stdout.strip()
         trains = subprocess.run(["pgrep", "-f", "stages[.]train"], capture_output=True, text=True)
-        environment = Path("/proc", trains.stdout.split()[0], "environ").read_bytes()
+        (its,) = [
+            process
+            for number in trains.stdout.split()
+            if (process := Path("/proc", number)).joinpath("cwd").resolve() == untrained.root
+        ]
+        environment = (its / "environ").read_bytes()
         subprocess.run(["scancel", "--user=root"], check=True)
         said, _ = running.communicate(timeout=240)
     assert running.returncode == 0, said

@@ -90,7 +90,7 @@ def test_two_stages_find_the_same(two: Path, faces: tuple) -> None:
 def test_every_kind_of_network_finds_the_same(
     small: None, tmp_path: Path, faces: tuple, name: str
 ) -> None:
-    agree(written(tmp_path, (name,), input_range=(0, 1)), faces)
+    agree(written(tmp_path, (name,), input_range=(-1, 2)), faces)
 
 
 def test_openvino_finds_nearly_the_same(two: Path, faces: tuple) -> None:
@@ -286,3 +286,11 @@ def test_pictures_without_boxes_in_the_table_are_not_read(
     monkeypatch.setattr(int8, "quantised", lambda _, seen: [bytes(len(own)) for own in seen])
     export(two.with_suffix(".safetensors"), tmp_path / "short.onnx", [shown], shown / "boxes.csv")
     assert all(path.exists() for path in onnx_file.paths(tmp_path / "short.onnx", 2))
+
+
+def test_without_a_name_the_packages_own_model_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_file, "exported", lambda card, _: [card.run.encode()])
+    assert main.main(["export", str(tmp_path / "own.onnx")]) == 0
+    assert (tmp_path / "own.onnx").read_text() == Detector.load().card.run

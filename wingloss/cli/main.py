@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 from typing import NoReturn, get_args
 
@@ -52,7 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     two.set_defaults(run=_info)
     three = commands.add_parser("export", help="write a detector as ONNX")
-    three.add_argument("model", type=Path, metavar="MODEL.safetensors")
+    three.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        metavar="MODEL.safetensors",
+        help="the detector's file (default: the package's own)",
+    )
     three.add_argument("onnx", type=Path, metavar="MODEL.onnx")
     three.add_argument(
         "--int8",
@@ -138,9 +144,11 @@ def _info(given: argparse.Namespace) -> int:
 
 def _export(given: argparse.Namespace) -> int:
     from wingloss.cli.export import export
+    from wingloss.detection.detector import BUNDLED
 
     if given.boxes is not None and given.int8 is None:
         raise BadSample("--boxes belongs to --int8, whose pictures it is about")
-    written = export(given.model, given.onnx, given.int8, given.boxes)
+    with resources.as_file(BUNDLED) as own:
+        written = export(given.model or own, given.onnx, given.int8, given.boxes)
     print(printable(" and ".join(str(path) for path in written)))
     return 0
