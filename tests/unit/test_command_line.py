@@ -21,8 +21,8 @@ from test_detector import CARD, DOTS
 from wingloss.cli import main, sources
 from wingloss.cli.results import Results
 from wingloss.datasets import ibug
-from wingloss.detection import detector_file, face_detector
-from wingloss.detection.detector import Detected
+from wingloss.detection import detector_file, face_detector, onnx_file
+from wingloss.detection.detector import Detected, Detector
 from wingloss.models import inference
 from wingloss.models.networks import build
 from wingloss.synthetic.face import render_face
@@ -416,3 +416,11 @@ def test_a_folder_that_cannot_be_opened_is_said(two: Path, monkeypatch: pytest.M
     found = sources.of([Path()], Path("out"))
     assert found.readable == ["a/one.png"]
     assert found.unreadable == {"b": "the folder can't be opened (Permission denied)"}
+
+
+def test_without_a_name_the_packages_own_model_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_file, "exported", lambda card, _: [card.run.encode()])
+    assert main.main(["export", str(tmp_path / "own.onnx")]) == 0
+    assert (tmp_path / "own.onnx").read_text() == Detector.load().card.run

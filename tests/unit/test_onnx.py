@@ -286,11 +286,3 @@ def test_pictures_without_boxes_in_the_table_are_not_read(
     monkeypatch.setattr(int8, "quantised", lambda _, seen: [bytes(len(own)) for own in seen])
     export(two.with_suffix(".safetensors"), tmp_path / "short.onnx", [shown], shown / "boxes.csv")
     assert all(path.exists() for path in onnx_file.paths(tmp_path / "short.onnx", 2))
-
-
-def test_without_a_name_the_packages_own_model_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(onnx_file, "exported", lambda card, _: [card.run.encode()])
-    assert main.main(["export", str(tmp_path / "own.onnx")]) == 0
-    assert (tmp_path / "own.onnx").read_text() == Detector.load().card.run
