@@ -40,6 +40,7 @@ from pipeline.runtime.host import processor
 from wingloss import protocol
 from wingloss.augmentation.perturbation import Faces
 from wingloss.datasets.validation_part import held_out
+from wingloss.evaluation.significance import holm
 from wingloss.geometry import Array
 from wingloss.losses import L1, Loss, SmoothL1, Wing
 from wingloss.models import inference
@@ -274,14 +275,17 @@ def report(folder: Path) -> None:
             f"| {own['median'].mean():.2f} | {len(own)} | {hardware} |"
         )
     table = runs.pivot(index="seed", columns=["loss", "multiple"], values="nme")
-    print("\n| question | difference, points | 95 % interval | p |\n|---|---|---|---|")
-    for question, first, second in QUESTIONS:
-        differences = (table[first] - table[second]).dropna()
-        test = stats.ttest_1samp(differences, 0)
+    print(
+        "\n| question | difference, points | 95 % interval | p | p, Holm |\n|---|---|---|---|---|"
+    )
+    differences = [(table[first] - table[second]).dropna() for _, first, second in QUESTIONS]
+    tests = [stats.ttest_1samp(own, 0) for own in differences]
+    adjusted = holm([test.pvalue for test in tests], len(tests))
+    for (question, *_), own, test, p in zip(QUESTIONS, differences, tests, adjusted, strict=True):
         low, high = test.confidence_interval()
         print(
-            f"| {question} | {differences.mean():+.2f} | {low:+.2f} to {high:+.2f} "
-            f"| {test.pvalue:.3f} |"
+            f"| {question} | {own.mean():+.2f} | {low:+.2f} to {high:+.2f} "
+            f"| {test.pvalue:.3f} | {p:.3f} |"
         )
     _draw(runs, pd.read_csv(folder / "curves.csv"), folder / "step-size.svg")
 

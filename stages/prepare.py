@@ -41,6 +41,12 @@ def run(dataset: str) -> None:
     """Writes data/prepared/DATASET: samples.csv, stamp.json and crops_SPLIT.npy."""
     params = load()
     rules = protocol.load(dataset)
+    if rules.normalising_box == "face" and params.dataset[dataset].box.source == "landmarks":
+        raise UserError(
+            f"dataset.{dataset}.box.source is landmarks, and normalising_box: face in "
+            f"{protocol.path(dataset)} divides errors by the data set's own boxes; set the one to "
+            "given or the other to landmarks"
+        )
     root = files.existing(Path(paths.RAW.format(dataset=dataset)))
     raw = origin.read(dataset)
     if stale := raw.changed():

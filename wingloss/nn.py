@@ -1,6 +1,6 @@
 """The losses as PyTorch modules, for a training of your own.
 
-The pipeline uses the functions behind them: ``wingloss.losses`` and ``wingloss.heatmap_losses``.
+The pipeline's trainings use the same formulas: ``wingloss.losses`` and ``wingloss.heatmap_losses``.
 """
 
 from torch import Tensor, nn

@@ -140,6 +140,16 @@ def test_the_pages_boxes(mine: Project, prepared: Callable) -> None:
     assert (samples[["box_x0", "box_y0", "box_x1", "box_y1"]] == [28, 30.5, 70, 75]).all(axis=None)
 
 
+def test_errors_are_not_divided_by_boxes_that_are_not_taken(
+    mine: Project, prepared: Callable
+) -> None:
+    with (mine.root / "wingloss/protocols/mine.yaml").open("a") as protocol:
+        protocol.write("normalising_box: face\n")
+    status, said = prepared()
+    assert status == 1
+    assert said.count("\n") == 1 and "dataset.mine.box.source is landmarks" in said
+
+
 def test_a_test_part_may_be_left_out(mine: Project, prepared: Callable) -> None:
     shutil.rmtree(mine.root / "data/incoming/mine/test")
     mine.replace("wingloss/protocols/mine.yaml", "  - {name: test, split: test}\n", "")

@@ -364,6 +364,7 @@ def test_boxes_say_where_faces_are(two: Path, model: Path, capsys: pytest.Captur
         ),
         (["detect", "a", "--model", "a", "--out", "out", "--format", "xml"], 2, "'xml' is none of"),
         (["detect", "--model", "a", "--out", "out"], 2, "required: PICTURE|VIDEO|FOLDER"),
+        (["detect", "a", "--out", "out", "--device", "cuda:99"], 1, "has no device 'cuda:99'"),
         (["info", "a/one.png"], 1, "a/one.png: not a detector of this project"),
         ([], 2, "required: COMMAND"),
     ],

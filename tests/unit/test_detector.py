@@ -21,6 +21,7 @@ from wingloss.detection import detector, detector_file, face_detector
 from wingloss.detection.card import Boxes, Card, StageTwo, TrainedOn
 from wingloss.detection.detector import Detector, as_rgb
 from wingloss.geometry import Array
+from wingloss.models import inference
 from wingloss.models.model_file import BadModel
 from wingloss.models.networks import build
 from wingloss.synthetic.face import render_face
@@ -480,6 +481,38 @@ def test_bfloat16_is_nearly_float32(path: Path) -> None:
         for one in ("float32", "bfloat16")
     )
     assert 0 < np.abs(exact - short).max() < 1
+
+
+def test_the_device_can_be_chosen(path: Path) -> None:
+    picture, _ = drawn()
+    there = Detector.load(path, device="cpu")
+    expected = (there if torch.cuda.is_available() else Detector.load(path))(picture, box())
+    np.testing.assert_array_equal(there(picture, box()).landmarks, expected.landmarks)
+
+    for name in ("cuda:99", "nowhere", "meta"):
+        with pytest.raises(ValueError, match=f"^PyTorch has no device '{name}' on this machine$"):
+            Detector.load(path, device=name)
+
+
+def test_networks_run_with_cudnn_and_without_tf32(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def predict(*given: object) -> Array:
+        seen.append((torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32))
+        return whole(*given)  # type: ignore[arg-type]
+
+    whole = inference.predict_inputs
+    monkeypatch.setattr(inference, "predict_inputs", predict)
+    picture, _ = drawn()
+    Detector.load(path)(picture, box())
+    assert set(seen) == {(True, False)}
+
+
+def test_no_pictures_have_no_results(path: Path) -> None:
+    own = Detector.load(path)
+    assert own.batch([]) == own.batch([], []) == [] and not list(own.track([]))
 
 
 def test_the_packages_own_model_finds_rendered_faces() -> None:

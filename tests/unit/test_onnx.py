@@ -194,6 +194,11 @@ def test_no_other_file_is_read(two: Path, tmp_path: Path, monkeypatch: pytest.Mo
         Detector.load("apart.onnx")
 
 
+def test_no_gpu_runs_it(two: Path) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]*: ONNX runs on the processor, not on 'cuda'$"):
+        Detector.load(two, device="cuda")
+
+
 def test_a_mistake_is_one_line(two: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     given = str(two.with_suffix(".safetensors"))
     assert main.main(["export", given, str(tmp_path / "face.pb")]) == 1

@@ -41,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default="float32",
         help="bfloat16 is faster where the processor has it, and less exact (default: float32)",
     )
+    one.add_argument(
+        "--device",
+        metavar="NAME",
+        help="where PyTorch computes: cpu, cuda, cuda:1 ... (default: the GPU if there is one)",
+    )
     one.set_defaults(run=_detect)
     two = commands.add_parser("info", help="show what a detector was trained on, and its scores")
     two.add_argument(
@@ -72,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     from wingloss.detection.face_detector import NoFaceDetector
     from wingloss.detection.onnx_file import BadOnnx
+    from wingloss.detection.torch_networks import NoDevice
     from wingloss.models.model_file import BadModel
 
     try:
@@ -81,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except KeyboardInterrupt:
         return 130
-    except (BadModel, BadOnnx, BadSample, NoFaceDetector) as error:
+    except (BadModel, BadOnnx, BadSample, NoDevice, NoFaceDetector) as error:
         said = str(error)
     except OSError as error:
         said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
@@ -117,7 +123,7 @@ def _detect(given: argparse.Namespace) -> int:
     from wingloss.cli.detect import detect
     from wingloss.detection.detector import Detector
 
-    detector = Detector.load(given.model, given.yunet, given.precision)
+    detector = Detector.load(given.model, given.yunet, given.precision, given.device)
     found = detect(given.sources, detector, given.out, given.format, given.boxes)
     print(f"{printable(str(given.out))}: {found.summary()}")
     return int(bool(found.unreadable or found.remarks))

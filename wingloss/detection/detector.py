@@ -17,6 +17,7 @@ from wingloss.datasets.face_record import FARTHEST
 from wingloss.detection import face_detector, onnx_file
 from wingloss.detection.card import Card, Displacement
 from wingloss.detection.face_detector import Find, NoFaceDetector
+from wingloss.detection.onnx_file import BadOnnx
 from wingloss.geometry import (
     Array,
     apply,
@@ -86,6 +87,7 @@ class Detector:
         path: str | Path | None = None,
         yunet: str | Path | None = None,
         precision: Precision = "float32",
+        device: str | None = None,
     ) -> "Detector":
         """The detector in a file, which may be ONNX by its ending; without one, the package's own.
 
@@ -93,18 +95,24 @@ class Detector:
         file (``face_detector.YUNET_SHA256`` says which). In bfloat16, where the processor has that,
         networks are faster and less exact; OpenVINO runs ONNX then, not ONNX Runtime.
 
+        ``device`` is where PyTorch computes: "cpu", "cuda", "cuda:1" ...; without one, the GPU
+        where there is one, else the processor. ONNX runs on the processor.
+
         Raises:
             BadModel, BadOnnx: the file is corrupt, or holds no detector; one line.
             NoFaceDetector: ``yunet`` isn't YuNet's file.
+            ValueError: the device isn't there, or isn't for this file; one line.
         """
         if path is None:
             with resources.as_file(BUNDLED) as own:
-                return cls.load(own, yunet, precision)
+                return cls.load(own, yunet, precision, device)
         if Path(path).suffix == ".onnx":
+            if device not in (None, "cpu"):
+                raise BadOnnx(f"{path}: ONNX runs on the processor, not on '{device}'")
             return cls(*onnx_file.load(Path(path), precision), yunet)
         from wingloss.detection import torch_networks
 
-        return cls(*torch_networks.load(Path(path), precision), yunet)
+        return cls(*torch_networks.load(Path(path), precision, device), yunet)
 
     def __call__(
         self, image: Image, boxes: ArrayLike | None = None, disagreement: bool = True
@@ -191,6 +199,8 @@ class Detector:
 
         It looks again ``looks`` times, each time by the landmarks that it found before.
         """
+        if not read:
+            return []
         counts = [len(own) for own in frames]
         flat = np.concatenate([np.empty((0, 4)), *frames])
         owner = np.repeat(np.arange(len(read)), counts)

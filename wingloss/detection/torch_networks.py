@@ -18,15 +18,18 @@ from wingloss.models.networks import ARCHITECTURES
 from wingloss.recipe import Precision
 
 
+class NoDevice(ValueError):
+    """The device that was asked for isn't there. The message is one line."""
+
+
 class TorchNetwork:
-    """One stage's network on the GPU where there is one, else on the processor.
+    """One stage's network on a device, in float32, or in bfloat16 where that has it."""
 
-    In float32, or in bfloat16 where that has it.
-    """
-
-    def __init__(self, name: str, network: nn.Module, precision: Precision) -> None:
+    def __init__(
+        self, name: str, network: nn.Module, precision: Precision, on: torch.device
+    ) -> None:
         self.name, self.input_size = name, ARCHITECTURES[name].input_size
-        self.on = inference.device()
+        self.on = on
         self.precision = inference.available_precision(precision, self.on)
         self.network = network.to(self.on, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -34,23 +37,40 @@ class TorchNetwork:
         """Landmarks ``(N, L, 2)`` in pixels of ``inputs`` ``(N, S, S, 3)``, RGB."""
         same = np.tile(np.eye(2, 3), (len(inputs), 1, 1))
         # TF32, a GPU's default, has 10 bits of a mantissa's 23
-        with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True):
+        # (and without `enabled` these flags would switch cuDNN off)
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False, deterministic=True):
             return inference.predict_inputs(
                 self.network, self.name, torch.from_numpy(inputs), same, self.precision, self.on
             )
 
 
-def load(path: Path, precision: Precision) -> tuple[Card, list[TorchNetwork]]:
+def load(
+    path: Path, precision: Precision, device: str | None = None
+) -> tuple[Card, list[TorchNetwork]]:
     """The card and the networks of a detector's file.
+
+    ``device`` is a name as PyTorch has them; without one, the GPU where there is one, else the
+    processor.
 
     Raises:
         BadModel: the file is corrupt, or holds no detector; one line.
+        NoDevice: ``device`` isn't there.
     """
+    on = inference.device() if device is None else _device(device)
     card, networks = detector_file.load(path)
     return card, [
-        TorchNetwork(name, network, precision)
+        TorchNetwork(name, network, precision, on)
         for name, network in zip(card.networks, networks, strict=True)
     ]
+
+
+def _device(name: str) -> torch.device:
+    try:
+        on = torch.device(name)
+        torch.zeros(1, device=on).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise NoDevice(f"PyTorch has no device '{name}' on this machine") from None
+    return on
 
 
 class Pictures(nn.Module):

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from wingloss.evaluation import metrics
 from wingloss.geometry import Array
@@ -196,7 +197,8 @@ def learning_curves(curves: Mapping[str, tuple[Array, Array]], normaliser: str) 
         axes.plot(samples, errors, dashes, color=colour, label=f"{name} ({errors[-1]:.2f} %)")
         axes.plot(samples[-1], errors[-1], "o", color=colour)
     lowest = min(float(errors.min()) for _, errors in curves.values())
-    axes.set(xlim=(0, None), ylim=(np.floor(lowest), 3 * lowest))  # all begin far above
+    axes.set(ylim=(np.floor(lowest), 3 * lowest))  # all begin far above
+    _samples_seen(axes)
     axes.legend(title="training (at its end)", fontsize=8)
     return figure
 
@@ -234,7 +236,7 @@ def study(
         axes.plot(samples, errors.mean(axis=0), dashes, color=colour, label=name)
         axes.fill_between(samples, errors.min(axis=0), errors.max(axis=0), color=colour, alpha=0.2)
     axes.set(xlabel="samples seen", ylabel=f"validation NME (% of {normaliser})")
-    axes.set(xlim=(0, None))
+    _samples_seen(axes)
     if np.isfinite(lowest):
         axes.set(ylim=(np.floor(lowest), 3 * lowest))  # all begin far above
     axes.legend(fontsize=7)
@@ -242,6 +244,13 @@ def study(
         part.grid(color="#e5e5e5", linewidth=0.6)
         part.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _samples_seen(axes: Axes) -> None:
+    """An axis of samples from zero on; few enough ticks that six digits don't touch."""
+    axes.set_xlim(0, None)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
 
 
 def _by_setting(
