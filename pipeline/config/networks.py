@@ -19,11 +19,12 @@ TITLES = {
     "hourglass_plain": "one hourglass, no boundary",
     "hourglass4": "four hourglasses",
 }
-# Samples a second that one quiet Zen 4 thread trains; hourglasses: one Zen 5 thread, not quiet.
+# Samples a second that one Zen 4 thread trains (docs/notes/performance.md), as a careful estimate;
+# Zen 5 trains half as many again, or twice as many. Hourglasses': a busy Zen 5 thread.
 SAMPLES_A_SECOND = {
-    "cnn6": 330,
-    "cnn7": 26,
-    "resnet50": 6.5,
+    "cnn6": 246,
+    "cnn7": 28,
+    "resnet50": 7,
     "hourglass": 30,
     "hourglass_plain": 33,
     "hourglass4": 0.7,
