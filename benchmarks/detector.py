@@ -16,14 +16,13 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from scipy.stats import spearmanr
 
 from pipeline.config import paths
 from pipeline.data import files
 from pipeline.data.prepared_faces import face_boxes
 from pipeline.results import predictions_file
-from wingloss import Detector, protocol
+from wingloss import Detector, pictures, protocol
 from wingloss.detection import detector as detection
 from wingloss.detection.detector import Detected
 from wingloss.evaluation.metrics import nme, normalisers
@@ -40,7 +39,7 @@ def main() -> None:
     rows = predictions_file.faces(dataset)["val"]
     true, boxes = files.points(rows, rules.n_landmarks), face_boxes(rows)
     lengths = normalisers(true, boxes, rules)[rules.headline]
-    pictures = [Path(paths.RAW.format(dataset=dataset)) / image for image in rows.image]
+    shown = [Path(paths.RAW.format(dataset=dataset)) / image for image in rows.image]
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(HEADER)
 
@@ -56,14 +55,14 @@ def main() -> None:
         sys.stdout.flush()
 
     whole = detection.LOOKS
-    write("given", (detector(*one) for one in zip(pictures, boxes[:, None], strict=True)))
+    write("given", (detector(*one) for one in zip(shown, boxes[:, None], strict=True)))
     detection.LOOKS = 0
-    write("found, one look", (detector(picture) for picture in pictures))
+    write("found, one look", (detector(picture) for picture in shown))
     detection.LOOKS = whole
-    write("found", (detector(picture) for picture in pictures))
+    write("found", (detector(picture) for picture in shown))
     empty = [
         float(detector(picture, corner).disagreement[0])
-        for picture, box in zip(pictures, boxes, strict=True)
+        for picture, box in zip(shown, boxes, strict=True)
         if (corner := _empty_corner(picture, box)) is not None
     ]
     table.writerow(("no face", len(empty), "", "", "", "", _lost(empty)))
@@ -77,8 +76,7 @@ def _that_holds(boxes: Array, point: Array) -> int | None:
 
 def _empty_corner(picture: Path, box: Array) -> Array | None:
     """The largest square ``(1, 4)`` in a corner that a face's box ``(4,)`` doesn't touch."""
-    with Image.open(picture) as image:
-        size = np.array(image.size, float)
+    size = np.array(pictures.read(picture).shape[1::-1], float)
     low, high = box[:2], size - box[2:]  # px that there are on either side of the box
     squares = []
     for right, below in product((False, True), repeat=2):

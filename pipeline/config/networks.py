@@ -19,7 +19,7 @@ TITLES = {
     "hourglass_plain": "one hourglass, no boundary",
     "hourglass4": "four hourglasses",
 }
-# Samples a second that one Zen 4 thread trains (docs/notes/performance.md), as a careful estimate;
+# Samples a second that one Zen 4 thread trains (docs/notes/performance.md);
 # Zen 5 trains half as many again, or twice as many. Hourglasses': a busy Zen 5 thread.
 SAMPLES_A_SECOND = {
     "cnn6": 246,

@@ -121,8 +121,9 @@ def test_the_readmes_300w_figures_are_the_committed_ones() -> None:
     assert len(first) == len(NETWORKS)
     for name, *cells in first:
         for loss, cell in zip(LOSSES, cells, strict=True):
-            mean, deviation = nme.loc[(*NETWORKS[name], loss)]
-            assert cell == f"{mean:.2f} ± {deviation:.2f}", f"{name}, {loss}"
+            run = (*NETWORKS[name], loss)
+            said = "{:.2f} ± {:.2f}".format(*nme.loc[run]) if run in nme.index else "–"
+            assert cell == said, f"{name}, {loss}"
 
 
 def test_the_readmes_default_figures_are_the_committed_ones() -> None:

@@ -18,7 +18,7 @@ def test_a_plan_knows_the_run_store(finished: Project) -> None:
     jobs, finished_, begun, cpu, gpu, memory, disk = row(finished, "cnn6")
     assert (jobs, finished_, begun, memory) == (1, 0, 0, 4)
     seconds = 5 + int(
-        (480 + 20 * 200 / 3) / 330
+        (480 + 20 * 200 / 3) / 246
     )  # starting, samples and validation at CNN-6's rate
     assert cpu == pytest.approx(seconds / 3600, abs=6e-4)
     assert gpu == pytest.approx(480 / 11733 / 3600, abs=6e-4)

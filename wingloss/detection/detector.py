@@ -107,7 +107,7 @@ class Detector:
             with resources.as_file(BUNDLED) as own:
                 return cls.load(own, yunet, precision, device)
         if Path(path).suffix == ".onnx":
-            if device not in (None, "cpu"):
+            if device is not None and str(device).partition(":")[0] != "cpu":
                 raise BadOnnx(f"{path}: ONNX runs on the processor, not on '{device}'")
             return cls(*onnx_file.load(Path(path), precision), yunet)
         from wingloss.detection import torch_networks

@@ -68,7 +68,7 @@ def _device(name: str) -> torch.device:
     try:
         on = torch.device(name)
         torch.zeros(1, device=on).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError):
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError):
         raise NoDevice(f"PyTorch has no device '{name}' on this machine") from None
     return on
 
