@@ -8,7 +8,7 @@ from pipeline.config import networks, paths
 from pipeline.config.paths import Cell
 from pipeline.results import paper_spec
 from pipeline.results.effects import Effects
-from pipeline.results.run_results import METHODS, Results, Scored, by_name
+from pipeline.results.run_results import Results, Scored, by_name
 from wingloss.evaluation.significance import Effect
 
 
@@ -65,7 +65,8 @@ def _losses(own: list[Cell]) -> str:
 
 def _other(cell: Cell, one: Scored) -> str:
     """What the networks are compared to, with how it falls short of its paper's."""
-    return f"{METHODS[cell.network]} ({one.reduced})" if one.reduced else METHODS[cell.network]
+    said = paper_spec.named(cell)
+    return f"{said} ({one.reduced})" if one.reduced else said
 
 
 def _recipe(results: Results) -> str:

@@ -25,7 +25,7 @@ STUDIES = Path("paper/studies.yaml")
 # As the paper says
 LOSS_TITLES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}
 BALANCE_TITLES = {"none": "", "pdb": "PDB", "pdb_authors": "PDB (the authors' code)"}
-BASELINE_TITLES = {"ert": "regression trees (ERT)", "mean_shape": "mean shape in the face box"}
+BASELINE_TITLES = {"ert": "regression trees", "mean_shape": "the mean shape"}
 SAMPLES = 120_000 * 8  # that each training sees: iterations x faces, Section 7.1
 
 

@@ -16,6 +16,7 @@ from pipeline.config.networks import STAGES
 from pipeline.config.params import Params
 from pipeline.config.paths import Cell, Run
 from pipeline.data import files
+from pipeline.results import paper_spec
 from pipeline.runtime.errors import UserError
 from pipeline.trainings import cost
 from wingloss import protocol
@@ -60,7 +61,6 @@ class Scored:
         return self.about[0].get("reduced", "")
 
 
-METHODS = {"ert": "regression trees", "mean_shape": "the mean shape"}
 WEIGHTS = {
     "none": "random weights, the paper's with ImageNet's",
     "imagenet": "ImageNet's weights, as the paper's did",
@@ -112,7 +112,7 @@ class Results:
     def reduced(self, cells: Iterable[Cell]) -> str:
         """Which baselines among the cells fall short of their papers', and how; may be empty."""
         own = {cell: self.cells[cell].reduced for cell in cells if cell in self.cells}
-        return "; ".join(f"{METHODS[cell.network]}, {said}" for cell, said in own.items() if said)
+        return "; ".join(f"{paper_spec.named(cell)}, {said}" for cell, said in own.items() if said)
 
     def minutes(self, network: str) -> tuple[float, str]:
         """What a run of the network takes here, in minutes, and how that is known."""

@@ -173,7 +173,7 @@ def test_what_compares_with_weaker_trees_says_so(
     for text in texts[2:]:
         assert reduced in text
     assert f"regression trees ({reduced})" in html  # what was run
-    assert "regression trees (ERT) <small>reduced</small>" in html  # the chart
+    assert "regression trees <small>reduced</small>" in html  # the chart
     assert f"<td>here, {reduced}</td>" in html  # Table 4
     assert html.count(f"Here {named}") == 2  # Figure 6's caption and its alt text
 
