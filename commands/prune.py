@@ -1,6 +1,7 @@
 """Frees what nothing uses: results that params.yaml doesn't request, trainings without a result."""
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,8 @@ def _unused_entries(params: Params, unasked: set[Path]) -> Iterator[Path]:
         used.add(files.read_json(path)["key"])
     for path in set(Path("results").glob("*/models/**/frames.csv")) - unasked:
         used |= set(files.read_table(path, boxed_by=str).boxed_by) - {""}
+    for path in set(Path("results").glob("*/predictions/none/ert/**/*.npz")) - unasked:
+        used.add(json.loads(str(files.read_arrays(path)["run"])).get("key"))  # none in older ones
     asked = [run for dataset in params.datasets for run in paths.runs(params, dataset)]
     alike = []
     for one in asked:

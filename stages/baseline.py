@@ -2,8 +2,8 @@
 
 import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,15 +15,17 @@ from pipeline.data.prepared_faces import frames_of, read_faces
 from pipeline.results import predictions_file
 from pipeline.runtime import cli
 from pipeline.runtime.host import describe_commit, processor
+from pipeline.trainings import trees
 from wingloss import protocol
 from wingloss.evaluation import baselines
 from wingloss.geometry import Array, apply, context_maps, invert
 
+Made = tuple[dict[str, Array], dict[str, Any]]  # each split's landmarks in image pixels; how
+
 
 def run(dataset: str, method: str, seed: int) -> None:
     """Trains METHOD on the training faces; writes its predictions and its error distribution."""
-    start = time.monotonic()
-    found = METHODS[method](dataset, seed)
+    found, made = METHODS[method](dataset, seed)
     reduced = load().regression_trees.reduced if method == "ert" else ""
     crops = Path(paths.CROPS.format(dataset=dataset, split="train"))
     about = {
@@ -32,12 +34,9 @@ def run(dataset: str, method: str, seed: int) -> None:
         "loss_parameters": "",
         "status": "trained",
         "reduced": reduced and f"reduced: {reduced}",
-        "train_seconds": round(time.monotonic() - start, 1),
         "samples_seen": len(_training(dataset)),
-        "commit": describe_commit(),
-        "hardware": processor(),
-        "versions": {"Python": platform.python_version(), "dlib": version("dlib-bin")},
         "data": {"train crops": files.file_hash(crops)},
+        **made,
     }
     one_run = Run(dataset, paths.NEITHER, method, paths.NEITHER, paths.NEITHER, seed)
     predictions_file.write(one_run, found, about)
@@ -48,31 +47,39 @@ def _training(dataset: str) -> pd.DataFrame:
     return samples[samples.split == "train"]
 
 
-def _mean_shape(dataset: str, seed: int) -> dict[str, Array]:
+def _mean_shape(dataset: str, seed: int) -> Made:
     """The mean training shape; ``seed`` changes nothing."""
+    start = time.monotonic()
     training = _training(dataset)
     points = files.points(training, protocol.load(dataset).n_landmarks)
-    return {
+    found = {
         split: baselines.mean_shape(points, frames_of(training), frames_of(rows))
         for split, rows in predictions_file.faces(dataset).items()
     }
+    return found, {
+        "train_seconds": round(time.monotonic() - start, 1),
+        "commit": describe_commit(),
+        "hardware": processor(),
+        "versions": {"Python": platform.python_version()},
+    }
 
 
-def _regression_trees(dataset: str, seed: int) -> dict[str, Array]:
+def _regression_trees(dataset: str, seed: int) -> Made:
     params, rules = load(), protocol.load(dataset)
     context = params.context
     scored = predictions_file.faces(dataset)
-    training, *others = (
-        read_faces(dataset, split, rows, frames_of(rows), context, rules)
+    faces = {
+        split: read_faces(dataset, split, rows, frames_of(rows), context, rules)
         for split, rows in {"train": _training(dataset), **scored}.items()
-    )
-    found = baselines.regression_trees(
-        training, others, params.regression_trees, rules.flip_permutation, seed
-    )
-    return {
-        split: apply(invert(context_maps(frames_of(rows), context.scale, context.size)), points)
-        for (split, rows), points in zip(scored.items(), found, strict=True)
     }
+    found, made = trees.landmarks(dataset, faces, params.regression_trees, seed)
+    placed = {
+        split: apply(
+            invert(context_maps(frames_of(rows), context.scale, context.size)), found[split]
+        )
+        for split, rows in scored.items()
+    }
+    return placed, made
 
 
 METHODS = {"mean_shape": _mean_shape, "ert": _regression_trees}
