@@ -13,7 +13,7 @@ from pipeline.config.params import load
 from pipeline.config.paths import Cell
 from pipeline.data import files
 from pipeline.results import paper_spec, run_results
-from pipeline.results.effects import Effects
+from pipeline.results.effects import LEVEL, SEEDS, Effects
 from pipeline.results.paper_spec import Claim, Claims, Family, Published
 from pipeline.results.run_results import Results, Scored
 from pipeline.runtime import cli
@@ -23,8 +23,6 @@ from wingloss.evaluation import significance
 from wingloss.evaluation.significance import Effect, log_mean
 from wingloss.geometry import Array
 
-LEVEL = 0.05
-SEEDS = 3  # fewer can't tell a better network from a luckier start
 LARGE = 2  # errors beyond this many of the protocol's thresholds are large
 VERDICTS = ("reproduced", "contradicted", "equivalent", "undecided", "not run")
 
@@ -179,11 +177,7 @@ def _look(
     fails = significance.any_above(measured, bound)
     found |= {"p": min(1.0, 2 * min(holds, fails)), "holds": holds < fails}
     if claim.plain:
-        # no worse than any of them, and no better than the best of them
-        found["p_equivalent"] = max(
-            significance.all_below(measured, np.log1p(within)),
-            significance.any_above(measured, np.log1p(-within)),
-        )
+        found["p_equivalent"] = significance.equivalent(measured, within)
     return found
 
 

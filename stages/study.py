@@ -12,16 +12,25 @@ from pipeline.config.arguments import among
 from pipeline.config.params import load
 from pipeline.data import files
 from pipeline.results import paper_spec, run_results
-from pipeline.results.effects import Effects
+from pipeline.results.effects import LEVEL, SEEDS, Effects
 from pipeline.results.paper_spec import Study
 from pipeline.results.run_results import Scored
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
+from wingloss import protocol
 from wingloss.drawing import figures
-from wingloss.evaluation.significance import log_mean
+from wingloss.evaluation.significance import Effect, equivalent, holm, log_mean
 from wingloss.geometry import Array
 
-COLUMNS = ["what", "name", "first", "second", "value", "std", "low", "high", "seeds", "status"]
+COLUMNS = [
+    *("what", "name", "first", "second", "value", "std", "median", "auc", "failure_rate"),
+    *("low", "high", "p_adjusted", "p_equivalent", "verdict", "seeds", "status"),
+]
+RUNS = ["| run | NME, % | median | AUC | failures, % | seeds |", "|---|--:|--:|--:|--:|--:|"]
+EFFECTS = [
+    "| the first error against the second | change, % | 95 % interval | p | verdict |",
+    "|---|--:|--:|--:|---|",
+]
 NOT_RUN, DIVERGED, SCARCE = "not run", "diverged", "too few photographs"
 
 
@@ -33,7 +42,9 @@ def run(dataset: str, study: str) -> None:
     names = set(chosen.cells)
     every = run_results.read(load(), dataset, lambda run: f"{run.recipe}/{run.cell}" in names)
     cells = run_results.by_name(every)
-    table = pd.DataFrame([*_runs(chosen, cells), *_effects(chosen, cells)], columns=COLUMNS)
+    threshold = 100 * protocol.load(dataset).threshold
+    rows = [*_runs(chosen, cells, threshold), *_effects(chosen, cells)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
     files.write_table(_path(paths.STUDY, dataset, study), table)
     said = f"Here: {run_results.said(every)}." if cells else ""
     with files.whole_file(_path(paths.STUDY_TEXT, dataset, study)) as partial:
@@ -48,8 +59,8 @@ def run(dataset: str, study: str) -> None:
     log.info("study %s: %d of %d runs", study, len(cells), len(names))
 
 
-def _runs(study: Study, cells: dict[str, Scored]) -> list[dict[str, Any]]:
-    """Each run's mean error and its deviation over seeds, in percent."""
+def _runs(study: Study, cells: dict[str, Scored], threshold: float) -> list[dict[str, Any]]:
+    """Each run's mean error and its deviation over seeds, in percent, and the other measures."""
     rows = []
     for name in study.cells:
         row: dict[str, Any] = {"what": "run", "name": name, "seeds": 0, "status": NOT_RUN}
@@ -58,13 +69,16 @@ def _runs(study: Study, cells: dict[str, Scored]) -> list[dict[str, Any]]:
             means = one.errors.mean(axis=1)  # not a number where a seed diverged
             row["value"] = means.mean()
             row["std"] = means.std(ddof=1) if len(means) > 1 else np.nan
+            if not one.diverged:
+                row |= run_results.other_measures(one.errors, threshold)
         rows.append(row)
     return rows
 
 
 def _effects(study: Study, cells: dict[str, Scored]) -> list[dict[str, Any]]:
     """By how many percent the first run's error differs from the second's, as claims have it."""
-    effects = None
+    effects: Effects[str] | None = None
+    found: dict[str, Effect] = {}
     if cells:
         one = next(iter(cells.values()))
         scarce = len(set(one.photographs)) < 2  # one tells nothing of others
@@ -80,14 +94,30 @@ def _effects(study: Study, cells: dict[str, Scored]) -> list[dict[str, Any]]:
         elif scarce:
             row["status"] = SCARCE
         else:
-            effect = effects.between(*pair)
+            effect = found[name] = effects.between(*pair)
             value, low, high = (
                 100 * float(np.expm1(end)) for end in (effect.value, *effect.interval())
             )
             row |= dict(value=value, low=low, high=high, status="run")
             row["seeds"] = len(cells[pair[0]].seeds)
         rows.append(row)
+    tested = [row for row in rows if row["status"] == "run"]
+    each = [min(1.0, 2 * min(one.p_below(), one.p_above())) for one in found.values()]
+    adjusted = holm(each, len(study.effects))
+    within = paper_spec.families().equivalent_within
+    for row, p in zip(tested, adjusted, strict=True):
+        same = equivalent([found[row["name"]]], within)
+        row |= {"p_adjusted": float(p), "p_equivalent": same, "verdict": _verdict(row, p, same)}
     return rows
+
+
+def _verdict(row: dict[str, Any], p: float, same: float) -> str:
+    """What an effect's p-values say, as of claims."""
+    if row["seeds"] < SEEDS:
+        return f"undecided: fewer than {SEEDS} seeds"
+    if p <= LEVEL:
+        return "lower" if row["value"] < 0 else "higher"
+    return "equivalent" if same <= LEVEL else "undecided"
 
 
 def _group(name: str) -> str:
@@ -97,18 +127,27 @@ def _group(name: str) -> str:
 
 def _markdown(name: str, study: Study, table: pd.DataFrame, said: str) -> str:
     runs, effects = (table[table.what == what] for what in ("run", "effect"))
-    lines = [f"### {name}", "", study.question, "", "| run | NME, % | seeds |", "|---|--:|--:|"]
+    lines = [f"### {name}", "", study.question, "", *RUNS]
     for one in runs.itertuples():
         spread = f" ± {one.std:.2f}" if np.isfinite(one.std) else ""
         error = f"{one.value:.2f}{spread}" if one.status == "run" else one.status
-        lines.append(f"| {one.name} | {error} | {one.seeds} |")
-    lines += ["", "| the first error against the second | change, % | 95 % interval |"]
-    lines.append("|---|--:|--:|")
+        others = " | ".join(
+            f"{value:.{digits}f}" if np.isfinite(value) else ""
+            for value, digits in ((one.median, 2), (one.auc, 1), (one.failure_rate, 1))
+        )
+        lines.append(f"| {one.name} | {error} | {others} | {one.seeds} |")
+    lines += ["", *EFFECTS]
     for one in effects.itertuples():
         ends = f"{one.low:+.1f} to {one.high:+.1f}" if one.status == "run" else ""
         change = f"{one.value:+.1f}" if one.status == "run" else one.status
-        lines.append(f"| {one.name} ({one.first}, {one.second}) | {change} | {ends} |")
+        tested = f"{one.p_adjusted:.2g} | {one.verdict}" if one.status == "run" else "|"
+        lines.append(f"| {one.name} ({one.first}, {one.second}) | {change} | {ends} | {tested} |")
     notes = [said] if said else []
+    if (effects.status == "run").any():
+        notes.append(
+            f"p is after Holm's correction over the study's {len(effects)} effects. Equivalent: "
+            f"within ±{100 * paper_spec.families().equivalent_within:g} %."
+        )
     if (runs.status == NOT_RUN).any():
         notes.append(
             f"Not run: {(runs.status == NOT_RUN).sum()} of {len(runs)} runs. "

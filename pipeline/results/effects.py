@@ -11,6 +11,9 @@ from wingloss.evaluation import significance
 from wingloss.evaluation.significance import Effect, Runs
 from wingloss.geometry import Array
 
+LEVEL = 0.05  # of a test, after Holm's correction
+SEEDS = 3  # fewer can't tell a better network from a luckier start
+
 Key = TypeVar("Key", bound=Hashable)
 
 

@@ -83,9 +83,7 @@ def _here(
     return {
         "here": float(measured.mean()),
         "std": float(measured.std(ddof=1)) if len(measured) > 1 else np.nan,
-        "median": float(np.median(errors, axis=1).mean()),
-        "auc": 100 * metrics.auc(errors.ravel(), threshold),
-        "failure_rate": 100 * metrics.failure_rate(errors.ravel(), threshold),
+        **run_results.other_measures(errors, threshold),
         "seeds": len(errors),
         "status": f"run, {found.reduced}" if found.reduced else "run",
     }

@@ -188,6 +188,18 @@ def said(every: list[Results]) -> str:
     )
 
 
+def other_measures(errors: Array, threshold: float) -> dict[str, float]:
+    """What a mean hides: median, area under the curve and failures, in percent.
+
+    ``errors`` are ``(S, N)`` in percent; medians are averaged over the S seeds.
+    """
+    return {
+        "median": float(np.median(errors, axis=1).mean()),
+        "auc": 100 * metrics.auc(errors.ravel(), threshold),
+        "failure_rate": 100 * metrics.failure_rate(errors.ravel(), threshold),
+    }
+
+
 def by_name(every: list[Results]) -> dict[str, Scored]:
     """All runs by their names, ``recipe/network/balance/loss``, each once."""
     return {

@@ -210,6 +210,17 @@ def any_above(effects: Sequence[Effect], bound: float = 0.0) -> float:
     return min(1.0, len(effects) * min(one.p_above(bound) for one in effects))
 
 
+def equivalent(effects: Sequence[Effect], within: float) -> float:
+    """The p-value that a relative change is ``within`` or more of one that is compared with.
+
+    That is, worse than any of them by so much, or better than the best of them (two one-sided
+    tests). ``effects`` are changes of the log.
+    """
+    return max(
+        all_below(effects, float(np.log1p(within))), any_above(effects, float(np.log1p(-within)))
+    )
+
+
 def holm(p_values: ArrayLike, size: int) -> Array:
     """Holm's step-down adjustment of p-values ``(K,)``, of a family of ``size`` tests, in order.
 

@@ -89,6 +89,7 @@ rule study:
         code_files("stages.study"),
         protocol_file,
         paper_spec.STUDIES,
+        paper_spec.CLAIMS,
         what_a_study_shows,
     output:
         report(paths.STUDY, caption="../report/study.rst", category="Studies"),
