@@ -67,7 +67,8 @@ QUESTIONS = (
     ("L1 × 3.6 less L1", ("l1", 3.6), ("l1", 1.0)),
 )
 DRAWN = (
-    ("l1", 1, "-"), ("l1", 3.6, ":"), ("smooth_l1", 1, "-"), ("wing", 1, "-"), ("wing", 0.28, ":"),
+    ("l1", 1, "-"), ("l1", 2, "--"), ("l1", 3.6, ":"), ("smooth_l1", 1, "-"),
+    ("wing", 1, "-"), ("wing", 0.28, ":"),
 )  # fmt: skip
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
 
@@ -291,7 +292,7 @@ def report(folder: Path) -> None:
 
 
 def _draw(runs: pd.DataFrame, curves: pd.DataFrame, path: Path) -> None:
-    """Error over the size of a step, and over samples for single rates."""
+    """Error over the size of a step, and over samples with a band that holds all seeds."""
     colours = dict(zip(TITLES, ("#0072B2", "#009E73", "#D55E00"), strict=True))
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
     for loss, own in runs.groupby("loss"):
@@ -301,10 +302,18 @@ def _draw(runs: pd.DataFrame, curves: pd.DataFrame, path: Path) -> None:
         left.plot(means.index, means, color=colours[loss], label=TITLES[loss])
     for loss, multiple, dashes in DRAWN:
         own = curves[(curves.loss == loss) & (curves.multiple == multiple)]
-        course = own.groupby("samples").nme.mean()
+        course = own.groupby("samples").nme.agg(["mean", "min", "max"])
         label = TITLES[loss] + (f" × {multiple:g}" if multiple != 1 else "")
-        right.plot(course.index / 1000, course, dashes, color=colours[loss], label=label)
+        right.plot(course.index / 1000, course["mean"], dashes, color=colours[loss], label=label)
+        right.fill_between(
+            course.index / 1000, course["min"], course["max"], color=colours[loss], alpha=0.15
+        )
     left.set(xscale="log", ylim=(6.7, 9), xlabel="step, in L1's at the paper's learning rate (log)")
+    above = runs.groupby(["loss", "multiple"]).nme.mean().loc[lambda means: means > 9]
+    said = [f"{TITLES[loss]} × {multiple:g}: {nme:.1f}" for (loss, multiple), nme in above.items()]
+    left.text(
+        0.98, 0.02, "above the panel: " + ", ".join(said), transform=left.transAxes, ha="right"
+    )
     left.set_xticks([0.5, 1, 2, 3.6, 7], ["0.5", "1", "2", "3.6", "7"])
     left.minorticks_off()
     right.set(ylim=(6.7, 9), xlabel="thousand samples")
