@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from pipeline.runtime.errors import UserError
 from pipeline.trainings import cache_key, run_store
 from pipeline.trainings.cache_key import ensemble_inputs
 from pipeline.trainings.spec import TrainingSpec
+
+TRAINING, TREES = ("network", "objective"), ("trees", "seed")  # what tells those alike
 
 
 def run(delete: str = "") -> None:
@@ -75,6 +77,10 @@ def _unused_entries(params: Params, unasked: set[Path]) -> Iterator[Path]:
                 alike.append(_described(TrainingSpec.of(params, one, stage)))
     folders = {folder: run_store.described(folder) for folder in paths.RUN_STORE.glob("*")}
     used |= {folder.name for folder, inputs in folders.items() if _part_of(inputs) in alike}
+    if "ert" in params.baselines:
+        recipe = dataclasses.asdict(params.regression_trees)
+        grown = [{"trees": recipe, "seed": seed} for seed in params.seeds]
+        used |= {one.name for one, inputs in folders.items() if _part_of(inputs, TREES) in grown}
     for folder, inputs in sorted(folders.items()):
         there = any(file.name != run_store.LOCK for file in folder.glob("*"))
         # a checkpoint of several trainings serves each of them
@@ -101,9 +107,9 @@ def _described(spec: TrainingSpec) -> dict[str, Any]:
     return {"network": spec.network, "objective": dataclasses.asdict(spec.objective)}
 
 
-def _part_of(inputs: dict[str, Any]) -> dict[str, Any]:
-    """The same of an entry in the run store."""
-    return {name: inputs.get(name) for name in ("network", "objective")}
+def _part_of(inputs: dict[str, Any], names: Sequence[str] = TRAINING) -> dict[str, Any]:
+    """What an entry's key in the run store says by these ``names``, of all that it says."""
+    return {name: inputs.get(name) for name in names}
 
 
 def _deleted(path: Path) -> bool:

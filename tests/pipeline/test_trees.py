@@ -10,6 +10,7 @@ from project import Project
 from commands import prune
 from pipeline.config import paths
 from pipeline.config.paths import Run
+from pipeline.trainings import trees
 from stages import baseline
 
 TREES = Run("synthetic", paths.NEITHER, "ert", paths.NEITHER, paths.NEITHER, 0)
@@ -26,11 +27,17 @@ def predicted(project: Project) -> tuple[np.ndarray, dict]:
 def test_trees_are_grown_once(finished: Project, done: Callable[..., str]) -> None:
     points, about = predicted(finished)
     assert "everything is used" in done(finished, prune)
+    entries = set(finished.root.glob(f".runs/*/result/{trees.LANDMARKS}"))
     (finished.root / TREES.path(paths.PREDICTIONS)).unlink()
+    assert "everything is used" in done(finished, prune)  # they are still asked for
     assert TAKEN in done(finished, baseline, **GROWN)
     again, said = predicted(finished)
     assert np.array_equal(again, points) and said == about  # the seconds that they took as well
     assert TAKEN not in done(finished, baseline, **GROWN | {"seed": 1})
+    (entry,) = set(finished.root.glob(f".runs/*/result/{trees.LANDMARKS}")) - entries
+    finished.set(baselines=[])
+    said = done(finished, prune)
+    assert all(one.parts[-3] in said for one in [entry, *entries])
 
 
 def fewer(project: Project) -> None:
