@@ -15,7 +15,6 @@ from pipeline.data.prepared_faces import frames_of, read_faces
 from pipeline.results import predictions_file
 from pipeline.runtime import cli
 from pipeline.runtime.host import describe_commit, processor
-from pipeline.trainings import trees
 from wingloss import protocol
 from wingloss.evaluation import baselines
 from wingloss.geometry import Array, apply, context_maps, invert
@@ -65,6 +64,8 @@ def _mean_shape(dataset: str, seed: int) -> Made:
 
 
 def _regression_trees(dataset: str, seed: int) -> Made:
+    from pipeline.trainings import trees  # the run store takes torch, and the mean shape doesn't
+
     params, rules = load(), protocol.load(dataset)
     context = params.context
     scored = predictions_file.faces(dataset)
