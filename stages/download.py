@@ -62,7 +62,7 @@ def _render(rendered: Rendered, target: Path) -> None:
         faces.writerow(("image", "yaw", "pitch", "roll", "subsets", "visible"))
         for table in (train, test):
             axes = [f"{name}{i}" for i in range(19) for name in ("x", "y", "visible")]
-            table.writerow(("image", *csv_faces.BOX, "subsets", *axes))
+            table.writerow(("image", "yaw", *csv_faces.BOX, "subsets", *axes))
         for part in counts:
             (new / part).mkdir()
         make = partial(_render_one, new, rendered.faces, rendered.seed)
@@ -104,7 +104,7 @@ def _render_one(
         for value in (f"{x:.3f}", f"{y:.3f}", int(visible))
     ]
     box, subsets = [f"{value:.3f}" for value in face.box], " ".join(face.subsets)
-    return image, box, [*pose, subsets, seen], [*box, subsets, *aflw]
+    return image, box, [*pose, subsets, seen], [pose[0], *box, subsets, *aflw]
 
 
 if __name__ == "__main__":

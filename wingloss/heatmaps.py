@@ -137,10 +137,13 @@ def quarter_peaks(maps: Tensor) -> Tensor:
     """
     size = maps.shape[-1]
     peak = _largest(maps)
-    around = _neighbours(maps, peak.clamp(1, size - 2))
-    slope = torch.stack(
-        [around[..., 1, 2] - around[..., 1, 0], around[..., 2, 1] - around[..., 0, 1]], dim=-1
+    # where there is no neighbour, the pixel itself is taken, and the slope not used
+    x, y = (peak[..., None] + torch.arange(-1, 2, device=maps.device)).clamp(0, size - 1).unbind(-2)
+    flat = maps.flatten(-2)
+    row, column = (
+        flat.gather(-1, place) for place in (y[..., 1:2] * size + x, y * size + x[..., 1:2])
     )
+    slope = torch.stack([row[..., 2] - row[..., 0], column[..., 2] - column[..., 0]], dim=-1)
     inside = (peak > 0) & (peak < size - 1)
     return peak + (slope.sign() / 4).where(inside, 0)
 

@@ -92,7 +92,12 @@ def landmark_loss(predicted: Tensor, target: Tensor, loss: Loss) -> Tensor:
         ValueError: the targets all lie within [0, 1], so they are not pixels.
     """
     check_pixels(target)
-    return loss(predicted - target).sum(dim=1).mean()
+    return _summed(loss(predicted - target))
+
+
+def _summed(losses: Tensor) -> Tensor:
+    """Eq. 3 of coordinates' losses ``(..., B, 2L)``: their sum, averaged over the batch."""
+    return losses.sum(dim=-1).mean(dim=-1)
 
 
 def check_pixels(target: Tensor) -> None:
@@ -137,4 +142,4 @@ class CoordinateLosses:
         for loss, count in self.losses:
             parts.append(loss(error[start : start + count]))
             start += count
-        return torch.cat(parts).sum(dim=2).mean(dim=1)
+        return _summed(torch.cat(parts))

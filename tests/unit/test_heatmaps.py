@@ -131,6 +131,10 @@ def test_a_quarter_pixel_by_hand():
     assert quarter_peaks(maps).tolist() == [3.25, 1.75]
     maps[2, 2], maps[3, 3] = 0.4, 0.1
     assert quarter_peaks(maps).tolist() == [3, 1.75]
+    edge = torch.zeros(5, 5)  # the slope along an edge is the edge's own, not its neighbour's
+    edge[2, 0], edge[3, 0], edge[1, 1] = 1, 0.4, 0.9
+    assert quarter_peaks(edge).tolist() == [0, 2.25]
+    assert quarter_peaks(edge.T).tolist() == [2.25, 0]
 
 
 def test_fitting_withstands_noise_better_than_a_quarter_pixel():

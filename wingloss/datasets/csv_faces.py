@@ -2,7 +2,7 @@
 
 Columns: ``image`` (path in the data set's folder), ``x0, y0, x1, y1, ...`` (0-based pixels) and, if
 you like, the face box ``x_min, y_min, x_max, y_max``, ``photograph`` (faces of one photograph share
-it; otherwise the picture is meant) and ``subsets`` (names between spaces).
+it; otherwise the picture is meant), ``subsets`` (names between spaces) and ``yaw`` (degrees).
 """
 
 import csv
@@ -55,6 +55,7 @@ def _record(row: csv_table.Row, where: str, part: Part, axes: list[str]) -> Reco
     try:
         csv_table.check(row, ("image", *axes), where)
         points = np.array(csv_table.numbers(row, axes, where)).reshape(-1, 2)
+        yaw = csv_table.yaw(row, where)
     except BadSample as error:
         raise BadSample(str(error), (image,)) from None
     box, fault = None, ""
@@ -75,5 +76,6 @@ def _record(row: csv_table.Row, where: str, part: Part, axes: list[str]) -> Reco
         points=points,
         box=box,
         source=where,
+        yaw=yaw,
         box_fault=fault,
     )

@@ -5,6 +5,7 @@ the header's words don't count, nor do the empty rows and columns that spreadshe
 """
 
 import csv
+import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -78,6 +79,18 @@ def numbers(row: Row, columns: list[str], where: str) -> list[float]:
                 ) from None
             raise BadSample(f"{where}: {name} is '{word}', no number") from None
     return values
+
+
+def yaw(row: Row, where: str) -> float | None:
+    """A row's ``yaw`` in degrees; None where it has no such column, or an empty cell there.
+
+    Raises:
+        BadSample: it is no finite number.
+    """
+    (value,) = numbers(row, ["yaw"], where) if row.get("yaw") else (None,)
+    if value is not None and not math.isfinite(value):
+        raise BadSample(f"{where}: the yaw is not finite")
+    return value
 
 
 def _header(path: Path, line: str, columns: tuple[str, ...]) -> tuple[list[str], str]:

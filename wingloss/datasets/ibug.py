@@ -333,9 +333,7 @@ def _told(path: Path) -> _Table[tuple[str, float | None] | BadSample]:
         image = row.get("image", where)
         try:
             csv_table.check(row, columns, where)
-            (yaw,) = csv_table.numbers(row, ["yaw"], where) if row.get("yaw") else (None,)
-            if yaw is not None and not math.isfinite(yaw):
-                raise BadSample(f"{where}: the yaw of '{image}' is not finite")
+            yaw = csv_table.yaw(row, where)
             if image in told.rows:
                 raise BadSample(f"{where}: a second row of '{image}'")
             told.rows[image] = row["subsets"], yaw

@@ -41,7 +41,8 @@ def available_precision(wanted: Precision, on: torch.device) -> Precision:
     """``wanted``, or float32 where ``on`` would only emulate bfloat16."""
     if wanted == "bfloat16":
         if on.type == "cuda":
-            native = torch.cuda.is_bf16_supported(including_emulation=False)
+            with torch.cuda.device(on):  # torch asks the current one
+                native = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
             native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         if not native:
