@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.data import files
+from pipeline import files
 from wingloss import Detector
 from wingloss.augmentation.perturbation import Images
 from wingloss.cli.results import drawn

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.data import files
+from pipeline import files
 from wingloss.drawing import figures
 
 

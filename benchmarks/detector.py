@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
+from pipeline import files
 from pipeline.config import paths
-from pipeline.data import files
 from pipeline.data.prepared_faces import face_boxes
 from pipeline.results import predictions_file
 from wingloss import Detector, pictures, protocol

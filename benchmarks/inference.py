@@ -32,10 +32,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.networks import TITLES
 from pipeline.config.params import load
-from pipeline.data import files
 from pipeline.data.prepared_faces import face_boxes
 from pipeline.results import predictions_file
 from pipeline.results.paper_spec import published_speeds

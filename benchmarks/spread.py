@@ -12,8 +12,8 @@ without bfloat16 trains in float32, ``precision: float32`` in params.yaml.
 import sys
 from pathlib import Path
 
+from pipeline import files
 from pipeline.config.params import load
-from pipeline.data import files
 from workflow.compare import REFERENCE, errors, settings
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import files
 from pipeline.config import paths
-from pipeline.data import files
+from pipeline.errors import UserError
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
-from pipeline.runtime.errors import UserError
 from wingloss import protocol
 from wingloss.pose import nrsfm
 

@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import Params, load
-from pipeline.data import dataset_report, files, images
+from pipeline.data import dataset_report, images
 from pipeline.data.prepared_faces import face_boxes, frames_of, read_faces
+from pipeline.errors import UserError
 from pipeline.runtime.cli import log, main
-from pipeline.runtime.errors import UserError
 from wingloss import pictures, protocol
 from wingloss.augmentation.perturbation import Faces, augment
 from wingloss.crops import context_crop

@@ -14,10 +14,10 @@ from pipeline.config.params import load
 from pipeline.config.paths import Run
 from pipeline.data import images, predict
 from pipeline.data.prepared_faces import frames_of, read_faces
+from pipeline.errors import UserError
 from pipeline.results import predictions_file
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
-from pipeline.runtime.errors import UserError
 from wingloss import protocol
 from wingloss.augmentation.perturbation import plain, shrink
 from wingloss.drawing.heatmap_sheet import heatmap_sheet

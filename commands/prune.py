@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import Params, load
 from pipeline.config.paths import Run
-from pipeline.data import files
+from pipeline.errors import UserError
 from pipeline.runtime import cli, engines
 from pipeline.runtime.cli import log
-from pipeline.runtime.errors import UserError
 from pipeline.trainings import cache_key, run_store
 from pipeline.trainings.cache_key import ensemble_inputs
 from pipeline.trainings.spec import TrainingSpec

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.config.params import Params
-from pipeline.data.files import write_json
+from pipeline.files import write_json
 from pipeline.runtime import cli
 from wingloss.validation import schema
 

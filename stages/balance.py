@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import load
-from pipeline.data import files
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from wingloss import protocol

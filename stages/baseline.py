@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Run
-from pipeline.data import files
 from pipeline.data.prepared_faces import frames_of, read_faces
 from pipeline.results import predictions_file
 from pipeline.runtime import cli

@@ -2,16 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Cell
-from pipeline.data import files
 from pipeline.results import paper_spec, run_results
 from pipeline.results.effects import LEVEL, SEEDS, Effects
 from pipeline.results.paper_spec import Claim, Claims, Family, Published
@@ -29,10 +30,14 @@ VERDICTS = ("reproduced", "contradicted", "equivalent", "undecided", "not run")
 
 def run(dataset: str) -> None:
     """Writes, by recipe, the claims with their verdicts and how many there are of each."""
-    claims, known, found, numbers = paper_spec.families(), paper_spec.published(), {}, {}
+    claims, known = paper_spec.families(), paper_spec.published()
+    found: dict[str, list[dict[str, Any]]] = {}
+    numbers: dict[str, dict[str, int]] = {}
     for results in _able(claims, run_results.read(load(), dataset)):
         recipe = results.recipe
-        found[recipe] = judge(claims, results, known)
+        # speeds are of no recipe, so they are judged with the first one
+        own = replace(claims, families=[f for f in claims.families if f.cells or not found])
+        found[recipe] = judge(own, results, known)
         counts = Counter(one["verdict"] for one in found[recipe])
         numbers[recipe] = {verdict.replace(" ", "_"): counts[verdict] for verdict in VERDICTS}
         log.info("%s: %s", recipe, ", ".join(f"{n} {name}" for name, n in numbers[recipe].items()))

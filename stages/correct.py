@@ -8,16 +8,17 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.arguments import among
 from pipeline.config.networks import STAGES
 from pipeline.config.params import Params, load
 from pipeline.config.paths import Run
-from pipeline.data import files, predict
+from pipeline.data import predict
 from pipeline.data.prepared_faces import FRAME, frames_of, read_faces
+from pipeline.errors import UserError
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
-from pipeline.runtime.errors import UserError
 from pipeline.trainings import obtain
 from pipeline.trainings.spec import TrainingSpec
 from wingloss import protocol

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.acquire import published
 from pipeline.config import paths
 from pipeline.config.params import Rendered, load
-from pipeline.data.files import whole_folder
+from pipeline.files import whole_folder
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from pipeline.runtime.file_lock import locked

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Run
-from pipeline.data import files, predict
+from pipeline.data import predict
 from pipeline.data.prepared_faces import frames_of, read_faces, read_frames
 from pipeline.results import predictions_file
 from pipeline.runtime import cli

@@ -11,12 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.arguments import among
 from pipeline.config.networks import STAGES
 from pipeline.config.params import load
 from pipeline.config.paths import Cell
-from pipeline.data import files
 from pipeline.results import paper_spec, predictions_file, run_results
 from pipeline.results.effects import Effects
 from pipeline.results.run_results import Scored

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from pipeline import files
 from pipeline.acquire import sources
 from pipeline.config import paths
 from pipeline.config.params import Context, Params, load
 from pipeline.config.paths import STAGES, Run
-from pipeline.data import files
 from pipeline.data.prepared_faces import frames_of, read_crops
+from pipeline.errors import UserError
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
-from pipeline.runtime.errors import UserError
 from wingloss import protocol
 from wingloss.detection import detector_file, face_detector
 from wingloss.detection.card import (

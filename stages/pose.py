@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline import files
 from pipeline.config import paths
-from pipeline.data import files
 from pipeline.data.prepared_faces import frames_of
+from pipeline.errors import UserError
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
-from pipeline.runtime.errors import UserError
 from wingloss import protocol
 from wingloss.geometry import Array, apply, to_unit
 from wingloss.pose import projection

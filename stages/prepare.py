@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import Context, Dataset, Params, Validation, load
-from pipeline.data import checks, files, origin
+from pipeline.data import checks, origin
+from pipeline.errors import UserError
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
-from pipeline.runtime.errors import UserError
 from pipeline.runtime.progress import tracked
 from wingloss import pictures, protocol
 from wingloss.crops import context_crop

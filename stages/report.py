@@ -13,10 +13,10 @@ import jinja2
 import numpy as np
 from markdown_it import MarkdownIt
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import Params, load
 from pipeline.config.paths import Cell, Run
-from pipeline.data import files
 from pipeline.results import charts, overview, paper_spec, paper_table, run_results
 from pipeline.results.run_results import Results, Scored
 from pipeline.runtime import cli
@@ -46,7 +46,8 @@ def run(dataset: str) -> None:
     params = load()
     every = run_results.read(params, dataset)
     results, runs = every[0], run_results.by_name(every)
-    known = paper_spec.tables()
+    known, studies = paper_spec.tables(), paper_spec.studies()
+    studied = {cell for name in params.studies for cell in studies[name].cells}
     claims = files.read_json(Path(paths.CLAIMS.format(dataset=dataset)))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader("."),
@@ -66,11 +67,11 @@ def run(dataset: str) -> None:
         facts=overview.facts(every),
         normaliser=results.any.normaliser.replace("_", "-"),
         elsewhere=results.elsewhere(sorted({claim.data for claim in paper_spec.claims()})),
-        named=paper_spec.named,
+        named=results.named,
         errors=charts.errors(every),
         judged=[
             _judged(one.recipe, claims[one.recipe], counts[one.recipe], within, numbers)
-            | {"advice": _advice(known, one)}
+            | {"advice": _advice(known, one, studied)}
             for one in every
             if one.recipe in claims
         ],
@@ -124,8 +125,14 @@ def _not_run(claims: list[dict[str, Any]]) -> dict[str, list[str]]:
     return groups
 
 
-def _advice(known: dict[int, paper_spec.Table], results: Results) -> list[str]:
-    """What to set so that every run of the paper's tables is there."""
+def _advice(known: dict[int, paper_spec.Table], results: Results, studied: set[str]) -> list[str]:
+    """What to set so that every run of the paper's tables is there.
+
+    Nothing for a recipe of which all runs are ``studied``: it is there to answer other questions.
+    """
+    own = {f"{results.recipe}/{cell}" for cell in results.cells if cell.network in paths.STAGES}
+    if own and own <= studied:
+        return []
     cells = dict.fromkeys(cell for table in known.values() for cell in table.cells)
     return run_results.how_to_run([cell for cell in cells if cell not in results.cells], results)
 

@@ -12,9 +12,9 @@ import psutil
 import torch
 from torch import nn
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.networks import HEAT_MAPS
-from pipeline.data import files
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from pipeline.runtime.host import processor

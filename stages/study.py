@@ -7,10 +7,10 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.arguments import among
 from pipeline.config.params import load
-from pipeline.data import files
 from pipeline.results import paper_spec, run_results
 from pipeline.results.effects import LEVEL, SEEDS, Effects
 from pipeline.results.paper_spec import Study

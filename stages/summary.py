@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import load
-from pipeline.data import files
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from wingloss import protocol

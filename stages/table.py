@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.arguments import among
 from pipeline.config.params import load
-from pipeline.data import files
 from pipeline.results import paper_spec, paper_table, run_results
 from pipeline.results.paper_spec import Table
 from pipeline.results.run_results import Results

@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import PARAMS, Params, load
 from pipeline.config.paths import Cell
-from pipeline.data import files
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from wingloss import protocol
 
 REFERENCE = Path("docs/results/default.json")

@@ -23,8 +23,8 @@ from pipeline.config import paths
 from pipeline.config.arguments import among
 from pipeline.config.networks import STAGES
 from pipeline.config.params import PARAMS, Grid, Params, load
+from pipeline.errors import UserError
 from pipeline.results import paper_spec
-from pipeline.runtime.errors import UserError
 from pipeline.trainings import cost
 from wingloss.pose.balancing import Balance
 from workflow import generate_dvc

@@ -21,7 +21,7 @@ from snakemake.settings.types import DAGSettings, OutputSettings, Quietness, Res
 from pipeline.config import paths
 from pipeline.config.params import Params, load
 from pipeline.config.paths import Run
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from pipeline.trainings import cache_key, run_store
 from pipeline.trainings.spec import TrainingSpec
 from wingloss import protocol

@@ -14,8 +14,8 @@ import yaml
 
 from pipeline.config.params import load
 from pipeline.data import origin
+from pipeline.errors import UserError
 from pipeline.runtime import engines
-from pipeline.runtime.errors import UserError
 from workflow import generate_dvc, keep_outputs
 from workflow.proof import unproven
 from workflow.setup import configure_dvc

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from pipeline.runtime.progress import Progress
 
 MOST_FILES = 500_000  # and folders

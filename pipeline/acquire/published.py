@@ -15,10 +15,10 @@ from pipeline.acquire.archives import CHUNK, is_archive, join, unpack
 from pipeline.acquire.sources import Archive, Source
 from pipeline.config import paths
 from pipeline.data import origin
-from pipeline.data.files import whole_folder
 from pipeline.data.origin import Origin
+from pipeline.errors import UserError
+from pipeline.files import whole_folder
 from pipeline.runtime.cli import log
-from pipeline.runtime.errors import UserError
 from pipeline.runtime.progress import tracked
 from wingloss import protocol
 from wingloss.datasets import readers

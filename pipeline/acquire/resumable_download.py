@@ -20,9 +20,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util import Retry
 
-from pipeline.data.files import whole_file
+from pipeline.errors import UserError
+from pipeline.files import whole_file
 from pipeline.runtime.cli import log
-from pipeline.runtime.errors import UserError
 from pipeline.runtime.progress import Progress
 
 TRIES = 5  # without a byte of progress

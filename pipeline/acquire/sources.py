@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from wingloss import yaml_files
 from wingloss.validation import Refused, build
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.config import paths
 from pipeline.config.params import METHODS, PARAMS, Params, load
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from wingloss import protocol
 from wingloss.validation import meant
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from pipeline.config.networks import HEAT_MAPS, SAMPLES_A_SECOND, STAGES
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from wingloss import losses, protocol, yaml_files
 from wingloss.augmentation.perturbation import Augmentation
 from wingloss.crops import Context

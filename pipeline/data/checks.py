@@ -7,8 +7,8 @@ import numpy as np
 
 from pipeline.config.params import Dataset, Params
 from pipeline.data.origin import Origin
+from pipeline.errors import UserError
 from pipeline.runtime.cli import log
-from pipeline.runtime.errors import UserError
 from wingloss import protocol
 from wingloss.datasets import names, plausible, readers
 from wingloss.datasets.face_record import BadSample, Record

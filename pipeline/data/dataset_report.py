@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import Params
-from pipeline.data import files
 from pipeline.data.prepared_faces import face_boxes, frames_of, read_crops
 from pipeline.runtime.cli import log
 from pipeline.runtime.progress import tracked

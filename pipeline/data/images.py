@@ -4,7 +4,7 @@ from pathlib import Path
 
 import cv2
 
-from pipeline.data import files
+from pipeline import files
 from wingloss.pictures import Picture
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pipeline import files
 from pipeline.config import paths
-from pipeline.data import files
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from wingloss.datasets.names import printable, some
 
 DEEPEST = 20  # folders within folders: more are a link to a folder that it is in

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pipeline.data import files
+from pipeline import files
+from pipeline.errors import UserError
 from pipeline.runtime import cli
-from pipeline.runtime.errors import UserError
 from wingloss.augmentation.perturbation import Faces, shrink
 from wingloss.geometry import Array, apply, compose, invert, to_unit
 from wingloss.models import inference, model_file

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import Context
-from pipeline.data import files
 from wingloss.augmentation.perturbation import Faces, Images
 from wingloss.geometry import (
     Array,

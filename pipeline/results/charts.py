@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.config import paths
-from pipeline.results import overview, paper_spec
+from pipeline.results import overview
 from pipeline.results.run_results import Results, Scored
 from wingloss.geometry import Array
 
@@ -49,7 +49,7 @@ def _chart(results: Results, scale: Scale) -> dict[str, Any]:
     """One recipe's chart of errors, and its best run."""
     rows = [
         {
-            "name": paper_spec.named(cell),
+            "name": results.named(cell),
             "reduced": bool(one.reduced),
             "error": _error(one),
             "bar": None if one.diverged else _bar(scale, one.errors.mean(axis=1)),

@@ -17,7 +17,7 @@ def facts(recipes: list[Results]) -> dict[str, str]:
     results = recipes[0]
     cells = {cell: one for each in recipes for cell, one in each.cells.items()}
     own = [cell for cell in cells if cell.network in paths.STAGES]
-    others = [_other(cell, one) for cell, one in cells.items() if cell not in own]
+    others = [_other(results, cell, one) for cell, one in cells.items() if cell not in own]
     runs = by_name(recipes)
     every = [about for one in runs.values() for about in one.about]
     learnt = [
@@ -63,9 +63,9 @@ def _losses(own: list[Cell]) -> str:
     return ", ".join(filter(None, [said, more]))
 
 
-def _other(cell: Cell, one: Scored) -> str:
+def _other(results: Results, cell: Cell, one: Scored) -> str:
     """What the networks are compared to, with how it falls short of its paper's."""
-    said = paper_spec.named(cell)
+    said = results.named(cell)
     return f"{said} ({one.reduced})" if one.reduced else said
 
 

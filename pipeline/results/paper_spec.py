@@ -3,7 +3,7 @@
 Tables, claims and the studies beyond them stand in ``paper/*.yaml``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from pipeline.config import networks, paths
-from pipeline.config.params import Grid, NetworkRecipes
+from pipeline.config.params import Grid, LossEntry, NetworkRecipes
 from pipeline.config.paths import Cell
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from wingloss import yaml_files
 from wingloss.protocol import Headline as Normaliser
 from wingloss.validation import Refused, build
@@ -24,18 +24,35 @@ STUDIES = Path("paper/studies.yaml")
 
 # As the paper says
 LOSS_TITLES = {"l2": "L2", "l1": "L1", "smooth_l1": "smooth L1", "wing": "Wing"}
+KIND_TITLES = LOSS_TITLES | {"heatmap_mse": "squared error", "adaptive_wing": "Adaptive Wing"}
+SYMBOLS = {"epsilon": "ε", "alpha": "α", "omega": "ω", "theta": "θ", "weight": "W"}
 BALANCE_TITLES = {"none": "", "pdb": "PDB", "pdb_authors": "PDB (the authors' code)"}
 BASELINE_TITLES = {"ert": "regression trees", "mean_shape": "the mean shape"}
 SAMPLES = 120_000 * 8  # that each training sees: iterations x faces, Section 7.1
 
 
-def named(cell: Cell) -> str:
-    """A run as the paper would call it."""
+def named(cell: Cell, losses: Mapping[str, LossEntry]) -> str:
+    """A run as the papers would call it."""
     if cell.network in BASELINE_TITLES:
         return BASELINE_TITLES[cell.network]
     parts = [networks.TITLES[cell.network], BALANCE_TITLES[cell.balance]]
-    loss = LOSS_TITLES.get(cell.loss, cell.loss)
+    loss = _loss(cell.loss, networks.STAGES[cell.network][-1], losses)
     return f"{' + '.join(part for part in parts if part)} ({loss})"
+
+
+def _loss(name: str, network: str, losses: Mapping[str, LossEntry]) -> str:
+    """A loss's kind, and the parameters that aren't those of the loss with the kind's own name."""
+    own, usual = losses[name], losses.get(losses[name].kind)
+    title = KIND_TITLES.get(own.kind, own.kind)
+    if name == own.kind or usual is None or not usual.fits(network):
+        return title if name == own.kind else name
+    before = vars(usual.on(network))
+    changed = [
+        f"{SYMBOLS.get(key, key)} = {value:g}"
+        for key, value in vars(own.on(network)).items()
+        if value != before[key]
+    ]
+    return ", ".join([title, *changed]) if changed else name
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline import files
 from pipeline.config import paths
-from pipeline.data import files
 from pipeline.results import run_results
 from pipeline.results.paper_spec import Column, Row, Table
 from pipeline.results.run_results import Results

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.paths import Run
-from pipeline.data import files
 from pipeline.data.prepared_faces import face_boxes
 from pipeline.runtime.cli import log
 from wingloss import protocol

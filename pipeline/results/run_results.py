@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.networks import STAGES
 from pipeline.config.params import Params
 from pipeline.config.paths import Cell, Run
-from pipeline.data import files
+from pipeline.errors import UserError
 from pipeline.results import paper_spec
-from pipeline.runtime.errors import UserError
 from pipeline.trainings import cost
 from wingloss import protocol
 from wingloss.evaluation import metrics
@@ -109,10 +109,14 @@ class Results:
         whole = one.split == "test" and one.about[0]["data_stamp"] == "full"
         return None if whole else self.faces
 
+    def named(self, cell: Cell) -> str:
+        """A run as the papers would call it."""
+        return paper_spec.named(cell, self.params.loss)
+
     def reduced(self, cells: Iterable[Cell]) -> str:
         """Which baselines among the cells fall short of their papers', and how; may be empty."""
         own = {cell: self.cells[cell].reduced for cell in cells if cell in self.cells}
-        return "; ".join(f"{paper_spec.named(cell)}, {said}" for cell, said in own.items() if said)
+        return "; ".join(f"{self.named(cell)}, {said}" for cell, said in own.items() if said)
 
     def minutes(self, network: str) -> tuple[float, str]:
         """What a run of the network takes here, in minutes, and how that is known."""

@@ -22,8 +22,8 @@ from typing import Any
 from pipeline import ENGINE
 from pipeline.config import paths
 from pipeline.config.arguments import check
+from pipeline.errors import UserError
 from pipeline.runtime import provenance
-from pipeline.runtime.errors import UserError
 from wingloss.datasets import names
 
 log = logging.getLogger("wingloss")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 # No result depends on how a stage is called, checked, logged or stored: the engines see its
 # parameters and paths for themselves.
 PLUMBING = {
-    *("commands", "pipeline", "stages", "wingloss"),
+    *("commands", "pipeline", "pipeline.errors", "stages", "wingloss"),
     *("wingloss.datasets", "wingloss.validation", "wingloss.yaml_files"),
     *("wingloss.augmentation", "wingloss.drawing", "wingloss.evaluation"),
     *("wingloss.detection", "wingloss.models", "wingloss.pose", "wingloss.training"),
@@ -20,7 +20,7 @@ PLUMBING = {
     "pipeline.config.paths",
     *("pipeline.acquire", "pipeline.data", "pipeline.results", "pipeline.trainings"),
     *("pipeline.runtime", "pipeline.runtime.cli", "pipeline.runtime.code_hash"),
-    *("pipeline.runtime.engines", "pipeline.runtime.errors", "pipeline.runtime.file_lock"),
+    *("pipeline.runtime.engines", "pipeline.runtime.file_lock"),
     *("pipeline.runtime.gpus", "pipeline.runtime.host"),
     *("pipeline.runtime.processes", "pipeline.runtime.progress"),
     *(

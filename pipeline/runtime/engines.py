@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from pipeline.runtime.processes import command_line, is_engine
 
 LOCK = Path(".dvc/tmp/lock")

@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
+from pipeline import files
 from pipeline.config.params import PARAMS
-from pipeline.data import files
-from pipeline.data.files import contents
+from pipeline.files import contents
 
 MADE = Path(".made")
 STATIC = (

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.networks import HEAT_MAPS
-from pipeline.data import files
 from pipeline.runtime.code_hash import TableEntry, code_hash
 from pipeline.trainings import training_data
 from pipeline.trainings.spec import TrainingSpec

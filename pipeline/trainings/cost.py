@@ -6,13 +6,17 @@ from pipeline.config.params import Params
 # Looking at some 200 validation faces for each of a learning curve's 20 points takes as long as
 # training on a third as many.
 VALIDATION_SAMPLES = 20 * 200 / 3
+# The rates are of bfloat16. In float32 CNN-6 reaches half as many samples a second, or up to two
+# thirds with batches of 16 (docs/notes/performance.md, docs/results/300w).
+FLOAT32_TAKES = 2
 TREES_TIMES_PICTURES_A_SECOND = 320_000  # 1127 s for 10 x 500 trees on 1808 faces, 40 times each
 
 
 def training_seconds(params: Params, dataset: str, recipe: str, network: str) -> float:
     """One training of ``network`` (cnn6, cnn7, resnet50) with the recipe's budget: one thread."""
-    budget = params.recipes[recipe].of(network).samples[dataset]
-    return (budget + VALIDATION_SAMPLES) / SAMPLES_A_SECOND[network]
+    own = params.recipes[recipe].of(network)
+    times = FLOAT32_TAKES if own.precision == "float32" else 1
+    return times * (own.samples[dataset] + VALIDATION_SAMPLES) / SAMPLES_A_SECOND[network]
 
 
 def run_seconds(params: Params, dataset: str, recipe: str, network: str) -> float:

@@ -14,9 +14,9 @@ import torch
 from pipeline.config import paths
 from pipeline.config.params import Params
 from pipeline.config.paths import STAGES, Run
+from pipeline.errors import UserError
 from pipeline.runtime import engines, gpus
 from pipeline.runtime.cli import log
-from pipeline.runtime.errors import UserError
 from pipeline.runtime.file_lock import locked
 from pipeline.trainings import cache_key, run_store, runner, training_data
 from pipeline.trainings.run_store import StoredTraining

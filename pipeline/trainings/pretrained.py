@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pipeline import files
 from pipeline.config import paths
-from pipeline.data import files
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from wingloss.detection import detector_file
 from wingloss.models import model_file
 from wingloss.models.networks import RANGE

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import torch
 
-from pipeline.data import files
+from pipeline import files
 from pipeline.runtime.cli import log
 from pipeline.runtime.file_lock import claimed, locked
 

@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 import torch
 
+from pipeline import files
 from pipeline.config import paths
-from pipeline.data import files
 from pipeline.runtime.cli import log
 from pipeline.runtime.host import describe_commit, keep_freed_memory, processor
 from pipeline.runtime.progress import Progress

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline import files
 from pipeline.config import paths
-from pipeline.data import files
 from pipeline.data.prepared_faces import (
     face_boxes,
     frames_of,

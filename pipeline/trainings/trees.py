@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import files
 from pipeline.config import paths
-from pipeline.data import files
 from pipeline.runtime.cli import log
 from pipeline.runtime.code_hash import code_hash
 from pipeline.runtime.host import describe_commit, processor

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from project import Project, wait_for
 
+from pipeline.errors import UserError
 from pipeline.runtime import engines
-from pipeline.runtime.errors import UserError
 
 
 @pytest.fixture

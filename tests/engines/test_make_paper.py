@@ -10,8 +10,8 @@ from project import ROOT, Project
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Cell
+from pipeline.errors import UserError
 from pipeline.results import paper_spec
-from pipeline.runtime.errors import UserError
 from workflow import paper as make_paper
 
 

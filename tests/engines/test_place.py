@@ -16,8 +16,8 @@ from dvc.repo import Repo
 from project import ROOT, Project
 
 import pipeline
+from pipeline.errors import UserError
 from pipeline.runtime import engines
-from pipeline.runtime.errors import UserError
 from pipeline.runtime.file_lock import locked
 from workflow import setup
 

@@ -17,13 +17,21 @@ def test_a_plan_knows_the_run_store(finished: Project) -> None:
     shutil.rmtree(finished.root / ".runs")
     jobs, finished_, begun, cpu, gpu, memory, disk = row(finished, "cnn6")
     assert (jobs, finished_, begun, memory) == (1, 0, 0, 4)
-    seconds = 5 + int(
-        (480 + 20 * 200 / 3) / 246
-    )  # starting, samples and validation at CNN-6's rate
+    # starting, samples and validation at half of CNN-6's rate, for the tiny recipe is in float32
+    seconds = 5 + int(2 * (480 + 20 * 200 / 3) / 246)
     assert cpu == pytest.approx(seconds / 3600, abs=6e-4)
     assert gpu == pytest.approx(480 / 11733 / 3600, abs=6e-4)
     assert disk < 0.001  # a tiny network's
     assert row(finished, "total")[0] > 1
+
+
+def test_float32_takes_twice_as_long(project: Project) -> None:
+    hours = []
+    project.set(**{"recipes.fast.cnn6.samples.synthetic": 246 * 3600})  # an hour's, and 5 s
+    for precision in ("bfloat16", "float32"):
+        project.set(**{"recipes.fast.cnn6.precision": precision})
+        hours.append(row(project, "cnn6")[3])
+    assert hours == [pytest.approx(1, abs=0.01), pytest.approx(2, abs=0.01)]
 
 
 def test_a_training_of_two_runs_is_counted_once(project: Project) -> None:

@@ -15,11 +15,11 @@ import pytest
 from project import L2, ROOT, TRAIN_WING, WING, Project, wait_for
 
 from commands import prune
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import load
-from pipeline.data import files
+from pipeline.errors import UserError
 from pipeline.runtime import engines
-from pipeline.runtime.errors import UserError
 from pipeline.trainings.spec import TrainingSpec
 
 

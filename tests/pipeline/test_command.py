@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from project import ROOT, Project
 
+from pipeline.errors import UserError
 from pipeline.runtime import cli
-from pipeline.runtime.errors import UserError
 
 
 def raising(error: BaseException) -> SimpleNamespace:

@@ -24,7 +24,7 @@ from server import Server, serving
 from trees import WRITERS
 
 from pipeline.acquire import archives, resumable_download, sources
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from stages import download, prepare
 
 CONTENT = os.urandom(300_000)

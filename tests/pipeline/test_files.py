@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.data import files
-from pipeline.runtime.errors import UserError
+from pipeline import files
+from pipeline.errors import UserError
 
 FACES = pd.Series(["a", "b", "NA"])
 

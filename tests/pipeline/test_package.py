@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from project import Project
 
-from pipeline.data import files
+from pipeline import files
 from stages import package
 from wingloss import Detector, pictures
 from wingloss.crops import Context, context_crop

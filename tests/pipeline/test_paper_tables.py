@@ -18,8 +18,8 @@ import pipeline.runtime.cli
 from pipeline.config import paths
 from pipeline.config.params import Grid, load
 from pipeline.config.paths import Cell, Run
+from pipeline.errors import UserError
 from pipeline.results import paper_spec
-from pipeline.runtime.errors import UserError
 from stages import figure, speed, study, table
 
 

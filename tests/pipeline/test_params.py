@@ -16,7 +16,7 @@ from project import ROOT, Project
 
 from pipeline.config import paths
 from pipeline.config.params import Params, load
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from stages import balance, pose
 from wingloss import protocol, validation
 

@@ -18,8 +18,8 @@ from project import Project
 from scipy.io import savemat
 from trees import FOLDERS, write_small_300w
 
-from pipeline.data import files
-from pipeline.runtime.errors import UserError
+from pipeline import files
+from pipeline.errors import UserError
 from stages import download, prepare
 from wingloss import pictures
 from wingloss.crops import context_crop

@@ -9,10 +9,10 @@ import torch
 from project import Project
 from tiny_training import LANDMARKS
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.paths import Run
-from pipeline.data import files
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from pipeline.trainings import pretrained
 from wingloss.models import model_file
 from wingloss.models.networks import build, take_over

@@ -12,7 +12,8 @@ from PIL import Image
 from project import Project
 from trees import FIVE_PROTOCOL, faces, five, picture, write_faces
 
-from pipeline.data import files, origin
+from pipeline import files
+from pipeline.data import origin
 from stages import download, prepare
 from wingloss import protocol
 from wingloss.datasets import coco, csv_faces, ibug, readers

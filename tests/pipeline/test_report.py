@@ -112,6 +112,9 @@ def test_recipes_stand_side_by_side(
         for one in own
         if one["text"] == BEST
     } == {"fast": "equivalent", "paper": "reproduced"}
+    # speeds are of no recipe: they are judged once
+    judged = {recipe: {one["family"] for one in own} for recipe, own in found.items()}
+    assert judged["fast"] - judged["paper"] == {"Speed"} and judged["paper"] < judged["fast"]
     monkeypatch.setattr(report, "_Pictures", lambda *_: None)
     for stage, more in ((figure, {"figure": 4}), (report, {})):
         status, said = call(table1, stage, dataset="synthetic", **more)
@@ -125,6 +128,48 @@ def test_recipes_stand_side_by_side(
         assert re.findall("By the recipe (\\w+)", text) == ["fast", "paper"]
     assert errors.index("CNN-6 (Wing) 3.00 ± 0.10") < errors.index("CNN-6 (Wing) 2.00 ± 0.10")
     assert "runs 24, trained in 48.0 minutes" in page
+
+
+def test_a_studys_recipe_needs_no_more_runs(
+    table1: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What to set fills the paper's tables, not a recipe that only answers a study's question."""
+    float32 = {"network": "cnn6", "recipe": ["fast_float32"], "balance": ["none"], "loss": ["wing"]}
+    table1.set(runs=table1.params()["runs"] | {"float32": float32})
+    for seed in (0, 1, 2):
+        write_predictions(
+            table1, Run("synthetic", "fast_float32", "cnn6", "none", "wing", seed), 3.0
+        )
+    monkeypatch.chdir(table1.root)
+    known, (fast, other) = paper_spec.tables(), run_results.read(load(), "synthetic")
+    assert (fast.recipe, other.recipe) == ("fast", "fast_float32")
+    assert report._advice(known, other, set())
+    studied = {*paper_spec.studies()["precision"].cells}
+    assert report._advice(known, other, studied) == []
+    assert report._advice(known, fast, studied) == report._advice(known, fast, set()) != []
+
+
+@pytest.mark.parametrize(
+    "network, loss, named",
+    [
+        ("cnn6", "l1", "CNN-6 (L1)"),
+        ("cnn6_7", "wing", "CNN-6/7 (Wing)"),
+        ("cnn6", "wing_10_8", "CNN-6 (Wing, ε = 8)"),
+        ("cnn6", "wing_4_half", "CNN-6 (Wing, w = 4, ε = 0.5)"),
+        ("hourglass", "heatmap_mse", "one hourglass (squared error)"),
+        ("hourglass", "adaptive_wing", "one hourglass (Adaptive Wing)"),
+        ("hourglass", "adaptive_wing_even", "one hourglass (Adaptive Wing, W = 0)"),
+        ("cnn6", "twin", "CNN-6 (twin)"),
+    ],
+)
+def test_a_run_is_called_as_in_the_papers(
+    project: Project, monkeypatch: pytest.MonkeyPatch, network: str, loss: str, named: str
+) -> None:
+    """With the parameters that aren't the paper's; one that has only those keeps its name."""
+    monkeypatch.chdir(project.root)
+    own = load().loss
+    own["twin"] = own["wing"]
+    assert paper_spec.named(Cell(network, "none", loss), own) == named
 
 
 @pytest.mark.parametrize("reduced", ["reduced: 100 of 500 trees per cascade", ""])

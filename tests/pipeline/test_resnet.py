@@ -13,11 +13,11 @@ from safetensors import safe_open
 from tiny_training import LANDMARKS, beginning, run
 from torch import nn
 
-import pipeline.data.files
+import pipeline.files
 from benchmarks.training import training_flops
 from pipeline.config import paths
 from pipeline.config.paths import Run
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from pipeline.trainings import pretrained
 from stages import evaluate, summary, train
 from wingloss.augmentation.perturbation import Faces
@@ -107,7 +107,7 @@ def test_missing_and_wrong_files_of_weights_are_one_line(
     torch.save({"conv1.weight": torch.ones(2), "fc.bias": torch.ones(1000)}, path)
     with pytest.raises(UserError, match="its SHA-256 is [0-9a-f]{64}, that of torchvision's"):
         pretrained.read("imagenet", "resnet50")
-    one = replace(pretrained.PUBLISHED["imagenet"], sha256=pipeline.data.files.file_hash(path))
+    one = replace(pretrained.PUBLISHED["imagenet"], sha256=pipeline.files.file_hash(path))
     monkeypatch.setitem(pretrained.PUBLISHED, "imagenet", one)
     read = pretrained.read("imagenet", "resnet50")
     assert list(read) == ["conv1.weight"] and read["conv1.weight"].tolist() == [1, 1]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from project import ROOT
 
-from pipeline.data import files
+from pipeline import files
 from pipeline.runtime import code_hash as code_hash_module
 from pipeline.runtime.code_hash import code_files, code_hash
 from pipeline.trainings import run_store
@@ -195,7 +195,7 @@ def test_only_what_runs_changes_the_code_hash(
 def test_code_files_follow_imports_but_not_plumbing() -> None:
     found = code_files("stages.balance")
     assert found == [
-        "pipeline/data/files.py",
+        "pipeline/files.py",
         "stages/balance.py",
         "wingloss/geometry.py",
         "wingloss/pose/balancing.py",

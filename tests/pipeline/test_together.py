@@ -16,10 +16,10 @@ import pytest
 import torch
 from project import L2, WING, Project, wait_for
 
+from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Run
-from pipeline.data import files
 from pipeline.runtime import engines
 from pipeline.trainings import ensemble_setup, obtain, run_store, runner, training_data
 from pipeline.trainings.run_store import StoredTraining

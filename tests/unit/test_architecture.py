@@ -91,6 +91,21 @@ def test_imports_keep_the_rules(room: str) -> None:
     assert broken == []
 
 
+def test_pipelines_rooms_import_only_from_those_above_them() -> None:
+    plan = PAGE.partition("\npipeline/ ")[2].partition("\nwingloss/ ")[0].splitlines()[1:]
+    order = [line.split()[0].rstrip("/").removesuffix(".py") for line in plan]
+    assert {"errors", "config", "results"} <= {*order}
+    wrong = [
+        f"{path} imports {name}"
+        for path, name in imports("pipeline")
+        if name.startswith("pipeline.")
+        and (above := name.split(".")[1]) in order
+        and (own := path.parts[1].removesuffix(".py")) in order
+        and order.index(above) > order.index(own)
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize("room", sorted({*PACKAGES} - MAY_IMPORT_ENGINES))
 def test_only_the_engines_side_imports_the_engines(room: str) -> None:
     named = [

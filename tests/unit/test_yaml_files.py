@@ -10,8 +10,8 @@ from project import ROOT, Project
 
 from pipeline.acquire import sources
 from pipeline.config.params import load
+from pipeline.errors import UserError
 from pipeline.results import paper_spec
-from pipeline.runtime.errors import UserError
 from wingloss import protocol, yaml_files
 
 LAUGHS = "\n".join(

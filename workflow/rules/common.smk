@@ -20,7 +20,7 @@ from pipeline.data import origin
 from pipeline.results import paper_spec
 from pipeline.runtime import engines
 from pipeline.runtime.code_hash import code_files
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from pipeline.trainings import cost
 
 # The `python` of the rules' commands is the PATH's.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.runtime.errors import UserError
+from pipeline.errors import UserError
 from wingloss.geometry import Array
 from wingloss.protocol import SPLITS
 
