@@ -12,7 +12,7 @@ PDB, and asks ``stages.claims`` for its verdicts. An error is the product of
 The standard deviations are those of docs/results/300w, and so are the faces.
 """
 
-import sys
+import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -147,7 +147,9 @@ def simulate(scenario: Scenario, number: int, seed: int = 0) -> dict[str, float]
 
 
 def main() -> None:
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.power")
+    parser.add_argument("number", nargs="?", type=int, default=1000, help="simulations a row")
+    number = parser.parse_args().number
     for i, scenario in enumerate(SCENARIOS):
         found = simulate(scenario, number)
         if i == 0:

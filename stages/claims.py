@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import count, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from pipeline import files
-from pipeline.config import paths
+from pipeline.config import networks, paths
 from pipeline.config.params import load
 from pipeline.config.paths import Cell
-from pipeline.results import paper_spec, run_results
+from pipeline.results import advice, paper_spec, run_results
 from pipeline.results.effects import LEVEL, SEEDS, Effects
 from pipeline.results.paper_spec import Claim, Claims, Family, Published
 from pipeline.results.run_results import Results, Scored
@@ -160,12 +161,14 @@ def _look(
     if obstacle := _obstacle(claim, results):
         return found | {"why": obstacle}
     if missing := [cell for cell in claim.cells if cell not in results.cells]:
-        advice = " ".join(run_results.how_to_run(missing, results))
-        return found | {"why": advice, "missing": [str(cell) for cell in missing]}
+        said = " ".join(advice.how_to_run(missing, results, family.study))
+        return found | {"why": said, "missing": [str(cell) for cell in missing]}
     runs = [results.cells[cell] for cell in claim.cells]
     if claim.diverges:
         return found | _divergence(runs)
-    diverged = [str(c) for c, r in zip(claim.cells, runs, strict=True) if r.diverged]
+    diverged = [
+        results.named(cell) for cell, run in zip(claim.cells, runs, strict=True) if run.diverged
+    ]
     if diverged:
         return found | {"verdict": "undecided", "why": f"Diverged: {', '.join(diverged)}."}
     measured = [effects.by(claim, family).between(*pair) for pair in claim.pairs]
@@ -175,7 +178,9 @@ def _look(
     ]
     seeds = len(runs[0].seeds)
     if seeds < SEEDS:
-        why = f"{seeds} of at least {SEEDS} seeds; set `seeds: [0, 1, 2]` in params.yaml."
+        there = results.params.seeds
+        more = islice((seed for seed in count() if seed not in there), SEEDS - len(there))
+        why = f"{seeds} of at least {SEEDS} seeds; set `seeds: {[*there, *more]}` in params.yaml."
         return found | {"verdict": "undecided", "why": why}
     bound = _bound(claim)
     holds = significance.all_below(measured, bound)
@@ -233,10 +238,11 @@ def _speeds(claim: Claim, dataset: str) -> dict[str, Any]:
     speeds = [measured["networks"][network] for network in claim.faster]
     threads = machine["threads"]
     places = {
-        "cpu_speed_1_thread": "1 CPU thread",
         "cpu_speed": f"{threads} CPU thread{'s' * (threads > 1)}",
         "gpu_speed": machine["gpu"],
     }
+    if threads > 1:
+        places = {"cpu_speed_1_thread": "1 CPU thread"} | places
     places = {measure: name for measure, name in places.items() if speeds[0][measure]}
     here = {measure: [speed[measure] for speed in speeds] for measure in places}
     known = paper_spec.published_speeds()
@@ -245,7 +251,7 @@ def _speeds(claim: Claim, dataset: str) -> dict[str, Any]:
     said = ", ".join(f"{ratio:.1f} times on {name}" for name, ratio in ratios.items())
     gpu = "" if machine["gpu"] else "; there is no GPU"
     others = f"{machine['cores_of_others']} of {machine['cores']} cores"
-    first, second = claim.faster
+    first, second = (networks.TITLES[network] for network in claim.faster)
     return {
         "verdict": "reproduced" if all(hold) else "undecided" if any(hold) else "contradicted",
         "why": (
@@ -306,7 +312,7 @@ def _comparison(
         here = [float((_large(one, results) if shares else one).mean()) for one in errors]
     low, high = effect.interval()
     return {
-        "of": f"{first} against {second}"
+        "of": f"{results.named(first)} against {results.named(second)}"
         + (f", on {claim.gains_on} faces against the others" if claim.gains_on else ""),
         "unit": "% of the faces" if shares else "% of the error",
         "paper": paper,

@@ -17,7 +17,7 @@ from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import Params, load
 from pipeline.config.paths import Cell, Run
-from pipeline.results import charts, overview, paper_spec, paper_table, run_results
+from pipeline.results import advice, charts, overview, paper_spec, paper_table, run_results
 from pipeline.results.run_results import Results, Scored
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
@@ -46,8 +46,7 @@ def run(dataset: str) -> None:
     params = load()
     every = run_results.read(params, dataset)
     results, runs = every[0], run_results.by_name(every)
-    known, studies = paper_spec.tables(), paper_spec.studies()
-    studied = {cell for name in params.studies for cell in studies[name].cells}
+    known = paper_spec.tables()
     claims = files.read_json(Path(paths.CLAIMS.format(dataset=dataset)))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader("."),
@@ -57,8 +56,9 @@ def run(dataset: str) -> None:
         lstrip_blocks=True,
     )
     environment.filters["note"] = NOTE.renderInline
-    preferred = (f"{results.recipe}/{cell}" for cell in PREFERRED)
-    shown = next((name for name in preferred if name in runs), next(iter(runs)))
+    preferred = [f"{results.recipe}/{cell}" for cell in PREFERRED]
+    sound = [name for name in [*preferred, *runs] if name in runs and not runs[name].diverged]
+    shown = next(iter([*sound, *runs]))
     within = paper_spec.families().equivalent_within
     counts = files.read_json(Path(paths.VERDICTS.format(dataset=dataset)))
     numbers = count(1)
@@ -71,15 +71,15 @@ def run(dataset: str) -> None:
         errors=charts.errors(every),
         judged=[
             _judged(one.recipe, claims[one.recipe], counts[one.recipe], within, numbers)
-            | {"advice": _advice(known, one, studied)}
             for one in every
             if one.recipe in claims
         ],
+        advice=_advice(known, every),
         within=f"{100 * within:g}",
         tables=[_table(number, known[number], every) for number in params.tables],
         figures=[_figure(number, results) for number in params.figures],
         studies=[_study(name, dataset) for name in params.studies],
-        shown=shown,
+        shown=_title(shown, results),
         faces=_faces(params, dataset, shown, runs[shown]),
         deviations=PAGE.render(DEVIATIONS.read_text(encoding="utf-8").partition("\n")[2]),
         runs=[_run(name, one) for name, one in runs.items()],
@@ -125,16 +125,17 @@ def _not_run(claims: list[dict[str, Any]]) -> dict[str, list[str]]:
     return groups
 
 
-def _advice(known: dict[int, paper_spec.Table], results: Results, studied: set[str]) -> list[str]:
-    """What to set so that every run of the paper's tables is there.
+def _title(name: str, results: Results) -> str:
+    """A run's name as the papers would call it, with its recipe."""
+    recipe, _, cell = name.partition("/")
+    return f"{results.named(Cell.of(cell))}, recipe {recipe}"
 
-    Nothing for a recipe of which all runs are ``studied``: it is there to answer other questions.
-    """
-    own = {f"{results.recipe}/{cell}" for cell in results.cells if cell.network in paths.STAGES}
-    if own and own <= studied:
-        return []
-    cells = dict.fromkeys(cell for table in known.values() for cell in table.cells)
-    return run_results.how_to_run([cell for cell in cells if cell not in results.cells], results)
+
+def _advice(known: dict[int, paper_spec.Table], every: list[Results]) -> list[str]:
+    """What to set so that every run of the paper's tables is there."""
+    tables = [table for table in known.values() if not table.study]
+    cells = dict.fromkeys(cell for table in tables for cell in table.cells)
+    return advice.for_tables(list(cells), every)
 
 
 def _run(name: str, one: Scored) -> list[str]:
@@ -235,6 +236,7 @@ def _faces(params: Params, dataset: str, name: str, one: Scored) -> list[dict[st
             ],
         }
         for title, chosen_faces in groups.items()
+        if len(chosen_faces)  # none where every seed diverged
     ]
 
 

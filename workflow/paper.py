@@ -1,9 +1,9 @@
 """Have `params.yaml` ask for every run of the paper's tables and claims: `make paper`.
 
 It sets `seeds`, `runs` and `trees` there and nothing else, because that file is the only switch of
-both engines. `python -m workflow.paper STUDY...` adds studies of paper/studies.yaml to what is
-asked for already. `dvc.yaml` follows the keys of `runs`; `git checkout params.yaml dvc.yaml` sets
-both back.
+both engines; seeds and runs that are asked for already stay. `python -m workflow.paper STUDY...`
+adds studies of paper/studies.yaml to what is asked for. `dvc.yaml` follows the keys of `runs`;
+`git checkout params.yaml dvc.yaml` sets both back.
 """
 
 import dataclasses
@@ -19,26 +19,25 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
-from pipeline.config import paths
+from pipeline.config import grids, paths
 from pipeline.config.arguments import among
 from pipeline.config.networks import STAGES
 from pipeline.config.params import PARAMS, Grid, Params, load
 from pipeline.errors import UserError
 from pipeline.results import paper_spec
+from pipeline.results.effects import SEEDS
 from pipeline.trainings import cost
-from wingloss.pose.balancing import Balance
 from workflow import generate_dvc
 
-SEEDS = [0, 1, 2]  # as many as a verdict on a claim needs
 TREES = "published"  # no verdict is on weaker ones
 
 
 def asked(params: Params) -> dict[str, Grid]:
     """What `runs` is to be for all tables and testable claims, by the recipes that it names.
 
-    Other keys of `runs` stay, but for what these ask for too.
+    Other runs that are asked for stay, some of them under other keys.
     """
-    first = next(iter(params.runs.values())).recipe
+    first = next(grid.recipe for grid in params.runs.values() if grid.cells)
     tables = [table for table in paper_spec.tables().values() if not table.study]
     every = [cell for table in tables for cell in table.cells]
     every += [
@@ -55,11 +54,11 @@ def asked(params: Params) -> dict[str, Grid]:
             key = params.key(cell.network, cell.loss)
             # not recipes that leave out its network, such as the studies'
             able = [r for r in first if params.recipes[r].own.keys() >= {*STAGES[cell.network]}]
-            recipe = params.runs[key].recipe if key in params.runs else able or first
+            recipe = (key in params.runs and params.runs[key].recipe) or able or first
             grid = own.setdefault(key, Grid(cell.network, recipe, [], []))
             for axis, name in ((grid.balance, cell.balance), (grid.loss, cell.loss)):
                 axis += [] if name in axis else [name]
-    return merged(own, {key: grid for key, grid in params.runs.items() if key not in own})
+    return merged(own, params.runs)
 
 
 def merged(first: dict[str, Grid], others: dict[str, Grid]) -> dict[str, Grid]:
@@ -69,17 +68,17 @@ def merged(first: dict[str, Grid], others: dict[str, Grid]) -> dict[str, Grid]:
     for key, grid in others.items():
         left = [cell for cell in grid.cells if (grid.network, *cell) not in there]
         there |= {(grid.network, *cell) for cell in left}
-        if len(left) == len(grid.cells):
+        if key not in found and len(left) == len(grid.cells):
             found[key] = grid
         else:
-            losses: dict[tuple[str, Balance], list[str]] = {}
-            for recipe, balance, loss in left:
-                losses.setdefault((recipe, balance), []).append(loss)
-            found |= {
-                f"{key}_{recipe}_{balance}": Grid(grid.network, [recipe], [balance], own)
-                for (recipe, balance), own in losses.items()
-            }
+            grids.add(found, key, grid.network, left)
     return found
+
+
+def at_least(number: int, seeds: Sequence[int]) -> list[int]:
+    """These seeds, and as many more as it takes."""
+    more = (seed for seed in count() if seed not in seeds)
+    return [*seeds, *islice(more, max(0, number - len(seeds)))]
 
 
 def with_studies(params: Params, names: Sequence[str]) -> dict[str, Any]:
@@ -88,19 +87,16 @@ def with_studies(params: Params, names: Sequence[str]) -> dict[str, Any]:
     for name in names:
         among({"study": name}, "study", known)
     own = {f"{name}_{key}": grid for name in names for key, grid in known[name].runs.items()}
-    kept = {key: grid for key, grid in params.runs.items() if key not in own}
-    seeds = max([len(params.seeds), *(known[name].seeds for name in names)])
-    more = (seed for seed in count() if seed not in params.seeds)
     return {
-        "seeds": [*params.seeds, *islice(more, seeds - len(params.seeds))],
-        "runs": merged(kept, own),
+        "seeds": at_least(max(known[name].seeds for name in names), params.seeds),
+        "runs": merged(params.runs, own),
         "studies": list(dict.fromkeys([*params.studies, *names])),
     }
 
 
 def main(*studies: str) -> None:
     before = load()
-    seeds = before.seeds if set(SEEDS) <= set(before.seeds) else SEEDS
+    seeds = at_least(SEEDS, before.seeds)
     changes: dict[str, Any] = {"seeds": seeds, "runs": asked(before), "trees": TREES}
     if studies:
         changes = with_studies(before, studies)
@@ -109,12 +105,7 @@ def main(*studies: str) -> None:
         generate_dvc.FILE.write_text(generate_dvc.generate(), encoding="utf-8")
         print(f"{generate_dvc.FILE} has the stages of these runs.")
     for dataset in params.datasets:
-        every = paths.runs(params, dataset)
-        # a CNN-6/7's first stage is the training of a CNN-6 run that is asked for too
-        seconds = sum(
-            cost.training_seconds(params, dataset, run.recipe, STAGES[run.network][-1])
-            for run in every
-        )
+        every, seconds = paths.runs(params, dataset), cost.all_seconds(params, dataset)
         print(
             f"{PARAMS} now asks for {len(every)} runs of {dataset}: about {seconds / 3600:.1f} "
             "hours of one core, estimated from rates measured elsewhere."

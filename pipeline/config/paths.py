@@ -1,6 +1,6 @@
 """Where everything lies, as patterns whose {wildcards} name a run; and which runs there are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import get_args
@@ -112,6 +112,18 @@ def runs(params: Params, dataset: str) -> list[Run]:
         for grid in params.runs.values()
         for (recipe, balance, loss), seed in product(grid.cells, params.seeds)
     ]
+
+
+def trained_as(params: Params, run: Run, stage: int) -> Run:
+    """The run with the balance and the loss that its stage ``stage`` (from 1) is trained with."""
+    own = params.stage_one
+    if stage == len(STAGES[run.network]):
+        return run
+    return replace(
+        run,
+        balance=run.balance if own.balance == "same" else own.balance,
+        loss=run.loss if own.loss == "same" else own.loss,
+    )
 
 
 def baselines(params: Params, dataset: str) -> list[Run]:

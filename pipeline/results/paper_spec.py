@@ -204,6 +204,12 @@ class Claim:
     gains_on: str | None = None
 
     def __post_init__(self) -> None:
+        for name in [*self.diverges, *(name for pair in self.lower for name in pair)]:
+            network, *others = name.split("/")
+            if len(others) != 2 or network not in {*networks.STAGES, *BASELINE_TITLES}:
+                raise ValueError(f"{self.claim}: {name} is no run, as network/balance/loss")
+        if odd := set(self.faster) - {*networks.STAGES}:
+            raise ValueError(f"{self.claim}: {min(odd)} is no network")
         kinds = (self.lower, self.diverges, self.faster)
         pairs = [*self.lower, *([self.faster] if self.faster else [])]
         if sum(map(bool, kinds)) != 1 or any(len(pair) != 2 for pair in pairs):

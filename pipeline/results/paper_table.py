@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline import files
 from pipeline.config import paths
-from pipeline.results import run_results
+from pipeline.results import advice, run_results
 from pipeline.results.paper_spec import Column, Row, Table
 from pipeline.results.run_results import Results
 from wingloss import protocol
@@ -45,10 +45,11 @@ def compare(table: Table, every: list[Results]) -> pd.DataFrame:
 
 
 def _blocks(row: Row, table: Table, every: list[Results]) -> dict[str, Results]:
-    """The results that a row shows, by recipe."""
+    """The results that a row shows, by recipe: those that have some of its runs, or the first."""
     if table.of_speeds or row.network not in paths.STAGES:
         return {paths.NEITHER: every[0]}
-    return {results.recipe: results for results in every}
+    own = [results for results in every if not results.cells.keys().isdisjoint(row.cells)]
+    return {results.recipe: results for results in own or every[:1]}
 
 
 def _here(
@@ -116,6 +117,7 @@ def _conditions(machine: dict[str, Any]) -> str:
 def wide(table: Table, cells: pd.DataFrame, every: list[Results]) -> list[list[str]]:
     """The table's lines as text: for each method the paper's, and where it could run here, ours."""
     lines = [["method", "", *(column.name for column in table.columns)]]
+    several = len(set(cells.recipe) - {paths.NEITHER}) > 1
     for row in table.rows:
         digits = 1 if table.of_speeds else 2
         published = [np.nan if figure is None else figure for figure in row.published]
@@ -124,7 +126,7 @@ def wide(table: Table, cells: pd.DataFrame, every: list[Results]) -> list[list[s
         for recipe, results in blocks.items():
             own = cells[(cells.method == row.method) & (cells.recipe == recipe)]
             ran = [results.cells[cell] for cell in row.cells if cell in results.cells]
-            which = [recipe] if len(blocks) > 1 else []
+            which = [recipe] if several and recipe != paths.NEITHER else []
             here = ", ".join(["here", *which, *{one.reduced for one in ran if one.reduced}])
             lines.append(["", here, *(_text(one, digits) for one in own.itertuples())])
             if own["median"].notna().any():
@@ -198,7 +200,4 @@ def notes(table: Table, every: list[Results]) -> list[str]:
     said += [f"ResNet-50 began with {name}." for name in dict.fromkeys(weights)]
     if reduced := results.reduced(table.cells):
         said.append(f"Here {reduced}: what beats these need not beat those of their paper.")
-    for one in every:
-        missing = [cell for cell in table.cells if cell not in one.cells]
-        said += run_results.how_to_run(missing, one)
-    return list(dict.fromkeys(said))
+    return [*said, *advice.for_tables(table.cells, every, table.study)]

@@ -1,10 +1,8 @@
 """The errors of a data set's runs, cell by cell, from their predictions files alone."""
 
 import json
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +82,15 @@ class Results:
     def any(self) -> Scored:
         """One of the cells, for what all of them share: faces, split, normaliser, stamp."""
         return next(iter(self.cells.values()))
+
+    @property
+    def studied(self) -> bool:
+        """Whether only studies ask for its runs: they answer their questions and fill no tables."""
+        known = paper_spec.studies()
+        cells = {cell for name in self.params.studies for cell in known[name].cells}
+        every = paths.runs(self.params, self.dataset)
+        asked = {f"{run.recipe}/{run.cell}" for run in every if run.recipe == self.recipe}
+        return bool(asked) and asked <= cells
 
     @property
     def weights(self) -> str:
@@ -211,55 +218,6 @@ def by_name(every: list[Results]) -> dict[str, Scored]:
         for results in every
         for cell, one in results.cells.items()
     }
-
-
-def how_to_run(cells: list[Cell], results: Results) -> list[str]:
-    """What to set in params.yaml so that the cells run, and how long that takes."""
-    params, seeds, said = results.params, len(results.params.seeds), []
-    keys = {cell: params.key(cell.network, cell.loss) for cell in cells}
-    for key in dict.fromkeys(keys.values()):
-        own = [cell for cell in cells if keys[cell] == key]
-        network = own[0].network
-        if network not in STAGES:
-            said.append(f"Not run: {key}. Add it to `baselines` in params.yaml.")
-            continue
-        if any(part not in params.recipes[results.recipe].own for part in STAGES[network]):
-            continue  # a recipe that isn't for this network
-        there = params.runs[key].cells if key in params.runs else []
-        wanted = [(results.recipe, cell.balance, cell.loss) for cell in own]
-        axes = [list(dict.fromkeys(names)) for names in zip(*there, *wanted, strict=True)]
-        new = math.prod(map(len, axes)) - len(there)  # a grid may hold more than what is missing
-        grids = {key: axes}
-        others = {
-            cell
-            for name, grid in params.runs.items()
-            if name != key and grid.network == network
-            for cell in grid.cells
-        }
-        if not others.isdisjoint(product(*axes)):  # params.yaml has no run twice
-            new, grids = len(own), {}
-            for cell in own:
-                name = f"{key}_{results.recipe}_{cell.balance}"
-                grids.setdefault(name, [[results.recipe], [cell.balance], []])[2].append(cell.loss)
-        each, known = results.minutes(network)
-        total = max(1, round(each * new * seeds))
-        settings = [f"`runs.{name}: {_grid(network, axes)}`" for name, axes in grids.items()]
-        said.append(
-            f"Not run: {_count(len(own), 'cell')} of {key}. Set {' and '.join(settings)} in "
-            f"params.yaml and run `snakemake --cores all`: {_count(new * seeds, 'run')}, about "
-            f"{_count(total, 'minute')} more, estimated {known}."
-        )
-    return said
-
-
-def _grid(network: str, axes: list[list[str]]) -> str:
-    """An entry of `runs` as params.yaml has it."""
-    recipe, balance, loss = (f"[{', '.join(axis)}]" for axis in axes)
-    return f"{{network: {network}, recipe: {recipe}, balance: {balance}, loss: {loss}}}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _scored(seeds: list[tuple[int, dict[str, Any]]], normaliser: str) -> Scored:

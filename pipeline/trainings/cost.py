@@ -1,7 +1,11 @@
 """How long trainings take, estimated from rates that were measured once."""
 
+from dataclasses import replace
+
+from pipeline.config import paths
 from pipeline.config.networks import SAMPLES_A_SECOND, STAGES
 from pipeline.config.params import Params
+from pipeline.config.paths import Run
 
 # Looking at some 200 validation faces for each of a learning curve's 20 points takes as long as
 # training on a third as many.
@@ -22,6 +26,21 @@ def training_seconds(params: Params, dataset: str, recipe: str, network: str) ->
 def run_seconds(params: Params, dataset: str, recipe: str, network: str) -> float:
     """All stages of one run of ``network`` (cnn6, cnn6_7, resnet50): one thread."""
     return sum(training_seconds(params, dataset, recipe, part) for part in STAGES[network])
+
+
+def all_seconds(params: Params, dataset: str) -> float:
+    """All that the parameters have trained on a data set, each training once: one thread."""
+    folds = params.correction.folds if params.correction.training_crops == "out_of_fold" else 0
+    each: dict[tuple[str, Run], float] = {}  # a CNN-6/7's first stage may be a run of CNN-6's
+    for run in paths.runs(params, dataset):
+        parts = STAGES[run.network]
+        for stage, part in enumerate(parts, 1):
+            one = replace(paths.trained_as(params, run, stage), network=part)
+            each[part, one] = training_seconds(params, dataset, run.recipe, part)
+            if stage < len(parts):
+                each["folds", one] = folds * each[part, one]
+    trees = params.baselines.count("ert") * len(params.seeds)
+    return sum(each.values()) + trees * trees_seconds(params)
 
 
 def trees_seconds(params: Params) -> float:

@@ -31,13 +31,7 @@ class TrainingSpec:
     def of(cls, params: Params, one_run: Run, stage: int) -> "TrainingSpec":
         """Stage ``stage`` (from 1) of the run ``one_run``."""
         network = paths.STAGES[one_run.network][stage - 1]
-        if stage < len(paths.STAGES[one_run.network]):  # it may have another loss and balance
-            own = params.stage_one
-            one_run = dataclasses.replace(
-                one_run,
-                loss=one_run.loss if own.loss == "same" else own.loss,
-                balance=one_run.balance if own.balance == "same" else own.balance,
-            )
+        one_run = paths.trained_as(params, one_run, stage)
         recipe = getattr(params.recipes[one_run.recipe], network)
         precision = inference.available_precision(recipe.precision, inference.device())
         loss = params.loss[one_run.loss]

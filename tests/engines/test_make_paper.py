@@ -82,7 +82,7 @@ def test_however_the_parameters_are_written(parameters: Path, old: str, new: str
     parameters.write_text(text, encoding="utf-8")
     make_paper.main()
     after = load()
-    assert set(after.seeds) >= {0, 1, 2} and after.trees == "published"
+    assert len(after.seeds) == 3 and after.seeds[0] == 0 and after.trees == "published"
     assert set(after.runs["cnn6"].balance) == {"none", "pdb"} and len(after.runs["table2"].loss) > 9
     assert set(after.runs["cnn6_7"].loss) == {"l2", "l1", "smooth_l1", "wing"}
     assert re.findall("#.*", parameters.read_text(encoding="utf-8")) == re.findall("#.*", text)
@@ -160,6 +160,41 @@ def test_studies_are_asked_for_beside_what_is(
         "error: --study step: there is none of this name; did you mean 'steps'? there are "
         f"{', '.join(studies)}\n"
     )
+
+
+def test_what_is_asked_for_already_stays(parameters: Path) -> None:
+    """A person's own runs, whatever their key, and seeds; each run once."""
+    text = parameters.read_text(encoding="utf-8")
+    text = text.replace("seeds: [0]", "seeds: [0, 7, 8, 9]")
+    text = text.replace("balance: [none, pdb]  ", "balance: [pdb_authors]  ")
+    text = text.replace(
+        "  cnn6: ", "  none_yet: {network: cnn6, recipe: [], balance: [], loss: []}\n  cnn6: ", 1
+    )
+    text = text.replace(
+        "  hourglass:",
+        "  resnet: {network: cnn6, recipe: [long], balance: [none], loss: [l1]}\n  hourglass:",
+        1,
+    )
+    parameters.write_text(text, encoding="utf-8")
+    before = {str(run) for run in paths.runs(load(), "synthetic")}
+    make_paper.main()
+    asked = [str(run) for run in paths.runs(load(), "synthetic")]
+    assert before <= set(asked) and len(set(asked)) == len(asked) and load().seeds == [0, 7, 8, 9]
+    assert load().runs["cnn6_fast_pdb_authors"].loss == ["l2", "l1", "smooth_l1", "wing"]
+    assert "synthetic/fast/cnn6/pdb/wing/seed0" in asked
+
+
+def test_a_study_that_grew_keeps_its_runs(
+    parameters: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_paper.main("epsilon")
+    before = {str(run) for run in paths.runs(load(), "synthetic")}
+    file = parameters.parent / "paper/studies.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("wing_10_16]}", "wing_10_16, wing_12_2]}"), encoding="utf-8")
+    make_paper.main("epsilon")
+    more = {f"synthetic/fast/cnn6/none/wing_12_2/seed{i}" for i in range(3)}
+    assert {str(run) for run in paths.runs(load(), "synthetic")} == before | more
 
 
 def test_recipes_ask_for_their_own_networks_alone(project: Project) -> None:

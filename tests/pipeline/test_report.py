@@ -141,12 +141,15 @@ def test_a_studys_recipe_needs_no_more_runs(
             table1, Run("synthetic", "fast_float32", "cnn6", "none", "wing", seed), 3.0
         )
     monkeypatch.chdir(table1.root)
-    known, (fast, other) = paper_spec.tables(), run_results.read(load(), "synthetic")
-    assert (fast.recipe, other.recipe) == ("fast", "fast_float32")
-    assert report._advice(known, other, set())
-    studied = {*paper_spec.studies()["precision"].cells}
-    assert report._advice(known, other, studied) == []
-    assert report._advice(known, fast, studied) == report._advice(known, fast, set()) != []
+    known = paper_spec.tables()
+    (own,) = report._advice({1: known[1]}, run_results.read(load(), "synthetic"))
+    assert "`runs.cnn6_fast_float32_none: {" in own  # `fast` lacks nothing
+    table1.set(studies=["precision"])
+    every = run_results.read(load(), "synthetic")
+    assert [(one.recipe, one.studied) for one in every] == [("fast", False), ("fast_float32", True)]
+    assert report._advice({1: known[1]}, every) == []
+    (own,) = report._advice({3: known[3]}, every[:1])[:1]
+    assert "float32" not in own
 
 
 @pytest.mark.parametrize(
@@ -339,7 +342,7 @@ def test_a_claims_row_has_its_effect_and_folds_the_figures_below(
         "Section 4.1, Table 1. p < 0.001 after Holm's correction over 11 tests. "
     )
     figures = "here 3.00 against 4.00; paper 2.00 against 2.41 on aflw, −17.0 %"
-    assert said.endswith(f"cnn6/none/l1 against cnn6/none/l2: {figures}")
+    assert said.endswith(f"CNN-6 (L1) against CNN-6 (L2): {figures}")
 
 
 def test_what_did_not_run_is_said_once(table1: Project, first_screen: Callable) -> None:
@@ -358,6 +361,8 @@ def test_a_run_that_diverged_is_last_and_never_the_best(
     said = first_screen(status="diverged")
     assert "CNN-6 (L2) 4.00 ± 0.10 CNN-6 (Wing) diverged" in said
     assert "Lowest: CNN-6 (L1), 3.00 %" in said
+    page = text_of(table1.read("results/synthetic/report.html").decode())
+    assert "Of CNN-6 (L2), recipe fast, first seed" in page and "The 10 best faces" in page
     table1.set(**{"runs.cnn6.loss": ["wing"]})
     (alone,) = run_results.read(load(table1.root / "params.yaml"), "synthetic")
     assert overview.best(alone) is None

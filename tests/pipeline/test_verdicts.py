@@ -2,6 +2,8 @@
 
 import dataclasses
 import io
+import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +26,7 @@ def test_verdicts(table1: Project, call: Callable) -> None:
     assert better["verdict"] == "reproduced" and better["family"] == "Losses"
     assert better["claim"].endswith("(claimed of aflw, tested on synthetic)")
     (pair,) = better["comparisons"]
-    assert pair["of"] == "cnn6/none/l1 against cnn6/none/l2"
+    assert pair["of"] == "CNN-6 (L1) against CNN-6 (L2)"
     assert (pair["paper"], pair["here"]) == ([2.0, 2.41], pytest.approx([3, 4], abs=1e-3))
     assert pair["paper_effect"] == pytest.approx(100 * (2.0 / 2.41 - 1))
     assert pair["effect"] == pytest.approx(-25, abs=0.1) and pair["unit"] == "% of the error"
@@ -186,6 +188,24 @@ def test_divergence(table1: Project, call: Callable, diverged: int, verdict: str
     assert one["verdict"] == "not run" and "the recipe `paper`" in one["why"]
 
 
+def test_one_thread_is_one_place(table1: Project, call: Callable) -> None:
+    path = table1.root / paths.SPEED.format(dataset="synthetic")
+    about = json.loads(path.read_text())
+    about["machine"]["threads"] = 1
+    path.write_text(json.dumps(about))
+    one = verdicts(table1, call)["CNN-6/7 is several times faster than ResNet-50"]
+    (pair,) = one["comparisons"]
+    assert (pair["here"], pair["effect"]) == ([60, 20], 3)
+    assert one["why"].startswith("3.0 times on 1 CPU thread (")
+
+
+def test_too_few_seeds_become_enough(table1: Project, call: Callable) -> None:
+    table1.set(seeds=[5, 2])
+    for loss, seed in itertools.product(LOSSES, (5, 2)):
+        write_predictions(table1, Run("synthetic", "fast", "cnn6", "none", loss, seed), 3.0)
+    assert "set `seeds: [5, 2, 0]` in" in verdicts(table1, call)[BEST]["why"]
+
+
 @pytest.mark.parametrize("gpu, several", [(None, "reproduced"), ("a GPU", "undecided")])
 def test_speeds_are_claims_too(
     table1: Project, call: Callable, gpu: str | None, several: str
@@ -202,6 +222,7 @@ def test_speeds_are_claims_too(
     assert (both["paper"], both["here"], both["effect"]) == ([20, 8], [60, 20], 3)
     assert (both["paper_effect"], both["bound"], both["low"]) == (2.5, 2.5, None)
     assert len(one["comparisons"]) == 2 + (gpu is not None)
+    assert alone["of"] == "CNN-6/7 against ResNet-50, on 1 CPU thread"
     ten = found["CNN-6/7 is roughly an order of magnitude faster than ResNet-50"]
     assert ten["verdict"] == "contradicted"
 
@@ -257,10 +278,12 @@ def test_every_claim_on_errors_has_the_papers_own_effect(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "bad", [{"margin": 1}, {"factor": 0.9, "measure": "large_errors"}, {"diverges": ["a/b/c"]}]
-)
+    "bad", [{"margin": 1}, {"factor": 0.9, "measure": "large_errors"}, {"diverges": ["cnn6/b/c"]},
+            {"lower": [["cnn6/none", "ert/none/none"]]}, {"lower": [["cnn7_6/a/b", "ert/a/b"]]},
+            {"lower": [], "faster": ["cnn6", "cnn5"]}]
+)  # fmt: skip
 def test_a_claim_is_of_one_kind(bad: dict) -> None:
-    good = {"claim": "a", "place": "b", "data": "c", "lower": [["d/e/f", "g/h/i"]]}
+    good = {"claim": "a", "place": "b", "data": "c", "lower": [["cnn6/e/f", "ert/h/i"]]}
     assert paper_spec.Claim(**good).plain
     with pytest.raises(ValueError, match="a: "):
         paper_spec.Claim(**good | bad)

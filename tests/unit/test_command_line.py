@@ -322,6 +322,25 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture) -> None:
     assert re.fullmatch(r"wingloss \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("16 GiB"), MemoryError()])
+def test_a_picture_too_large_for_memory_stops_no_other(
+    two: Path, model: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    find, seen = Detector.__call__, []
+
+    def full(*given: Any, **more: Any) -> Detected:
+        seen.append(given)
+        if len(seen) == 1:
+            raise error
+        return find(*given, **more)
+
+    monkeypatch.setattr(Detector, "__call__", full)
+    detect(model, ".")
+    with Path("out/files.csv").open(encoding="utf-8") as file:
+        rows = {row["outcome"]: row for row in csv.DictReader(file)}
+    assert len(seen) > 1 and "not enough memory" in rows["unreadable"].values()
+
+
 def test_bfloat16_is_passed_on(two: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 

@@ -245,14 +245,19 @@ def test_what_is_no_picture_is_refused(one: Detector, image: object, message: st
     [
         ([[1, 2, 3]], r"boxes have the shape \(N, 4\), not \(1, 3\)"),
         ([1, 2, 1, 5], r"box 0, .*, is empty"),
-        ([[1, 2, 5, 6], [1, 2, np.nan, 6]], r"box 1, .*, is empty"),
-        ([[1, 2, 1e9, 6]], r"box 0, .*, is empty"),
+        ([[1, 2, 5, 6], [1, 2, np.nan, 6]], r"box 1, .*, isn't within ±1e\+06 pixels"),
+        ([[1, 2, 1e9, 6]], r"box 0, .*, isn't within ±1e\+06 pixels"),
         ([[300, 2, 320, 6]], r"box 0, .*, lies outside the picture of 260 x 200"),
     ],
 )
 def test_wrong_boxes_are_refused(one: Detector, boxes: list, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         one(drawn()[0], boxes)
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ValueError, match="^precision 'float16': there are bfloat16, float32$"):
+        Detector.load(precision="float16")  # type: ignore[arg-type]
 
 
 def test_a_video_is_followed(one: Detector, finds: list[Array]) -> None:

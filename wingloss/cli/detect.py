@@ -47,14 +47,22 @@ def detect(
                     results.add(name, faces)
                     results.draw(name, picture, faces)
                     found.faces[name] = len(faces)
-            except (ValueError, MemoryError, cv2.error) as error:
-                why = "not enough memory" if isinstance(error, MemoryError) else str(error)
+            except (ValueError, MemoryError, cv2.error, RuntimeError) as error:
+                memory = _is_of_memory(error)
+                if isinstance(error, RuntimeError) and not memory:
+                    raise
+                why = "not enough memory" if memory else str(error)
                 why = " ".join(why.removeprefix(printable(f"{path}: ")).split())
                 found.unreadable[name] = why
                 _warn(f"{path}: {why}")
         _progress("")
     write_files_table(out, found.rows(), sources.COLUMNS)
     return found
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Whether there was too little memory, be it a GPU's (torch.OutOfMemoryError)."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _video(path: Path, name: str, detector: Detector, results: Results, found: Listing) -> int:

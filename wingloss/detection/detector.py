@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import cv2
 import numpy as np
@@ -101,8 +101,11 @@ class Detector:
         Raises:
             BadModel, BadOnnx: the file is corrupt, or holds no detector; one line.
             NoFaceDetector: ``yunet`` isn't YuNet's file.
-            ValueError: the device isn't there, or isn't for this file; one line.
+            ValueError: the device isn't there, or isn't for this file, or there is no such
+                precision; one line.
         """
+        if precision not in get_args(Precision):
+            raise ValueError(f"precision '{precision}': there are {', '.join(get_args(Precision))}")
         if path is None:
             with resources.as_file(BUNDLED) as own:
                 return cls.load(own, yunet, precision, device)
@@ -317,7 +320,9 @@ def _checked(boxes: ArrayLike, picture: Images) -> Array:
         raise ValueError(f"boxes have the shape (N, 4), not {np.shape(boxes)}")
     height, width = picture.shape[:2]
     for number, box in enumerate(given):
-        if not (np.abs(box) <= FARTHEST).all() or (box[2:] <= box[:2]).any():
+        if not (np.abs(box) <= FARTHEST).all():
+            raise ValueError(f"box {number}, {box.tolist()}, isn't within ±{FARTHEST:g} pixels")
+        if (box[2:] <= box[:2]).any():
             raise ValueError(f"box {number}, {box.tolist()}, is empty")
         if (box[2:] < 0).any() or (box[:2] > (width - 1, height - 1)).any():
             raise ValueError(

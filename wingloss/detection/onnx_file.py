@@ -136,6 +136,9 @@ def _session(path: Path) -> Any:
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:  # bytes, which can't refer to other files
         data = path.read_bytes()
+    except OSError as error:
+        raise BadOnnx(f"{path}: {error.strerror}") from error
+    try:
         return onnxruntime.InferenceSession(data, options, ["CPUExecutionProvider"])
     except Exception as error:  # whatever a broken file makes it raise
         reason = " ".join(f"{error}".split())[:200]
@@ -153,7 +156,7 @@ def _input_size(session: Any, landmarks: int) -> int:
     """The side of a network's input, px.
 
     Raises:
-        ValueError: its inputs or outputs are others than ``save`` gives it.
+        ValueError: its inputs or outputs are others than ``exported`` gives it.
     """
     taken = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
     given = [(one.name, one.type, one.shape[1:]) for one in session.get_outputs()]
