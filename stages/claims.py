@@ -162,6 +162,8 @@ def _look(
         return found | {"why": obstacle}
     if missing := [cell for cell in claim.cells if cell not in results.cells]:
         said = " ".join(advice.how_to_run(missing, results, family.study))
+        if results.studied:
+            said = f"Only studies ask for the recipe {results.recipe}, and they don't need these."
         return found | {"why": said, "missing": [str(cell) for cell in missing]}
     runs = [results.cells[cell] for cell in claim.cells]
     if claim.diverges:

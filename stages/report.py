@@ -128,14 +128,25 @@ def _not_run(claims: list[dict[str, Any]]) -> dict[str, list[str]]:
 def _title(name: str, results: Results) -> str:
     """A run's name as the papers would call it, with its recipe."""
     recipe, _, cell = name.partition("/")
-    return f"{results.named(Cell.of(cell))}, recipe {recipe}"
+    said = results.named(Cell.of(cell))
+    return said if recipe == paths.NEITHER else f"{said}, recipe {recipe}"
 
 
 def _advice(known: dict[int, paper_spec.Table], every: list[Results]) -> list[str]:
     """What to set so that every run of the paper's tables is there."""
     tables = [table for table in known.values() if not table.study]
     cells = dict.fromkeys(cell for table in tables for cell in table.cells)
-    return advice.for_tables(list(cells), every)
+    named = [table.study for table in known.values()]
+    named += [family.study for family in paper_spec.families().families]
+    return [
+        *advice.for_tables(list(cells), every),
+        *(
+            f"The follow-up's claims and tables are of the study {study}, which "
+            f"{advice.ask_for(study)}"
+            for study in dict.fromkeys(named)
+            if study and study not in every[0].params.studies
+        ),
+    ]
 
 
 def _run(name: str, one: Scored) -> list[str]:
@@ -199,12 +210,14 @@ def _study(name: str, dataset: str) -> dict[str, Any]:
 
 
 def _faces(params: Params, dataset: str, name: str, one: Scored) -> list[dict[str, Any]]:
-    """Groups of faces of the first seed, by their error; each is drawn in a square of 100 units.
+    """Groups of faces by their error, each drawn in a square of 100 units.
 
-    Points lie on the faces' pictures where these are rendered, else on a blank ground.
+    They are of the first seed that didn't diverge. Points lie on the faces' pictures where these
+    are rendered, else on a blank ground.
     """
     recipe, network, balance, loss = name.split("/")
-    own = Run(dataset, recipe, network, balance, loss, one.seeds[0])
+    first = next((i for i, seed in enumerate(one.seeds) if seed not in one.diverged), 0)
+    own = Run(dataset, recipe, network, balance, loss, one.seeds[first])
     data = files.read_arrays(own.path(paths.PREDICTIONS))
     chosen = data["split"] == one.split
     names = data["face"][chosen]
@@ -214,8 +227,8 @@ def _faces(params: Params, dataset: str, name: str, one: Scored) -> list[dict[st
     lines = apply(squares, both).reshape(points.shape).round(1)
     rendered = params.raw[dataset] is not None
     pictures = _Pictures(params, dataset, one.split, squares) if rendered else None
-    finite = np.flatnonzero(np.isfinite(one.errors[0]))
-    order = finite[np.argsort(one.errors[0, finite], kind="stable")]
+    finite = np.flatnonzero(np.isfinite(one.errors[first]))
+    order = finite[np.argsort(one.errors[first, finite], kind="stable")]
     middle = max(0, len(order) // 2 - SHOWN // 2)
     groups = {
         "best": order[:SHOWN],
@@ -228,7 +241,7 @@ def _faces(params: Params, dataset: str, name: str, one: Scored) -> list[dict[st
             "faces": [
                 {
                     "name": names[i],
-                    "error": one.errors[0, i],
+                    "error": one.errors[first, i],
                     "lines": lines[i].tolist(),
                     "picture": pictures and pictures.of(i),
                 }
@@ -236,7 +249,7 @@ def _faces(params: Params, dataset: str, name: str, one: Scored) -> list[dict[st
             ],
         }
         for title, chosen_faces in groups.items()
-        if len(chosen_faces)  # none where every seed diverged
+        if len(chosen_faces)  # none where all seeds diverged
     ]
 
 

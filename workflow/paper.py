@@ -54,7 +54,9 @@ def asked(params: Params) -> dict[str, Grid]:
             key = params.key(cell.network, cell.loss)
             # not recipes that leave out its network, such as the studies'
             able = [r for r in first if params.recipes[r].own.keys() >= {*STAGES[cell.network]}]
-            recipe = (key in params.runs and params.runs[key].recipe) or able or first
+            there = params.runs.get(key)
+            recipe = (there.recipe if there and there.network == cell.network else []) or able
+            recipe = recipe or first
             grid = own.setdefault(key, Grid(cell.network, recipe, [], []))
             for axis, name in ((grid.balance, cell.balance), (grid.loss, cell.loss)):
                 axis += [] if name in axis else [name]

@@ -17,7 +17,7 @@ def for_tables(cells: list[Cell], every: list[Results], study: str | None = None
     One recipe at a time, because both may ask for the same key of `runs`. Recipes that only studies
     ask for are passed over. ``study`` is that which asks for the cells, if it isn't `make paper`.
     """
-    for results in [one for one in every if not one.studied] or every[:1]:
+    for results in [one for one in every if not one.studied]:
         missing = [cell for cell in cells if cell not in results.cells]
         if missing and (said := how_to_run(missing, results, study)):
             return said
@@ -31,9 +31,10 @@ def how_to_run(cells: list[Cell], results: Results, study: str | None = None) ->
         known = {name.partition("/")[2] for name in paper_spec.studies()[study].cells}
         its = [cell for cell in cells if str(cell) in known]
         if its:
+            asked = study in results.params.studies
             said.append(
-                f"Not run: {_count(len(its), 'cell')} of the study {study}. "
-                f"`python -m workflow.paper {study}` has params.yaml ask for its runs."
+                f"Not run by the recipe {results.recipe}: {_count(len(its), 'cell')} of the study "
+                f"{study}, " + ("which has others." if asked else f"which {ask_for(study)}")
             )
         cells = [cell for cell in cells if cell not in its]
     params = results.params
@@ -45,6 +46,11 @@ def how_to_run(cells: list[Cell], results: Results, study: str | None = None) ->
         elif all(part in params.recipes[results.recipe].own for part in STAGES[own[0].network]):
             said.append(_setting(key, own, results))
     return said
+
+
+def ask_for(study: str) -> str:
+    """How to have the study's runs."""
+    return f"`python -m workflow.paper {study}` has params.yaml ask for."
 
 
 def _setting(key: str, own: list[Cell], results: Results) -> str:

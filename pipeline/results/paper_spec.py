@@ -41,18 +41,30 @@ def named(cell: Cell, losses: Mapping[str, LossEntry]) -> str:
 
 
 def _loss(name: str, network: str, losses: Mapping[str, LossEntry]) -> str:
-    """A loss's kind, and the parameters that aren't those of the loss with the kind's own name."""
+    """A loss's kind, and the parameters that aren't those of the loss with the kind's own name.
+
+    If that leaves them out, or names two losses alike, its own name.
+    """
+    title = _parameters(name, network, losses)
+    alike = [one for one in losses if _parameters(one, network, losses) == title]
+    return title if title and alike == [name] else name
+
+
+def _parameters(name: str, network: str, losses: Mapping[str, LossEntry]) -> str:
+    """The title by what a network's loss differs in; empty if that can't be said."""
     own, usual = losses[name], losses.get(losses[name].kind)
     title = KIND_TITLES.get(own.kind, own.kind)
-    if name == own.kind or usual is None or not usual.fits(network):
-        return title if name == own.kind else name
+    if name == own.kind:
+        return title
+    if usual is None or not usual.fits(network) or not own.fits(network):
+        return ""
     before = vars(usual.on(network))
     changed = [
         f"{SYMBOLS.get(key, key)} = {value:g}"
         for key, value in vars(own.on(network)).items()
         if value != before[key]
     ]
-    return ", ".join([title, *changed]) if changed else name
+    return ", ".join([title, *changed]) if changed else ""
 
 
 @dataclass(frozen=True)
@@ -206,7 +218,8 @@ class Claim:
     def __post_init__(self) -> None:
         for name in [*self.diverges, *(name for pair in self.lower for name in pair)]:
             network, *others = name.split("/")
-            if len(others) != 2 or network not in {*networks.STAGES, *BASELINE_TITLES}:
+            known = network in {*networks.STAGES, *BASELINE_TITLES}
+            if not known or len(others) != 2 or others[0] not in BALANCE_TITLES:
                 raise ValueError(f"{self.claim}: {name} is no run, as network/balance/loss")
         if odd := set(self.faster) - {*networks.STAGES}:
             raise ValueError(f"{self.claim}: {min(odd)} is no network")

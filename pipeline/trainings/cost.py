@@ -6,6 +6,7 @@ from pipeline.config import paths
 from pipeline.config.networks import SAMPLES_A_SECOND, STAGES
 from pipeline.config.params import Params
 from pipeline.config.paths import Run
+from wingloss import protocol
 
 # Looking at some 200 validation faces for each of a learning curve's 20 points takes as long as
 # training on a third as many.
@@ -13,6 +14,7 @@ VALIDATION_SAMPLES = 20 * 200 / 3
 # The rates are of bfloat16. In float32 CNN-6 reaches half as many samples a second, or up to two
 # thirds with batches of 16 (docs/notes/performance.md, docs/results/300w).
 FLOAT32_TAKES = 2
+FACES = 2000  # where nobody can say how many train
 TREES_TIMES_PICTURES_A_SECOND = 320_000  # 1127 s for 10 x 500 trees on 1808 faces, 40 times each
 
 
@@ -40,11 +42,14 @@ def all_seconds(params: Params, dataset: str) -> float:
             if stage < len(parts):
                 each["folds", one] = folds * each[part, one]
     trees = params.baselines.count("ert") * len(params.seeds)
-    return sum(each.values()) + trees * trees_seconds(params)
+    return sum(each.values()) + trees * trees_seconds(params, dataset)
 
 
-def trees_seconds(params: Params) -> float:
-    """One ensemble of regression trees, on as many faces as 300W's training part at hand has."""
-    own = params.regression_trees
-    pictures = 2000 * own.initialisations * (1 + own.mirrored)
+def trees_seconds(params: Params, dataset: str) -> float:
+    """One ensemble of regression trees: one thread."""
+    own, rendered = params.regression_trees, params.raw[dataset]
+    counts = [part.count for part in protocol.load(dataset).parts if part.split == "train"]
+    known = [count for count in counts if isinstance(count, int)]
+    faces = rendered.train if rendered else sum(known) or FACES
+    pictures = faces * own.initialisations * (1 + own.mirrored)
     return own.cascades * own.trees * pictures / TREES_TIMES_PICTURES_A_SECOND

@@ -18,7 +18,7 @@ from project import ROOT, Project
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Cell, Run
-from pipeline.results import overview, paper_spec, run_results
+from pipeline.results import advice, overview, paper_spec, run_results
 from stages import claims, figure, report, table
 
 
@@ -142,14 +142,15 @@ def test_a_studys_recipe_needs_no_more_runs(
         )
     monkeypatch.chdir(table1.root)
     known = paper_spec.tables()
-    (own,) = report._advice({1: known[1]}, run_results.read(load(), "synthetic"))
+    (own, _) = report._advice({1: known[1]}, run_results.read(load(), "synthetic"))
     assert "`runs.cnn6_fast_float32_none: {" in own  # `fast` lacks nothing
     table1.set(studies=["precision"])
     every = run_results.read(load(), "synthetic")
     assert [(one.recipe, one.studied) for one in every] == [("fast", False), ("fast_float32", True)]
-    assert report._advice({1: known[1]}, every) == []
-    (own,) = report._advice({3: known[3]}, every[:1])[:1]
-    assert "float32" not in own
+    (follow_up,) = report._advice({1: known[1]}, every)
+    assert "`python -m workflow.paper heat_maps` has params.yaml ask for" in follow_up
+    assert not any("float32" in said for said in report._advice({3: known[3]}, every))
+    assert advice.for_tables(known[3].cells, every)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +164,7 @@ def test_a_studys_recipe_needs_no_more_runs(
         ("hourglass", "adaptive_wing", "one hourglass (Adaptive Wing)"),
         ("hourglass", "adaptive_wing_even", "one hourglass (Adaptive Wing, W = 0)"),
         ("cnn6", "twin", "CNN-6 (twin)"),
+        ("cnn6", "wing_10_3", "CNN-6 (wing_10_3)"),  # there is another like it
     ],
 )
 def test_a_run_is_called_as_in_the_papers(
@@ -171,7 +173,7 @@ def test_a_run_is_called_as_in_the_papers(
     """With the parameters that aren't the paper's; one that has only those keeps its name."""
     monkeypatch.chdir(project.root)
     own = load().loss
-    own["twin"] = own["wing"]
+    own |= {"twin": own["wing"], "other": own["wing_10_3"]}
     assert paper_spec.named(Cell(network, "none", loss), own) == named
 
 

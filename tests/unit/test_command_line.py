@@ -322,8 +322,11 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture) -> None:
     assert re.fullmatch(r"wingloss \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("16 GiB"), MemoryError()])
-def test_a_picture_too_large_for_memory_stops_no_other(
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("16 GiB"), RuntimeError("can't allocate memory"), MemoryError()],
+)
+def test_too_little_memory_for_one_picture_stops_no_other(
     two: Path, model: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     find, seen = Detector.__call__, []

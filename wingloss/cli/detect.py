@@ -61,8 +61,9 @@ def detect(
 
 
 def _is_of_memory(error: Exception) -> bool:
-    """Whether there was too little memory, be it a GPU's (torch.OutOfMemoryError)."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    """Whether there was too little memory, be it PyTorch that says so of a GPU or a processor."""
+    torchs = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or torchs
 
 
 def _video(path: Path, name: str, detector: Detector, results: Results, found: Listing) -> int:

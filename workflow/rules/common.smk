@@ -257,7 +257,9 @@ def needs(work, memory=2000, gpu=0):
 
 def baseline_work(wildcards):
     """The seconds of growing regression trees; of the mean shape, those of starting up."""
-    return 5 + int(wildcards.method == "ert") * int(cost.trees_seconds(PARAMS))
+    return 5 + int(wildcards.method == "ert") * int(
+        cost.trees_seconds(PARAMS, wildcards.dataset)
+    )
 
 
 def training_work(network):

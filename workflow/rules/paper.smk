@@ -25,6 +25,7 @@ rule table:
         code_files("stages.table"),
         protocol_file,
         paper_spec.TABLES,
+        paper_spec.STUDIES,
         what_a_table_shows,
     output:
         report(paths.TABLE, caption="../report/table.rst", category="Tables"),
@@ -36,7 +37,7 @@ rule table:
     resources:
         **needs(4),
     params:
-        science=science("recipes", "runs", "baselines", "seeds"),
+        science=science("recipes", "runs", "baselines", "seeds", "studies", "loss"),
     shell:
         "exec python -m stages.table --dataset {wildcards.dataset} --table {wildcards.table}"
 
@@ -47,6 +48,7 @@ rule claims:
         protocol_file,
         paper_spec.CLAIMS,
         paper_spec.TABLES,
+        paper_spec.STUDIES,
         paths.SPEED,
         all_predictions,
     output:
@@ -59,7 +61,7 @@ rule claims:
     resources:
         **needs(6),
     params:
-        science=science("recipes", "runs", "baselines", "seeds"),
+        science=science("recipes", "runs", "baselines", "seeds", "studies", "loss"),
     shell:
         "exec python -m stages.claims --dataset {wildcards.dataset}"
 
@@ -115,6 +117,7 @@ rule report_page:
         "docs/deviations.md",
         paper_spec.TABLES,
         paper_spec.CLAIMS,
+        paper_spec.STUDIES,
         paths.SAMPLES,
         expand(paths.CROPS, split=["val", "test"], allow_missing=True),
         paths.SPEED,
@@ -142,6 +145,7 @@ rule report_page:
             "tables",
             "figures",
             "studies",
+            "loss",
         ),
     shell:
         "exec python -m stages.report --dataset {wildcards.dataset}"
