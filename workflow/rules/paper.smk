@@ -37,7 +37,7 @@ rule table:
     resources:
         **needs(4),
     params:
-        science=science("recipes", "runs", "baselines", "seeds", "studies", "loss"),
+        science=science("recipes", "runs", "baselines", "seeds", "studies"),
     shell:
         "exec python -m stages.table --dataset {wildcards.dataset} --table {wildcards.table}"
 
