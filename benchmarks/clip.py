@@ -4,13 +4,13 @@
 found in the first frame, and followed from then on.
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from benchmarks import arguments
 from pipeline import files
 from wingloss import Detector
 from wingloss.augmentation.perturbation import Images
@@ -24,7 +24,7 @@ SIDE, FRAMES, PAUSE = 192, 30, 80  # px; frames there and back; ms a frame
 
 def main() -> None:
     """Writes the clip to the file on the command line."""
-    (out,) = sys.argv[1:]
+    (out,) = arguments(__doc__)
     shown = list(turning())
     found = Detector.load().track(shown)
     frames = [Image.fromarray(drawn(*frame)) for frame in zip(shown, found, strict=True)]

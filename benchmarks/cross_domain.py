@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks import trials
+from benchmarks import arguments, trials
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.runtime import cli
@@ -30,10 +30,11 @@ HEADER = ("seed", "begins_with", "then", "faces", "nme_300w_val", "nme_synthetic
 
 def main() -> None:
     """Prints the table for the seeds on the command line."""
+    seeds = [int(one) for one in arguments(__doc__)]
     torch.set_num_threads(cli.threads())
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(HEADER)
-    for seed in map(int, sys.argv[1:]):
+    for seed in seeds:
         specs = {
             name: TrainingSpec.of(
                 load(), paths.Run(name, "fast", "cnn6", "none", "wing", seed), stage=1

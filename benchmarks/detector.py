@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
+from benchmarks import arguments
 from pipeline import files
 from pipeline.config import paths
 from pipeline.data.prepared_faces import face_boxes
@@ -34,7 +35,7 @@ HEADER = ("boxes", "faces", "nme", "median", "spearman", "nme_of_90_percent", "l
 
 def main() -> None:
     """Prints the table for the model's file and the data set on the command line."""
-    model, dataset = sys.argv[1:]
+    model, dataset = arguments(__doc__, 2)
     detector, rules = Detector.load(model), protocol.load(dataset)
     rows = predictions_file.faces(dataset)["val"]
     true, boxes = files.points(rows, rules.n_landmarks), face_boxes(rows)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import yaml
 
-from benchmarks import trials
+from benchmarks import arguments, trials
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.runtime import cli
@@ -60,10 +60,11 @@ VARIANTS = {
 
 def main() -> None:
     """Prints the table of the variants on the command line."""
+    chosen = arguments(__doc__, 0)
     torch.set_num_threads(cli.threads())
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(HEADER)
-    for name in sys.argv[1:] or VARIANTS:
+    for name in chosen or VARIANTS:
         rows.writerow((name, *measure(VARIANTS[name])))
         sys.stdout.flush()
 

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import torch
 
-from benchmarks import trials
+from benchmarks import arguments, trials
 from benchmarks.cross_domain import validation
 from pipeline.config import paths
 from pipeline.config.params import load
@@ -31,7 +31,7 @@ HEADER = ("seed", "input_px", "map_px", "samples", "minutes", "nme_300w_val")
 def main() -> None:
     """Prints the table for the samples and the seeds on the command line."""
     torch.set_num_threads(cli.threads())
-    samples, *seeds = map(int, sys.argv[1:])
+    samples, *seeds = map(int, arguments(__doc__, 2))
     small = networks.ARCHITECTURES["hourglass"]
     assert isinstance(small, Hourglasses)
     # twice the pixels each way, and landmarks drawn as wide as the published network's

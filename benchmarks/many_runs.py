@@ -17,6 +17,8 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks import arguments
+
 COMMANDS = {
     "snakemake -n": ["snakemake", "-n", "--quiet"],
     "snakemake --summary": ["snakemake", "--summary"],
@@ -39,10 +41,11 @@ with Repo() as repo:
 
 def main() -> None:
     """Prints a table for the numbers of runs on the command line."""
+    counts = [int(one) for one in arguments(__doc__)]
     print(
         "runs", "stages", "command", "seconds", "cpu_seconds", "peak_memory_mib", "status", sep=","
     )
-    for least in map(int, sys.argv[1:]):
+    for least in counts:
         with tempfile.TemporaryDirectory() as folder:
             measure(Path(folder), least)
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import wingloss
-from benchmarks import trials
+from benchmarks import arguments, trials
 from benchmarks.cross_domain import validation
 from pipeline.config import paths
 from pipeline.config.params import load
@@ -31,11 +31,12 @@ HEADER = ("seed", "begins_with", "faces", "samples", "nme_300w_val")
 
 def main() -> None:
     """Prints the table for the seeds on the command line."""
+    seeds = [int(one) for one in arguments(__doc__)]
     torch.set_num_threads(cli.threads())
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(HEADER)
     params = load()
-    for seed in map(int, sys.argv[1:]):
+    for seed in seeds:
         run = paths.Run("300w", "fast", "hourglass", "none", "adaptive_wing", seed)
         spec = TrainingSpec.of(params, run, stage=1)
         error = validation(spec, "val")

@@ -49,6 +49,7 @@ class Scenario:
     wing: float = 1.0  # how many times as far Wing loss's seeds lie apart
     seeds: int = 3
     faces: int = FACES
+    pair: bool = False  # the seeds' variance is known from two runs alone, as in some studies
 
     def luck(self, loss: str) -> float:
         """What a cell's seeds do beyond what the faces' rest does, in parts of the mean."""
@@ -58,7 +59,8 @@ class Scenario:
 
     def __str__(self) -> str:
         wing = f", Wing's × {self.wing:g}" if self.wing != 1 else ""
-        return f"{self.seed:g}{wing} | {self.seeds} | {self.faces}"
+        pair = ", two runs" if self.pair else ""
+        return f"{self.seed:g}{wing}{pair} | {self.seeds} | {self.faces}"
 
 
 SCENARIOS = (
@@ -68,6 +70,9 @@ SCENARIOS = (
     Scenario(0.12, seeds=5),
     Scenario(0.041, wing=3),
     Scenario(0.041, wing=10),
+    Scenario(0.041, pair=True),
+    Scenario(0.085, pair=True),
+    Scenario(0.12, pair=True),
     Scenario(0.041, faces=689),  # 300W's test part
     Scenario(0.041, faces=4386),  # AFLW's
 )
@@ -119,7 +124,9 @@ _ALONE = _Alone("alone", [ONE])
 def simulate(scenario: Scenario, number: int, seed: int = 0) -> dict[str, float]:
     """The shares of ``number`` simulations, by name."""
     params, every = load(), paper_spec.families()
-    losses = every.families[0]
+    losses = Family("pair", [ONE]) if scenario.pair else every.families[0]
+    single = losses if scenario.pair else _ALONE
+    best = ONE.claim if scenario.pair else BEST
     plain = {claim.claim for claim in losses.claims if claim.plain}
     rng = np.random.default_rng(seed)
 
@@ -130,15 +137,15 @@ def simulate(scenario: Scenario, number: int, seed: int = 0) -> dict[str, float]
     counts: dict[str, list[bool]] = {}
     for _ in tqdm(range(number), str(scenario), leave=False, disable=None):
         alike = draw(rng, params, scenario, {})
-        alone, family = judged(_ALONE, alike)[ONE.claim], judged(losses, alike)
+        alone, family = judged(single, alike)[ONE.claim], judged(losses, alike)
         (pair,) = alone["comparisons"]
         better = judged(losses, draw(rng, params, scenario, {"wing": 1 - PAPERS}))
-        apart = judged(_ALONE, draw(rng, params, scenario, {"wing": 1 - every.equivalent_within}))
+        apart = judged(single, draw(rng, params, scenario, {"wing": 1 - every.equivalent_within}))
         for name, value in {
             "false verdict, one claim": alone["verdict"] in DECIDED,
             "any false verdict, family": any(family[one]["verdict"] in DECIDED for one in plain),
             "interval holds the truth": pair["low"] <= 0 <= pair["high"],
-            "power, 0.36 points": better[BEST]["verdict"] == "reproduced",
+            "power, 0.36 points": better[best]["verdict"] == "reproduced",
             "equivalent, no difference": alone["verdict"] == "equivalent",
             "equivalent, 1 % apart": apart[ONE.claim]["verdict"] == "equivalent",
         }.items():

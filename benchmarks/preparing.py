@@ -15,13 +15,15 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks import arguments
+
 RENDERED = 250  # different faces
 RAW = Path("data/raw/synthetic")
 
 
 def main() -> None:
     """Prints the table for the picture size and the counts on the command line."""
-    side, *counts = map(int, sys.argv[1:])
+    side, *counts = map(int, arguments(__doc__, 2))
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     rendered = params["raw"]["synthetic"]
     rendered |= {"train": RENDERED, "test": 1}

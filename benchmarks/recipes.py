@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import trials
+from benchmarks import arguments, trials
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.runtime import cli
@@ -43,10 +43,10 @@ CANDIDATES: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Prints the rows of the seed and the candidates on the command line."""
+    seed, *names = arguments(__doc__)
     torch.set_num_threads(cli.threads())
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(HEADER)
-    seed, *names = sys.argv[1:]
     for name in names or CANDIDATES:
         rows.writerow((name, seed, *measure(CANDIDATES[name], int(seed))))
         sys.stdout.flush()

@@ -9,9 +9,9 @@ Other processors can be emulated on one that has more: ``ONEDNN_MAX_CPU_ISA=AVX5
 without bfloat16 trains in float32, ``precision: float32`` in params.yaml.
 """
 
-import sys
 from pathlib import Path
 
+from benchmarks import arguments
 from pipeline import files
 from pipeline.config.params import load
 from workflow.compare import REFERENCE, errors, settings
@@ -30,5 +30,5 @@ def main(first: Path, others: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    first, *others = map(Path, sys.argv[1:])
+    first, *others = map(Path, arguments(__doc__))
     main(first, others)

@@ -18,6 +18,7 @@ from pipeline.results import advice, paper_spec, run_results
 from pipeline.results.effects import LEVEL, SEEDS, Effects
 from pipeline.results.paper_spec import Claim, Claims, Family, Published
 from pipeline.results.run_results import Results, Scored
+from pipeline.results.words import counted
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from wingloss import protocol
@@ -80,7 +81,7 @@ def judge(claims: Claims, results: Results, known: Published) -> list[dict[str, 
 
 def _decide(one: dict[str, Any], size: int, within: float) -> dict[str, str]:
     """The verdict on a claim that has p-values."""
-    why = f"{_p(one['p_adjusted'])} after Holm's correction over {size} tests"
+    why = f"{_p(one['p_adjusted'])} after Holm's correction over {counted(size, 'test')}"
     if one["p_adjusted"] <= LEVEL:
         return {"verdict": "reproduced" if one["holds"] else "contradicted", "why": f"{why}."}
     if one["p_equivalent"] is not None and one["p_equivalent"] <= LEVEL:
@@ -91,7 +92,8 @@ def _decide(one: dict[str, Any], size: int, within: float) -> dict[str, str]:
 
 
 def _p(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    """A p-value; near the level with as many digits as tell on which side it lies."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.{2 if abs(p - LEVEL) > LEVEL / 10 else 3}g}"
 
 
 class _AllEffects:
@@ -161,9 +163,10 @@ def _look(
     if obstacle := _obstacle(claim, results):
         return found | {"why": obstacle}
     if missing := [cell for cell in claim.cells if cell not in results.cells]:
-        said = " ".join(advice.how_to_run(missing, results, family.study))
         if results.studied:
             said = f"Only studies ask for the recipe {results.recipe}, and they don't need these."
+        else:
+            said = " ".join(advice.how_to_run(missing, results, family.study))
         return found | {"why": said, "missing": [str(cell) for cell in missing]}
     runs = [results.cells[cell] for cell in claim.cells]
     if claim.diverges:
@@ -229,7 +232,7 @@ def _scarce(claim: Claim, results: Results) -> str | None:
     for name, group in groups.items():
         photographs = len(np.unique(results.any.photographs[group]))
         if photographs < 2:
-            return f"There are {'too few' if photographs else 'no'} {name} faces"
+            return f"There are {'too few photographs with' if photographs else 'no'} {name} faces"
     return None
 
 
@@ -240,7 +243,7 @@ def _speeds(claim: Claim, dataset: str) -> dict[str, Any]:
     speeds = [measured["networks"][network] for network in claim.faster]
     threads = machine["threads"]
     places = {
-        "cpu_speed": f"{threads} CPU thread{'s' * (threads > 1)}",
+        "cpu_speed": counted(threads, "CPU thread"),
         "gpu_speed": machine["gpu"],
     }
     if threads > 1:
@@ -284,7 +287,7 @@ def _divergence(runs: list[Scored]) -> dict[str, str]:
     verdict = {0: "contradicted", count: "reproduced"}.get(diverged, "undecided")
     if any(len(one.seeds) < SEEDS for one in runs):
         verdict = "undecided"
-    return {"verdict": verdict, "why": f"{diverged} of {count} trainings diverged."}
+    return {"verdict": verdict, "why": f"{diverged} of {counted(count, 'training')} diverged."}
 
 
 def _bound(claim: Claim) -> float:

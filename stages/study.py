@@ -15,6 +15,7 @@ from pipeline.results import paper_spec, run_results
 from pipeline.results.effects import LEVEL, SEEDS, Effects
 from pipeline.results.paper_spec import Study
 from pipeline.results.run_results import Scored
+from pipeline.results.words import counted, table_cell
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from wingloss import protocol
@@ -141,16 +142,17 @@ def _markdown(name: str, study: Study, table: pd.DataFrame, said: str) -> str:
         ends = f"{one.low:+.1f} to {one.high:+.1f}" if one.status == "run" else ""
         change = f"{one.value:+.1f}" if one.status == "run" else one.status
         tested = f"{one.p_adjusted:.2g} | {one.verdict}" if one.status == "run" else "|"
-        lines.append(f"| {one.name} ({one.first}, {one.second}) | {change} | {ends} | {tested} |")
+        name = table_cell(f"{one.name} ({one.first}, {one.second})")
+        lines.append(f"| {name} | {change} | {ends} | {tested} |")
     notes = [said] if said else []
     if (effects.status == "run").any():
         notes.append(
-            f"p is after Holm's correction over the study's {len(effects)} effects. Equivalent: "
+            f"p is after Holm's correction over {counted(len(effects), 'effect')}. Equivalent: "
             f"within ±{100 * paper_spec.families().equivalent_within:g} %."
         )
     if (runs.status == NOT_RUN).any():
         notes.append(
-            f"Not run: {(runs.status == NOT_RUN).sum()} of {len(runs)} runs. "
+            f"Not run: {(runs.status == NOT_RUN).sum()} of {counted(len(runs), 'run')}. "
             f"`python -m workflow.paper {name}` has params.yaml ask for them; "
             f"`snakemake --cores all study_{name}` makes them."
         )

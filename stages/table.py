@@ -11,6 +11,7 @@ from pipeline.config.params import load
 from pipeline.results import paper_spec, paper_table, run_results
 from pipeline.results.paper_spec import Table
 from pipeline.results.run_results import Results
+from pipeline.results.words import line, table_cell
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 
@@ -38,20 +39,10 @@ def run(dataset: str, table: int) -> None:
 def _markdown(table: Table, cells: pd.DataFrame, every: list[Results]) -> str:
     head, *lines = paper_table.wide(table, cells, every)
     rows = [head, ["---"] * 2 + ["--:"] * len(table.columns), *lines]
-    body = "\n".join(f"| {' | '.join(_cell(text) for text in row)} |" for row in rows)
-    beneath = "\n\n".join(_line(note) for note in paper_table.notes(table, every))
-    head_line = _line(paper_table.title(table, every[0]))
-    return f"### {head_line}\n\n{_line(table.place)}\n\n{body}\n\n{beneath}\n"
-
-
-def _cell(text: str) -> str:
-    """Text that stays in its cell of Markdown."""
-    return _line(text).replace("|", "\\|")
-
-
-def _line(text: str) -> str:
-    """Text that stays on its line of Markdown, and is no HTML."""
-    return " ".join(text.split()).replace("<", "&lt;")
+    body = "\n".join(f"| {' | '.join(table_cell(text) for text in row)} |" for row in rows)
+    beneath = "\n\n".join(line(note) for note in paper_table.notes(table, every))
+    head_line = line(paper_table.title(table, every[0]))
+    return f"### {head_line}\n\n{line(table.place)}\n\n{body}\n\n{beneath}\n"
 
 
 def _path(pattern: str, dataset: str, table: int) -> Path:

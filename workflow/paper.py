@@ -10,7 +10,7 @@ import dataclasses
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from io import StringIO
 from itertools import count, islice
 from typing import Any
@@ -27,6 +27,7 @@ from pipeline.errors import UserError
 from pipeline.results import paper_spec
 from pipeline.results.effects import SEEDS
 from pipeline.trainings import cost
+from wingloss.validation import meant
 from workflow import generate_dvc
 
 TREES = "published"  # no verdict is on weaker ones
@@ -51,16 +52,39 @@ def asked(params: Params) -> dict[str, Grid]:
     own: dict[str, Grid] = {}
     for cell in every:
         if cell.network in STAGES:
+            _check(params, f"{paper_spec.TABLES} or {paper_spec.CLAIMS}: {cell}", vars(cell))
             key = params.key(cell.network, cell.loss)
             # not recipes that leave out its network, such as the studies'
             able = [r for r in first if params.recipes[r].own.keys() >= {*STAGES[cell.network]}]
             there = params.runs.get(key)
             recipe = (there.recipe if there and there.network == cell.network else []) or able
-            recipe = recipe or first
+            if not recipe:
+                raise UserError(
+                    f"{PARAMS}: runs: its first entry has the recipe {first[0]}, which has no "
+                    f"{STAGES[cell.network][-1]}; add one that has all networks, such as fast"
+                )
             grid = own.setdefault(key, Grid(cell.network, recipe, [], []))
             for axis, name in ((grid.balance, cell.balance), (grid.loss, cell.loss)):
                 axis += [] if name in axis else [name]
     return merged(own, params.runs)
+
+
+def _check(params: Params, where: str, run: Mapping[str, Any]) -> None:
+    """Refuses what a file of the paper's asks for, and params.yaml hasn't."""
+    there: dict[str, Collection[str]] = {
+        "network": STAGES,
+        "recipe": params.recipes,
+        "balance": paths.BALANCES,
+        "loss": params.loss,
+    }
+    for what, known in there.items():
+        names = run.get(what, [])
+        for name in [names] if isinstance(names, str) else names:
+            if name not in known:
+                raise UserError(
+                    f"{where}: {PARAMS} has no {what} {name!r}; {meant(name, known)}"
+                    f"there are {', '.join(known)}"
+                )
 
 
 def merged(first: dict[str, Grid], others: dict[str, Grid]) -> dict[str, Grid]:
@@ -88,7 +112,13 @@ def with_studies(params: Params, names: Sequence[str]) -> dict[str, Any]:
     known = paper_spec.studies()
     for name in names:
         among({"study": name}, "study", known)
-    own = {f"{name}_{key}": grid for name in names for key, grid in known[name].runs.items()}
+        for grid in known[name].runs.values():
+            _check(params, f"{paper_spec.STUDIES}: {name}", vars(grid))
+    own = {
+        paper_spec.study_key(name, key): grid
+        for name in names
+        for key, grid in known[name].runs.items()
+    }
     return {
         "seeds": at_least(max(known[name].seeds for name in names), params.seeds),
         "runs": merged(params.runs, own),

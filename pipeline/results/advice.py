@@ -9,6 +9,7 @@ from pipeline.config.params import Grid
 from pipeline.config.paths import Cell
 from pipeline.results import paper_spec
 from pipeline.results.run_results import Results
+from pipeline.results.words import counted
 
 
 def for_tables(cells: list[Cell], every: list[Results], study: str | None = None) -> list[str]:
@@ -28,13 +29,17 @@ def how_to_run(cells: list[Cell], results: Results, study: str | None = None) ->
     """What to set in params.yaml so that the recipe has the cells, and how long they take."""
     said = []
     if study:
-        known = {name.partition("/")[2] for name in paper_spec.studies()[study].cells}
-        its = [cell for cell in cells if str(cell) in known]
+        recipes: dict[str, list[str]] = {}  # by which the study has each cell
+        for name in paper_spec.studies()[study].cells:
+            recipe, _, cell = name.partition("/")
+            recipes.setdefault(cell, []).append(recipe)
+        its = [cell for cell in cells if str(cell) in recipes]
         if its:
-            asked = study in results.params.studies
+            its_recipes = dict.fromkeys(name for cell in its for name in recipes[str(cell)])
+            asked = "" if study in results.params.studies else f", which {ask_for(study)}"
             said.append(
-                f"Not run by the recipe {results.recipe}: {_count(len(its), 'cell')} of the study "
-                f"{study}, " + ("which has others." if asked else f"which {ask_for(study)}")
+                f"Not run with the recipe {results.recipe}: {counted(len(its), 'cell')} that the "
+                f"study {study} has with {' and '.join(its_recipes)}{asked.rstrip('.')}."
             )
         cells = [cell for cell in cells if cell not in its]
     params = results.params
@@ -77,9 +82,9 @@ def _setting(key: str, own: list[Cell], results: Results) -> str:
     settings = [f"`runs.{name}: {_text(grid)}`" for name, grid in changed.items()]
     stages = "" if changed.keys() <= runs.keys() else ", run `python -m workflow.generate_dvc`"
     return (
-        f"Not run: {_count(len(own), 'cell')} of {key}. Set {' and '.join(settings)} in "
-        f"params.yaml{stages} and run `snakemake --cores all`: {_count(new * seeds, 'run')}, about "
-        f"{_count(total, 'minute')} more, estimated {known}."
+        f"Not run: {counted(len(own), 'cell')} of {key}. Set {' and '.join(settings)} in "
+        f"params.yaml{stages} and run `snakemake --cores all`: {counted(new * seeds, 'run')}, "
+        f"about {counted(total, 'minute')} more, estimated {known}."
     )
 
 
@@ -89,7 +94,3 @@ def _text(grid: Grid) -> str:
         f"[{', '.join(axis)}]" for axis in (grid.recipe, grid.balance, grid.loss)
     )
     return f"{{network: {grid.network}, recipe: {recipe}, balance: {balance}, loss: {loss}}}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"

@@ -3,7 +3,8 @@
 Tables, claims and the studies beyond them stand in ``paper/*.yaml``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -16,7 +17,7 @@ from pipeline.config.paths import Cell
 from pipeline.errors import UserError
 from wingloss import yaml_files
 from wingloss.protocol import Headline as Normaliser
-from wingloss.validation import Refused, build
+from wingloss.validation import Refused, build, meant
 
 TABLES = Path("paper/tables.yaml")
 CLAIMS = Path("paper/claims.yaml")
@@ -209,8 +210,8 @@ class Claim:
     lower: list[list[str]] = field(default_factory=list)
     diverges: list[str] = field(default_factory=list)
     faster: list[str] = field(default_factory=list)
-    factor: float = 1.0
-    margin: float = 0.0
+    factor: Annotated[float, Field(gt=0)] = 1.0
+    margin: Annotated[float, Field(ge=0)] = 0.0
     measure: Literal["nme", "large_errors"] = "nme"
     subset: str = "full"
     gains_on: str | None = None
@@ -230,6 +231,8 @@ class Claim:
                 f"{self.claim}: pairs of runs under lower, or runs under diverges, or a pair of "
                 "networks under faster"
             )
+        if alike := [pair[0] for pair in pairs if pair[0] == pair[1]]:
+            raise ValueError(f"{self.claim}: {alike[0]} can't be compared with itself")
         if (self.factor != 1 and (self.measure != "nme" or self.gains_on)) or (
             self.margin and self.measure == "nme"
         ):
@@ -284,8 +287,12 @@ class Family:
 class Claims:
     """All of ``paper/claims.yaml``; its first lines say what the keys mean."""
 
-    equivalent_within: float
+    equivalent_within: Annotated[float, Field(gt=0)]
     families: list[Family]
+
+    def __post_init__(self) -> None:
+        if twice := _twice(family.family for family in self.families):
+            raise ValueError(f"families: two are called {twice}")
 
 
 @dataclass(frozen=True)
@@ -300,6 +307,10 @@ class Study:
     lines: dict[str, list[tuple[Annotated[float, Field(gt=0)], str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not self.cells:
+            raise ValueError("runs: it has none")
+        if twice := _twice(self.cells):
+            raise ValueError(f"runs: {twice} stands there twice")
         if bool(self.lines) != bool(self.setting):
             raise ValueError("lines: they are drawn over a setting; give both or neither")
         for name, line in self.lines.items():
@@ -309,6 +320,8 @@ class Study:
             for cell in pair:
                 if cell not in self.cells:
                     raise ValueError(f"effects.{name}: {cell} is none of the study's runs")
+            if pair[0] == pair[1]:
+                raise ValueError(f"effects.{name}: {cell} can't be compared with itself")
 
     @property
     def cells(self) -> list[str]:
@@ -320,14 +333,26 @@ class Study:
         ]
 
 
+def _twice(names: Iterable[str]) -> str | None:
+    """The first of the names that stands there twice."""
+    return next((name for name, number in Counter(names).items() if number > 1), None)
+
+
 def studies() -> dict[str, Study]:
     """The studies by name."""
     return _load(STUDIES, dict[Annotated[str, Field(pattern="^[a-z0-9_]+$")], Study])
 
 
+def study_key(study: str, key: str) -> str:
+    """The name that an entry of a study's `runs` has among those of ``params.yaml``."""
+    return f"{study}_{key}"
+
+
 def families() -> Claims:
     """The paper's claims by family, and the margin within which errors are equivalent."""
-    return _load(CLAIMS, Claims)
+    found: Claims = _load(CLAIMS, Claims)
+    _check_studies(CLAIMS, {one.family: one.study for one in found.families})
+    return found
 
 
 def claims() -> list[Claim]:
@@ -337,7 +362,21 @@ def claims() -> list[Claim]:
 
 def tables() -> dict[int, Table]:
     """The paper's tables by number; the file holds table1 to table7 in this order."""
-    return dict(enumerate(_load(TABLES, dict[str, Table]).values(), start=1))
+    found: dict[str, Table] = _load(TABLES, dict[str, Table])
+    _check_studies(TABLES, {name: table.study for name, table in found.items()})
+    return dict(enumerate(found.values(), start=1))
+
+
+def _check_studies(path: Path, named: Mapping[str, str | None]) -> None:
+    """Refuses studies that the tables or families of a file name, and that there aren't."""
+    if any(named.values()):
+        known = studies()
+        for own, study in named.items():
+            if study is not None and study not in known:
+                raise UserError(
+                    f"{path}: {own}: study: {study!r} is none of {STUDIES}; "
+                    f"{meant(study, known)}there are {', '.join(known)}"
+                )
 
 
 Published = dict[tuple[Cell, str, str], float]  # errors in percent, by run, data set and subset

@@ -12,6 +12,7 @@ from pipeline.config import paths
 from pipeline.results import advice, run_results
 from pipeline.results.paper_spec import Column, Row, Table
 from pipeline.results.run_results import Results
+from pipeline.results.words import counted
 from wingloss import protocol
 from wingloss.evaluation import metrics
 from wingloss.geometry import Array
@@ -107,7 +108,8 @@ def _conditions(machine: dict[str, Any]) -> str:
     gpu = f", and {machine['gpu']}" if machine["gpu"] else ""
     return (
         f"Here: one face at a time from its input crop to its landmarks, eager float32 of torch"
-        f" {machine['torch']}, on {machine['threads']} threads of {machine['processor']}{gpu};"
+        f" {machine['torch']}, on {counted(machine['threads'], 'thread')} of"
+        f" {machine['processor']}{gpu};"
         f" meanwhile other work took {machine['cores_of_others']} of {machine['cores']} cores."
         " CNN-6/7 includes the correction and the second crop. ResNet-50 would have 25.6 M"
         " parameters with ImageNet's 1000 outputs."

@@ -85,12 +85,16 @@ class Results:
 
     @property
     def studied(self) -> bool:
-        """Whether only studies ask for its runs: they answer their questions and fill no tables."""
-        known = paper_spec.studies()
-        cells = {cell for name in self.params.studies for cell in known[name].cells}
-        every = paths.runs(self.params, self.dataset)
-        asked = {f"{run.recipe}/{run.cell}" for run in every if run.recipe == self.recipe}
-        return bool(asked) and asked <= cells
+        """Whether only studies ask for its runs: they answer their questions and fill no tables.
+
+        Their entries of `runs` are those that `python -m workflow.paper` named after them.
+        """
+        grids = self.params.runs.items()
+        asked = [key for key, one in grids if one.cells and self.recipe in one.recipe]
+        return bool(asked) and all(
+            any(key.startswith(paper_spec.study_key(name, "")) for name in self.params.studies)
+            for key in asked
+        )
 
     @property
     def weights(self) -> str:

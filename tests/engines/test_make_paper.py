@@ -202,13 +202,64 @@ def test_recipes_ask_for_their_own_networks_alone(project: Project) -> None:
     one = {"network": "cnn6", "recipe": ["quarter"], "balance": ["none"], "loss": ["l1"]}
     project.set(runs={"mine": one})
     before = project.read("params.yaml")
-    said = project.run("workflow.paper", status=1)
-    assert said.startswith("error: params.yaml: recipes.quarter.cnn7: ") and said.count("\n") == 1
+    assert project.run("workflow.paper", status=1) == (
+        "error: params.yaml: runs: its first entry has the recipe quarter, which has no cnn7; add "
+        "one that has all networks, such as fast\n"
+    )
     assert project.read("params.yaml") == before
     project.set(runs={"mine": one | {"recipe": ["quarter", "fast"]}})
     project.run("workflow.paper")
     runs = project.params()["runs"]
     assert runs["cnn6"]["recipe"] == ["quarter", "fast"] and runs["cnn6_7"]["recipe"] == ["fast"]
+
+
+@pytest.mark.parametrize(
+    "file, right, wrong, said",
+    [
+        (
+            "claims",
+            "cnn6/none/l1,",
+            "cnn6/none/l11,",
+            "claims.yaml: cnn6/none/l11: {} loss 'l11'; ",
+        ),
+        (
+            "studies",
+            "recipe: [fast, fast_600k]",
+            "recipe: [fast, fast_60k]",
+            "effects.Wing against",
+        ),
+        ("studies", "recipe: [fast_20k, fast]", "recipe: [fast_2k, fast]", "effects.Boundary maps"),
+        (
+            "studies",
+            "loss: [l2, l1, wing]}",
+            "loss: [l2, l1, wing, wingg]}",
+            "data: {} loss 'wingg'; ",
+        ),
+        (
+            "claims",
+            "study: heat_maps",
+            "study: heat_mapz",
+            "study: 'heat_mapz' is none of paper/studi",
+        ),
+        (
+            "tables",
+            "study: heat_maps",
+            "study: heat_mapz",
+            "study: 'heat_mapz' is none of paper/studi",
+        ),
+    ],
+)
+def test_a_slip_in_the_papers_files_is_told_of_the_file(
+    project: Project, file: str, right: str, wrong: str, said: str
+) -> None:
+    text = project.read(f"paper/{file}.yaml").decode()
+    assert right in text
+    (project.root / f"paper/{file}.yaml").write_text(text.replace(right, wrong), encoding="utf-8")
+    before = project.read("params.yaml")
+    found = project.run("workflow.paper", *(["data"] if file == "studies" else []), status=1)
+    assert said.format("params.yaml has no") in found and f"paper/{file}.yaml" in found
+    assert found.startswith("error: ") and found.count("\n") == 1
+    assert project.read("params.yaml") == before
 
 
 def test_bad_parameters_are_one_line(project: Project) -> None:

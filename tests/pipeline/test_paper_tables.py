@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from pipeline.config.params import Grid, load
 from pipeline.config.paths import Cell, Run
 from pipeline.errors import UserError
 from pipeline.results import paper_spec
+from pipeline.results.run_results import Results
 from stages import figure, speed, study, table
 
 
@@ -214,7 +216,7 @@ def test_sizes_and_speeds_are_measured(
     assert cells.loc["frames/s on GPU"].status == "no GPU"
     assert cells.loc["size (MiB)"].here == pytest.approx(14.52, abs=0.01)
     text = table1.read("results/synthetic/tables/table7.md").decode()
-    assert "on 1 threads of" in text and "other work took" in text
+    assert "on 1 thread of" in text and "other work took" in text
     # the paper's figures as they are printed there
     assert "| CNN-6 | paper | 3.8 | 14 | 400 | 150 |" in text
     assert "| ResNet-50 | paper | 25 | 99 | 30 | 8 |" in text
@@ -467,6 +469,41 @@ def test_a_studys_lines_have_their_setting_and_its_runs() -> None:
         paper_spec.Study("?", 1, runs, {}, lines={"L1": [(1.0, own)]})
     with pytest.raises(ValueError, match="lines.L1: fast/cnn6/none/wing is none of the study's"):
         paper_spec.Study("?", 1, runs, {}, "rate", {"L1": [(1.0, foreign)]})
+
+
+def test_a_recipe_that_a_person_asks_for_is_no_studys(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where studies happen to have all of its runs."""
+    mine = {"network": "cnn6", "recipe": ["fast"], "balance": ["none"], "loss": ["l1", "wing"]}
+    project.set(runs={"mine": mine})
+    project.run("workflow.paper", "precision")
+    monkeypatch.chdir(project.root)
+    params = load()
+    assert list(params.runs) == ["mine", "precision_cnn6_fast_float32_none"]
+    studied = {r: Results("synthetic", r, params, {}).studied for r in ("fast", "fast_float32")}
+    assert studied == {"fast": False, "fast_float32": True}
+
+
+@pytest.mark.parametrize(
+    "changed, said",
+    [
+        ({"runs": {}}, "runs: it has none"),
+        ({"runs": {"a": Grid("cnn6", [], ["none"], ["l1"])}}, "runs: it has none"),
+        (
+            {"runs": dict.fromkeys("ab", Grid("cnn6", ["fast"], ["none"], ["l1"]))},
+            "fast/cnn6/none/l1 stands there twice",
+        ),
+        ({"effects": {"x": ("fast/cnn6/none/l1",) * 2}}, "effects.x: .* compared with itself"),
+    ],
+)
+def test_a_study_that_makes_no_sense_is_refused(changed: dict[str, Any], said: str) -> None:
+    runs = {"a": Grid("cnn6", ["fast"], ["none"], ["l1", "wing"])}
+    pair = ("fast/cnn6/none/wing", "fast/cnn6/none/l1")
+    good: dict[str, Any] = {"question": "?", "seeds": 1, "runs": runs, "effects": {"x": pair}}
+    paper_spec.Study(**good)
+    with pytest.raises(ValueError, match=said):
+        paper_spec.Study(**good | changed)
 
 
 def test_tables_and_claims_name_losses_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,7 +135,7 @@ def test_a_studys_recipe_needs_no_more_runs(
 ) -> None:
     """What to set fills the paper's tables, not a recipe that only answers a study's question."""
     float32 = {"network": "cnn6", "recipe": ["fast_float32"], "balance": ["none"], "loss": ["wing"]}
-    table1.set(runs=table1.params()["runs"] | {"float32": float32})
+    table1.set(runs=table1.params()["runs"] | {"precision_float32": float32})
     for seed in (0, 1, 2):
         write_predictions(
             table1, Run("synthetic", "fast_float32", "cnn6", "none", "wing", seed), 3.0

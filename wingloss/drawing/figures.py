@@ -237,8 +237,8 @@ def study(
         axes.fill_between(samples, errors.min(axis=0), errors.max(axis=0), color=colour, alpha=0.2)
     axes.set(xlabel="samples seen", ylabel=f"validation NME (% of {normaliser})")
     _samples_seen(axes)
-    if np.isfinite(lowest):
-        axes.set(ylim=(np.floor(lowest), 3 * lowest))  # all begin far above
+    if np.isfinite(lowest):  # all begin far above, and what counts is how they end
+        axes.set(ylim=(np.floor(lowest), 1.5 * lowest))
     axes.legend(fontsize=7)
     for part in (forest, *middle, axes):
         part.grid(color="#e5e5e5", linewidth=0.6)
