@@ -142,8 +142,8 @@ def _markdown(name: str, study: Study, table: pd.DataFrame, said: str) -> str:
         ends = f"{one.low:+.1f} to {one.high:+.1f}" if one.status == "run" else ""
         change = f"{one.value:+.1f}" if one.status == "run" else one.status
         tested = f"{one.p_adjusted:.2g} | {one.verdict}" if one.status == "run" else "|"
-        name = table_cell(f"{one.name} ({one.first}, {one.second})")
-        lines.append(f"| {name} | {change} | {ends} | {tested} |")
+        compared = table_cell(f"{one.name} ({one.first}, {one.second})")
+        lines.append(f"| {compared} | {change} | {ends} | {tested} |")
     notes = [said] if said else []
     if (effects.status == "run").any():
         notes.append(

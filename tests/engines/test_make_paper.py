@@ -226,7 +226,7 @@ def test_recipes_ask_for_their_own_networks_alone(project: Project) -> None:
             "studies",
             "recipe: [fast, fast_600k]",
             "recipe: [fast, fast_60k]",
-            "effects.Wing against",
+            "budget: lines.L1: fast_600k",
         ),
         ("studies", "recipe: [fast_20k, fast]", "recipe: [fast_2k, fast]", "effects.Boundary maps"),
         (

@@ -20,7 +20,7 @@ from pipeline.config import paths
 from pipeline.config.params import Grid, load
 from pipeline.config.paths import Cell, Run
 from pipeline.errors import UserError
-from pipeline.results import paper_spec
+from pipeline.results import paper_spec, words
 from pipeline.results.run_results import Results
 from stages import figure, speed, study, table
 
@@ -557,7 +557,7 @@ def test_a_bad_entry_is_one_line(tmp_path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_line_of_a_table_keeps_its_cells() -> None:
-    assert table._cell("a | b\n<c>") == "a \\| b &lt;c>"
+    assert words.table_cell("a | b\n<c>") == "a \\| b &lt;c>"
 
 
 def test_a_deleted_table_comes_back_without_training(finished: Project) -> None:

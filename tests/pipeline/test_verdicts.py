@@ -153,7 +153,7 @@ def test_gains_within_a_subset(table1: Project, monkeypatch: pytest.MonkeyPatch)
     assert pair["effect"] == pytest.approx(-50)
 
 
-@pytest.mark.parametrize("photographs, said", [(0, "no"), (1, "too few")])
+@pytest.mark.parametrize("photographs, said", [(0, "no"), (1, "too few photographs with")])
 def test_faces_of_one_photograph_tell_no_chance(
     table1: Project, call: Callable, photographs: int, said: str
 ) -> None:
