@@ -276,20 +276,38 @@ def report(folder: Path) -> None:
             f"| {TITLES[loss]} | {multiple:g} | {own.nme.mean():.2f} ± {own.nme.std():.2f} "
             f"| {own['median'].mean():.2f} | {len(own)} | {hardware} |"
         )
-    table = runs.pivot(index="seed", columns=["loss", "multiple"], values="nme")
     print(
         "\n| question | difference, points | 95 % interval | p | p, Holm |\n|---|---|---|---|---|"
     )
-    differences = [(table[first] - table[second]).dropna() for _, first, second in QUESTIONS]
-    tests = [stats.ttest_1samp(own, 0) for own in differences]
-    adjusted = holm([test.pvalue for test in tests], len(tests))
-    for (question, *_), own, test, p in zip(QUESTIONS, differences, tests, adjusted, strict=True):
-        low, high = test.confidence_interval()
+    found = [difference(runs, first, second) for _, first, second in QUESTIONS]
+    adjusted = holm([one.p for one in found], len(found))
+    for (question, *_), one, p in zip(QUESTIONS, found, adjusted, strict=True):
         print(
-            f"| {question} | {own.mean():+.2f} | {low:+.2f} to {high:+.2f} "
-            f"| {test.pvalue:.3f} | {p:.3f} |"
+            f"| {question} | {one.value:+.2f} | {one.low:+.2f} to {one.high:+.2f} "
+            f"| {one.p:.3f} | {p:.3f} |"
         )
     _draw(runs, pd.read_csv(folder / "curves.csv"), folder / "step-size.svg")
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """Of two cells' errors: the mean over seeds in points, its 95 % interval, and p."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def difference(
+    runs: pd.DataFrame, first: tuple[str, float], second: tuple[str, float]
+) -> Difference:
+    """The first cell's error less the second's, of the same seeds (paired Student's t)."""
+    table = runs.pivot(index="seed", columns=["loss", "multiple"], values="nme")
+    own = (table[first] - table[second]).dropna()
+    test = stats.ttest_1samp(own, 0)
+    low, high = test.confidence_interval()
+    return Difference(own.mean(), low, high, test.pvalue)
 
 
 def _draw(runs: pd.DataFrame, curves: pd.DataFrame, path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from project import ROOT
 
-from benchmarks import clip, curves, detector, inference
+from benchmarks import clip, curves, detector, inference, wing_against_l1
 from benchmarks.power import Scenario, draw, simulate
 from benchmarks.training import training_flops
 from pipeline.config.params import load
@@ -162,3 +163,18 @@ def test_the_clip_shows_the_same_people_turned(monkeypatch: pytest.MonkeyPatch) 
     assert first.shape == (64, 192, 3) and (some == back).all()
     apart = [np.abs(first.astype(int) - other).mean() for other in (some, most)]
     assert 0 < apart[0] < apart[1]
+
+
+def test_the_readme_has_wings_leads_as_measured() -> None:
+    """And a figure of all of them, drawn from the published results alone."""
+    found = wing_against_l1.measured(ROOT / "docs/results")
+    said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    ahead, smaller, undecided, _, behind, rendered = found.values()
+    assert f"{-ahead[0]:.1f} % lower ({-ahead[2]:.1f} to {-ahead[1]:.1f})" in said
+    assert f"{-smaller[0]:.1f} % lower ({-smaller[2]:.1f} to {-smaller[1]:.1f})" in said
+    value, low, high = undecided
+    assert f"{-value:.1f} % lower (from {-low:.1f} lower to {high:.1f} higher)" in said
+    assert f"{behind[0]:.1f} % higher ({behind[1]:.1f} to {behind[2]:.1f})" in said
+    assert f"{rendered[0]:.1f} % higher ({rendered[1]:.1f} to {rendered[2]:.1f})" in said
+    (axes,) = wing_against_l1.drawn(found).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(found)
