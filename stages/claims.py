@@ -216,8 +216,8 @@ def _obstacle(claim: Claim, results: Results) -> str | None:
         return f"No claim is tested on {reduced} (`ert` in params.yaml)."
     if not claim.testable(results.params.recipes[results.recipe]):
         return (
-            "AdamW divides each gradient by its usual size, so none explodes: this needs plain "
-            "gradient descent, as the recipe `paper` has it."
+            "AdamW divides each gradient by its usual size, so none explodes: this needs SGD, "
+            "as the recipe `paper` has it."
         )
     return None
 
