@@ -1,6 +1,7 @@
-"""How long trainings take, estimated from rates that were measured once."""
+"""How long the slow jobs take, estimated from rates that were measured once."""
 
 from dataclasses import replace
+from typing import Literal
 
 from pipeline.config import paths
 from pipeline.config.networks import SAMPLES_A_SECOND, STAGES
@@ -14,7 +15,10 @@ VALIDATION_SAMPLES = 20 * 200 / 3
 # The rates are of bfloat16. In float32 CNN-6 reaches half as many samples a second, or up to two
 # thirds with batches of 16 (docs/notes/performance.md, docs/results/300w).
 FLOAT32_TAKES = 2
-FACES = 2000  # where nobody can say how many train
+FACES = 2000  # of a split, where nobody can say how many
+# One thread of two busy ones: 15 (Zen 3) to 22 (Zen 5) faces rendered.
+RENDERED_A_SECOND = 15
+PREPARED_A_SECOND = 80  # photographs; rendered faces, which are smaller, four times as many
 TREES_TIMES_PICTURES_A_SECOND = 320_000  # 1127 s for 10 x 500 trees on 1808 faces, 40 times each
 
 
@@ -47,9 +51,27 @@ def all_seconds(params: Params, dataset: str) -> float:
 
 def trees_seconds(params: Params, dataset: str) -> float:
     """One ensemble of regression trees: one thread."""
-    own, rendered = params.regression_trees, params.raw[dataset]
-    counts = [part.count for part in protocol.load(dataset).parts if part.split == "train"]
-    known = [count for count in counts if isinstance(count, int)]
-    faces = rendered.train if rendered else sum(known) or FACES
-    pictures = faces * own.initialisations * (1 + own.mirrored)
+    own = params.regression_trees
+    pictures = _faces(params, dataset, "train") * own.initialisations * (1 + own.mirrored)
     return own.cascades * own.trees * pictures / TREES_TIMES_PICTURES_A_SECOND
+
+
+def rendering_seconds(params: Params, dataset: str) -> float:
+    """All faces of a data set that the project renders, 0 for others: one thread."""
+    rendered = params.raw[dataset]
+    return (rendered.train + rendered.test) / RENDERED_A_SECOND if rendered else 0.0
+
+
+def preparing_seconds(params: Params, dataset: str) -> float:
+    """The context crops of all faces: one thread."""
+    faces = _faces(params, dataset, "train") + _faces(params, dataset, "test")
+    return faces / PREPARED_A_SECOND
+
+
+def _faces(params: Params, dataset: str, split: Literal["train", "test"]) -> int:
+    """The faces of a complete split."""
+    rendered = params.raw[dataset]
+    if rendered:
+        return rendered.train if split == "train" else rendered.test
+    counts = [part.count for part in protocol.load(dataset).parts if part.split == split]
+    return sum(count for count in counts if isinstance(count, int)) or FACES

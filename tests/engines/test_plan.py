@@ -34,6 +34,15 @@ def test_float32_takes_twice_as_long(project: Project) -> None:
     assert hours == [pytest.approx(1, abs=0.01), pytest.approx(2, abs=0.01)]
 
 
+def test_more_faces_take_longer_to_render_and_crop(project: Project) -> None:
+    """And a batch system is asked for that time: three times it, and ten minutes."""
+    project.set(**{"raw.synthetic.train": 15 * 3600 - 100, "raw.synthetic.test": 100})
+    assert row(project, "download")[3] == pytest.approx(1, abs=0.01)  # an hour, and 30 s
+    assert row(project, "prepare")[3] == pytest.approx(15 / 80, abs=0.01)
+    said = project.snakemake("--dry-run", "data/raw/synthetic")
+    assert "runtime=191" in said
+
+
 def test_a_training_of_two_runs_is_counted_once(project: Project) -> None:
     project.set(**{"runs.cnn6.balance": ["pdb"], "runs.cnn6.loss": ["wing"]})
     rules = [line.split() for line in project.run("workflow.plan").splitlines()[3:-1]]

@@ -255,6 +255,16 @@ def needs(work, memory=2000, gpu=0):
     return {"work": work, "runtime": runtime, "mem_mb": mem_mb, "gpu": gpu}
 
 
+def download_work(wildcards):
+    """The seconds of rendering the faces; of others', those of copying or downloading a few."""
+    return 30 + int(cost.rendering_seconds(PARAMS, wildcards.dataset))
+
+
+def prepare_work(wildcards):
+    """The seconds of cropping all faces."""
+    return 8 + int(cost.preparing_seconds(PARAMS, wildcards.dataset))
+
+
 def baseline_work(wildcards):
     """The seconds of growing regression trees; of the mean shape, those of starting up."""
     return 5 + int(wildcards.method == "ert") * int(

@@ -14,7 +14,7 @@ rule download:
         "../environment.yaml"
     threads: workflow.cores
     resources:
-        **needs(30),
+        **needs(download_work),
     params:
         science=science("raw.{dataset}"),
     shell:
@@ -36,7 +36,7 @@ rule prepare:
         "../environment.yaml"
     threads: workflow.cores
     resources:
-        **needs(8),
+        **needs(prepare_work),
     params:
         science=science(
             "raw.{dataset}",
