@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import count, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import files
-from pipeline.config import networks, paths
+from pipeline.config import grids, networks, paths
 from pipeline.config.params import load
 from pipeline.config.paths import Cell
 from pipeline.results import advice, paper_spec, run_results
@@ -60,7 +59,7 @@ def judge(claims: Claims, results: Results, known: Published) -> list[dict[str, 
     All pairs of a claim must hold, so for it counts the largest of their p-values, and against it
     the smallest, times their number. The claim's p-value is twice the smaller of both, because it
     may go either way. Holm's correction is over all claims of its family that have a test, those
-    not run too.
+    not run too, and that of the tests of equivalence likewise.
     """
     effects = _AllEffects(results)
     every = []
@@ -71,12 +70,20 @@ def judge(claims: Claims, results: Results, known: Published) -> list[dict[str, 
             for claim in family.claims
         ]
         tested = [one for one in found if one["p"] is not None]
-        adjusted = significance.holm([one["p"] for one in tested], family.size)
-        for one, p in zip(tested, adjusted, strict=True):
-            one["p_adjusted"] = float(p)
+        _adjust(tested, "p", "p_adjusted", family.size)
+        plain = [one for one in tested if one["p_equivalent"] is not None]
+        _adjust(plain, "p_equivalent", "p_equivalent", family.size)
+        for one in tested:
             one |= _decide(one, family.size, claims.equivalent_within)
         every += found
     return every
+
+
+def _adjust(found: list[dict[str, Any]], p: str, adjusted: str, size: int) -> None:
+    """Holm's correction over a family of ``size`` tests."""
+    values = significance.holm([one[p] for one in found], size)
+    for one, value in zip(found, values, strict=True):
+        one[adjusted] = float(value)
 
 
 def _decide(one: dict[str, Any], size: int, within: float) -> dict[str, str]:
@@ -183,9 +190,8 @@ def _look(
     ]
     seeds = len(runs[0].seeds)
     if seeds < SEEDS:
-        there = results.params.seeds
-        more = islice((seed for seed in count() if seed not in there), SEEDS - len(there))
-        why = f"{seeds} of at least {SEEDS} seeds; set `seeds: {[*there, *more]}` in params.yaml."
+        more = grids.at_least(SEEDS, results.params.seeds)
+        why = f"{seeds} of at least {SEEDS} seeds; set `seeds: {more}` in params.yaml."
         return found | {"verdict": "undecided", "why": why}
     bound = _bound(claim)
     holds = significance.all_below(measured, bound)

@@ -1,6 +1,5 @@
 """One of the report's figures, as vectors and as pixels."""
 
-import dataclasses
 import textwrap
 from collections.abc import Callable
 from functools import partial
@@ -18,12 +17,11 @@ from pipeline.config.networks import STAGES
 from pipeline.config.params import load
 from pipeline.config.paths import Cell
 from pipeline.results import paper_spec, predictions_file, run_results
-from pipeline.results.effects import Effects
 from pipeline.results.run_results import Scored
 from pipeline.runtime import cli
 from wingloss import protocol
 from wingloss.drawing import figures
-from wingloss.evaluation.significance import log_mean
+from wingloss.evaluation.significance import Runs, compare, log_mean
 from wingloss.geometry import Array
 from wingloss.pose import projection
 
@@ -126,7 +124,7 @@ def _by_pose(dataset: str) -> Figure:
         ]
         if losses:
             pairs[results.recipe] = {
-                balance: _pooled([results.cells[Cell("cnn6", balance, loss)] for loss in losses])
+                balance: [results.cells[Cell("cnn6", balance, loss)] for loss in losses]
                 for balance in ("none", "pdb")
             }
     if not pairs:
@@ -144,22 +142,27 @@ def _by_pose(dataset: str) -> Figure:
     return figures.by_pose({name: tuple(line.T) for name, line in lines.items()}, edges, pose)
 
 
-def _change(cells: dict[str, Scored], chosen: NDArray[np.bool_]) -> list[float]:
+def _change(cells: dict[str, list[Scored]], chosen: NDArray[np.bool_]) -> list[float]:
     """By how many percent balancing changes the error of the chosen faces, and its interval.
 
-    Not numbers where these faces are of one photograph, which tells nothing of others.
+    The change is the losses' mean. They share their seeds' luck (initial weights, order of the
+    faces), so each seed counts once. Not numbers where these faces are of one photograph, which
+    tells nothing of others.
     """
-    if len(set(cells["pdb"].photographs[chosen])) < 2:
+    names, photographs = np.unique(cells["pdb"][0].photographs[chosen], return_inverse=True)
+    if len(names) < 2:
         return [np.nan] * 3
     whole = np.ones(chosen.sum(), bool)
-    effects = Effects(cells, lambda _: None, chosen, partial(log_mean, chosen=whole))
-    effect = effects.between("pdb", "none")
+    runs = Runs(
+        np.stack(
+            [
+                np.mean([log_mean(one.errors[:, chosen], whole) for one in cells[balance]], axis=0)
+                for balance in ("pdb", "none")
+            ]
+        )
+    )
+    effect = compare(runs, 0, runs, 1, photographs)
     return [100 * float(np.expm1(end)) for end in (effect.value, *effect.interval())]
-
-
-def _pooled(cells: list[Scored]) -> Scored:
-    """Runs of several losses as if they were seeds of one."""
-    return dataclasses.replace(cells[0], errors=np.concatenate([one.errors for one in cells]))
 
 
 def _turned(dataset: str, split: str) -> tuple[Array, str]:

@@ -14,6 +14,7 @@ from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import Context, Dataset, Params, Validation, load
 from pipeline.data import checks, origin
+from pipeline.data.prepared_faces import frames_of
 from pipeline.errors import UserError
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
@@ -214,7 +215,7 @@ def _crops(
     samples: pd.DataFrame, records: list[Record], root: Path, context: Context
 ) -> Iterator[tuple[np.ndarray, int] | BadSample]:
     """Context crops and their pictures' orientation, or why there is none, on all threads."""
-    frames = samples[["frame_x", "frame_y", "frame_side", "frame_angle"]].to_numpy(np.float64)
+    frames = frames_of(samples)
     maps = context_maps(frames, context.scale, context.size)
     cv2.setNumThreads(1)  # the pool has the threads
 

@@ -17,6 +17,7 @@ from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import Params, load
 from pipeline.config.paths import Cell, Run
+from pipeline.data.prepared_faces import frames_of
 from pipeline.results import advice, charts, overview, paper_spec, paper_table, run_results
 from pipeline.results.run_results import Results, Scored
 from pipeline.runtime import cli
@@ -259,8 +260,8 @@ class _Pictures:
     def __init__(self, params: Params, dataset: str, split: str, squares: Array) -> None:
         samples = files.read_samples(Path(paths.SAMPLES.format(dataset=dataset)))
         samples = samples[samples.split == split]
-        centres = samples[["frame_x", "frame_y"]].to_numpy(np.float64)
-        halves = params.context.scale * samples[["frame_side"]].to_numpy(np.float64) / 2
+        frames = frames_of(samples)
+        centres, halves = frames[:, :2], params.context.scale * frames[:, 2:3] / 2
         corners = np.stack([centres - halves, centres + halves], axis=1)
         self.corners = apply(squares, corners).round(2)
         path = Path(paths.CROPS.format(dataset=dataset, split=split))

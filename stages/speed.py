@@ -69,8 +69,10 @@ def run(dataset: str) -> None:
 
 def _busy() -> float:
     """The seconds that all cores have spent at work since the machine started."""
-    times = psutil.cpu_times()
-    return sum(times) - times.idle - getattr(times, "iowait", 0.0)
+    times = psutil.cpu_times()._asdict()
+    # Linux has a guest's seconds in the host's user and nice as well
+    not_at_work = ("idle", "iowait", "guest", "guest_nice")
+    return sum(seconds for name, seconds in times.items() if name not in not_at_work)
 
 
 def _size(stages: list[nn.Module]) -> dict[str, float | None]:

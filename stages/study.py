@@ -104,11 +104,12 @@ def _effects(study: Study, cells: dict[str, Scored]) -> list[dict[str, Any]]:
         rows.append(row)
     tested = [row for row in rows if row["status"] == "run"]
     each = [min(1.0, 2 * min(one.p_below(), one.p_above())) for one in found.values()]
-    adjusted = holm(each, len(study.effects))
     within = paper_spec.families().equivalent_within
-    for row, p in zip(tested, adjusted, strict=True):
-        same = equivalent([found[row["name"]]], within)
-        row |= {"p_adjusted": float(p), "p_equivalent": same, "verdict": _verdict(row, p, same)}
+    alike = [equivalent([one], within) for one in found.values()]
+    size = len(study.effects)
+    for row, p, same in zip(tested, holm(each, size), holm(alike, size), strict=True):
+        row |= {"p_adjusted": float(p), "p_equivalent": float(same)}
+        row["verdict"] = _verdict(row, p, same)
     return rows
 
 
@@ -148,7 +149,7 @@ def _markdown(name: str, study: Study, table: pd.DataFrame, said: str) -> str:
     if (effects.status == "run").any():
         notes.append(
             f"p is after Holm's correction over {counted(len(effects), 'effect')}. Equivalent: "
-            f"within ±{100 * paper_spec.families().equivalent_within:g} %."
+            f"within ±{100 * paper_spec.families().equivalent_within:g} %, corrected likewise."
         )
     if (runs.status == NOT_RUN).any():
         notes.append(

@@ -28,10 +28,12 @@ class WingLoss(nn.Module):
         """A scalar, of landmarks ``(N, L, 2)`` or ``(N, 2L)`` in pixels of the network's input.
 
         Raises:
-            ValueError: the shapes differ, or the targets all lie within [0, 1]: they are no pixels.
+            ValueError: the shapes differ, there are no landmarks, ``predicted`` holds whole
+                numbers, or the targets all lie within [0, 1]: they are no pixels.
         """
         if predicted.shape != target.shape:
             raise ValueError(f"predicted is {[*predicted.shape]}, and target {[*target.shape]}")
+        _check(predicted)
         return landmark_loss(predicted.flatten(1), target.flatten(1), self.loss)
 
 
@@ -64,9 +66,21 @@ class AdaptiveWingLoss(nn.Module):
         ``target`` are the true maps ``(B, K, M, M)``, of all stacks.
 
         Raises:
-            ValueError: the shapes don't fit.
+            ValueError: the shapes don't fit, the maps are empty, ``predicted`` holds whole
+                numbers, or ``target`` has a value outside [0, 1].
         """
         stacks = predicted if predicted.ndim == 5 else predicted[:, None]
         if stacks.ndim != 5 or stacks[:, 0].shape != target.shape:
             raise ValueError(f"predicted is {[*predicted.shape]}, and target {[*target.shape]}")
+        _check(predicted)
+        if not bool(((target >= 0) & (target <= 1)).all()):
+            raise ValueError("target has a value outside [0, 1], which the loss is defined for")
         return heatmap_loss(stacks, target, self.loss)
+
+
+def _check(predicted: Tensor) -> None:
+    """Refuses what has no loss, or none with a gradient."""
+    if not predicted.numel():
+        raise ValueError(f"predicted is empty: {[*predicted.shape]}")
+    if not predicted.is_floating_point():
+        raise ValueError(f"predicted is {predicted.dtype}; it should be floating-point")

@@ -9,6 +9,7 @@ import difflib
 import json
 import re
 import reprlib
+import types
 import typing
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -32,8 +33,9 @@ def build(kind: Any, value: Any) -> Any:
     try:
         return _adapter(kind).validate_json(json.dumps(value))
     except ValidationError as error:
-        # An unknown key goes first: it may be the one that is missing, misspelt.
-        found = sorted(error.errors(), key=lambda one: one["type"] != _UNKNOWN)
+        # An unknown key goes first: it may be the one that is missing, misspelt. Where names or a
+        # table may stand, a table's own fault says more than that it is none of the names.
+        found = sorted(error.errors(), key=lambda one: (_no_name(one), one["type"] != _UNKNOWN))
         raise Refused(_line(kind, found[0])) from error
 
 
@@ -62,6 +64,11 @@ def _adapter(kind: Any) -> TypeAdapter:
     """The checks of a type; STRICT holds for the dataclasses inside it too."""
     own = dataclasses.is_dataclass(kind)  # pydantic takes the configuration of such from them alone
     return TypeAdapter(with_config(STRICT)(kind)) if own else TypeAdapter(kind, config=STRICT)
+
+
+def _no_name(fault: Any) -> bool:
+    """Whether a finding says of a table that it is none of some names."""
+    return fault["type"] == "literal_error" and isinstance(fault["input"], dict)
 
 
 _UNKNOWN = "unexpected_keyword_argument"
@@ -106,12 +113,14 @@ def _line(kind: Any, fault: Any) -> str:
             return f"{said} is out of range; it must be {_BOUNDS[word]} {bound:.12g}"
         if word in _LENGTHS:
             return f"{said} should have {_LENGTHS[word]} {bound} entries"
+    if what == "string_pattern_mismatch":
+        return f"{said} should look like {context['pattern']}"
     hint = ""
     if what == "float_type" and isinstance(value, str):
         hint = " (YAML wants a point in numbers such as 1.0e-3)"
     if what == "string_type" and not isinstance(value, list | dict):
         hint = " (YAML wants quotes round text such as '007', 'no' and 'null')"
-    return f"{said} should be {_KINDS[what]}{hint}"
+    return f"{said} should be {_KINDS[what]}{hint}" if what in _KINDS else f"{said}: {fault['msg']}"
 
 
 def _path(place: Iterable[str | int]) -> str:
@@ -129,7 +138,7 @@ def _path(place: Iterable[str | int]) -> str:
 def _walk(kind: Any, steps: Sequence[str | int]) -> tuple[list[str | int], Any]:
     """The place in the file that pydantic's ``steps`` lead to, and the type that stands there.
 
-    Where one of several dataclasses is chosen by a key, pydantic's steps name the choice too.
+    Where one of several types may stand, pydantic's steps name the choice too.
     """
     place: list[str | int] = []
     for step in steps:
@@ -138,6 +147,9 @@ def _walk(kind: Any, steps: Sequence[str | int]) -> tuple[list[str | int], Any]:
             kind = typing.get_type_hints(kind, include_extras=True).get(str(step))
         elif choices := _choices(kind):
             kind = choices[step]
+            continue
+        elif options := _options(kind):
+            kind = next((one for one in options if getattr(one, "__name__", "") == step), None)
             continue
         elif kind is not None:  # a table or a list; of what it holds
             held = [one for one in typing.get_args(kind) if one is not ...]
@@ -154,6 +166,12 @@ def _choices(kind: Any) -> dict[Any, Any]:
     members = typing.get_args(kind)[0]
     every = typing.get_args(members) or (members,)
     return {typing.get_args(typing.get_type_hints(one)[key])[0]: one for one in every}
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
+    """The types of a union, where no key tells them apart."""
+    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    return typing.get_args(kind) if union else ()
 
 
 def _notes(kind: Any) -> tuple[Any, ...]:

@@ -6,13 +6,13 @@ adds studies of paper/studies.yaml to what is asked for. `dvc.yaml` follows the 
 `git checkout params.yaml dvc.yaml` sets both back.
 """
 
+import argparse
 import dataclasses
 import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from io import StringIO
-from itertools import count, islice
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -20,7 +20,6 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from pipeline.config import grids, paths
-from pipeline.config.arguments import among
 from pipeline.config.networks import STAGES
 from pipeline.config.params import PARAMS, Grid, Params, load
 from pipeline.errors import UserError
@@ -101,17 +100,13 @@ def merged(first: dict[str, Grid], others: dict[str, Grid]) -> dict[str, Grid]:
     return found
 
 
-def at_least(number: int, seeds: Sequence[int]) -> list[int]:
-    """These seeds, and as many more as it takes."""
-    more = (seed for seed in count() if seed not in seeds)
-    return [*seeds, *islice(more, max(0, number - len(seeds)))]
-
-
 def with_studies(params: Params, names: Sequence[str]) -> dict[str, Any]:
     """The parameters that change where these studies are asked for too."""
     known = paper_spec.studies()
     for name in names:
-        among({"study": name}, "study", known)
+        if name not in known:
+            there = f"{meant(name, known)}there are {', '.join(known)}"
+            raise UserError(f"{name}: no such study; {there}")
         for grid in known[name].runs.values():
             _check(params, f"{paper_spec.STUDIES}: {name}", vars(grid))
     own = {
@@ -120,7 +115,7 @@ def with_studies(params: Params, names: Sequence[str]) -> dict[str, Any]:
         for key, grid in known[name].runs.items()
     }
     return {
-        "seeds": at_least(max(known[name].seeds for name in names), params.seeds),
+        "seeds": grids.at_least(max(known[name].seeds for name in names), params.seeds),
         "runs": merged(params.runs, own),
         "studies": list(dict.fromkeys([*params.studies, *names])),
     }
@@ -128,7 +123,7 @@ def with_studies(params: Params, names: Sequence[str]) -> dict[str, Any]:
 
 def main(*studies: str) -> None:
     before = load()
-    seeds = at_least(SEEDS, before.seeds)
+    seeds = grids.at_least(SEEDS, before.seeds)
     changes: dict[str, Any] = {"seeds": seeds, "runs": asked(before), "trees": TREES}
     if studies:
         changes = with_studies(before, studies)
@@ -139,8 +134,9 @@ def main(*studies: str) -> None:
     for dataset in params.datasets:
         every, seconds = paths.runs(params, dataset), cost.all_seconds(params, dataset)
         print(
-            f"{PARAMS} now asks for {len(every)} runs of {dataset}: about {seconds / 3600:.1f} "
-            "hours of one core, estimated from rates measured elsewhere."
+            f"{PARAMS} now asks for {len(every)} runs of {dataset}; training them takes one core "
+            f"about {seconds / 3600:.1f} hours, by rates measured elsewhere (all jobs: `python -m "
+            "workflow.plan`)."
         )
 
 
@@ -228,7 +224,16 @@ def _updated(before: Any, value: Any) -> Any:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        prog="python -m workflow.paper", description="Have params.yaml ask for more runs."
+    )
+    parser.add_argument(
+        "studies",
+        nargs="*",
+        metavar="STUDY",
+        help="studies of paper/studies.yaml (default: all runs of the paper's tables and claims)",
+    )
     try:
-        main(*sys.argv[1:])
+        main(*parser.parse_args().studies)
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -5,6 +5,7 @@ Nothing is run. Hours follow from rates that were measured once (pipeline/traini
 is that of models and crops, most of what is written, without checkpoints and DVC's copies.
 """
 
+import argparse
 import dataclasses
 import math
 import os
@@ -139,7 +140,16 @@ def _crops_bytes(params: Params, dataset: str) -> float:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        prog="python -m workflow.plan", description="What a run would cost, before it starts."
+    )
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="Snakemake's: table3, figure4, a file, any rule (default: all that params.yaml asks)",
+    )
     try:
-        main(sys.argv[1:])
+        main(parser.parse_args().targets)
     except (UserError, RuleException, WorkflowError) as error:
         sys.exit(f"error: {error}")

@@ -16,6 +16,7 @@ from pipeline.config.params import load
 from pipeline.data import origin
 from pipeline.errors import UserError
 from pipeline.runtime import engines
+from wingloss.datasets.names import some
 from workflow import generate_dvc, keep_outputs
 from workflow.proof import unproven
 from workflow.setup import configure_dvc
@@ -66,13 +67,13 @@ def main() -> None:
     if files and stages:
         sys.exit(
             "error: neither engine is up to date, so there is something to compute.\n"
-            f"Snakemake wants to make {some(files)}.\n"
-            f"DVC sees changes in {some(stages)}.\n"
+            f"Snakemake wants to make {some(files, 5)}.\n"
+            f"DVC sees changes in {some(stages, 5)}.\n"
             "Run `make reproduce`, or `dvc repro` and then `make sync`."
         )
     if missing:  # and all that is made of them is there, so that Snakemake doesn't mind
         sys.exit(
-            f"error: {some(missing)} is missing.\n"
+            f"error: {some(missing, 5)} is missing.\n"
             "Give its name to `dvc checkout` to restore it as recorded, or to `snakemake` to\n"
             "recreate it; then run `make sync`."
         )
@@ -83,7 +84,7 @@ def main() -> None:
         if doubts := unproven(stages):
             rules = dict.fromkeys(generate_dvc.rule_of(name, params.runs) for name in doubts)
             sys.exit(
-                f"error: {some(list(dict.fromkeys(doubts.values())))}: not recorded; run "
+                f"error: {some(dict.fromkeys(doubts.values()), 5)}: not recorded; run "
                 f"`snakemake --forcerun {' '.join(rules)}` to recreate it, and then `make sync`"
             )
         run("dvc", "commit", "--force")
@@ -92,12 +93,6 @@ def main() -> None:
         print("DVC has recorded what Snakemake made.")
     else:
         print("Snakemake and DVC agree.")
-
-
-def some(names: list[str]) -> str:
-    """The first few of many names."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
 
 
 if __name__ == "__main__":

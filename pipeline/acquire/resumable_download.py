@@ -6,7 +6,6 @@ its version beside it) and takes its name when size and hash are right.
 
 import hashlib
 import os
-import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from urllib3.util import Retry
 
 from pipeline.errors import UserError
 from pipeline.files import whole_file
-from pipeline.runtime.cli import log
+from pipeline.runtime.cli import log, without_passwords
 from pipeline.runtime.progress import Progress
 
 TRIES = 5  # without a byte of progress
@@ -62,7 +61,7 @@ def fetch(urls: list[str], target: Path, size: int | None, sha256: str | None) -
         try:
             _download(url, partial, size)
         except Unavailable as error:
-            faults.append(f"{shown(url)}: {error}")
+            faults.append(f"{without_passwords(url)}: {error}")
             log.warning("%s", faults[-1])
             continue
         fault = _fault(partial, size, sha256)
@@ -71,15 +70,10 @@ def fetch(urls: list[str], target: Path, size: int | None, sha256: str | None) -
             os.replace(partial, target)
             _mark_of(partial).unlink(missing_ok=True)
             return
-        faults.append(f"{shown(url)}: {fault}")
+        faults.append(f"{without_passwords(url)}: {fault}")
         log.warning("%s: deleted", faults[-1])
         _forget(partial)
     raise UserError("; ".join(faults))
-
-
-def shown(url: str) -> str:
-    """An address as it may be shown: without the name and password that it may hold."""
-    return re.sub(r"(?<=://)[^/?#]*@", "***@", url)
 
 
 def forget(target: Path) -> None:
@@ -133,7 +127,7 @@ def _fault(path: Path, size: int | None, sha256: str | None) -> str | None:
 
 def _download(url: str, partial: Path, size: int | None) -> None:
     """Brings ``partial`` to its full length, resuming what an earlier try left."""
-    log.info("fetching %s", shown(url))
+    log.info("fetching %s", without_passwords(url))
     with requests.Session() as session:
         retry = Retry(
             total=TRIES,
@@ -160,7 +154,7 @@ def _download(url: str, partial: Path, size: int | None) -> None:
                     raise Unavailable(f"{fault}; {now} bytes are kept, run again to resume")
                 _forget(partial)  # another version's end could follow
                 raise Unavailable(f"{fault}; nothing is kept, because the server can't resume")
-            log.warning("%s: %s after %d bytes: resuming", shown(url), fault, now)
+            log.warning("%s: %s after %d bytes: resuming", without_passwords(url), fault, now)
             time.sleep(BACKOFF * 2**idle)
 
 
@@ -201,7 +195,9 @@ def _resume(session: requests.Session, url: str, partial: Path, size: int | None
         try:
             with (
                 partial.open("ab") as file,
-                Progress(shown(url), expected and expected / MB, "MB", have / MB) as progress,
+                Progress(
+                    without_passwords(url), expected and expected / MB, "MB", have / MB
+                ) as progress,
                 _watched(answer.raw.shutdown, TIMEOUT[1], lambda: have, LEAST) as too_slow,
             ):
                 # as it is sent: a server may pack a file, unasked, of which it then gives ranges

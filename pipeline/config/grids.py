@@ -1,8 +1,8 @@
-"""More runs in `runs` of ``params.yaml``, which has each run once."""
+"""More runs and seeds in ``params.yaml``, which has each run once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import count, islice
 
 from pipeline.config.params import Grid
 from wingloss.pose.balancing import Balance
@@ -25,3 +25,9 @@ def add(
         while replace(runs.get(name, own), loss=[]) != own:
             name = f"{first}_{next(numbers)}"
         runs[name] = replace(own, loss=[*runs.get(name, own).loss, *more])
+
+
+def at_least(number: int, seeds: Sequence[int]) -> list[int]:
+    """These seeds, and as many more as it takes."""
+    more = (seed for seed in count() if seed not in seeds)
+    return [*seeds, *islice(more, max(0, number - len(seeds)))]

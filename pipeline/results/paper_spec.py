@@ -123,7 +123,8 @@ FIGURES = {
     ),
     7: Figure(
         "Beyond the paper: what balancing changes for CNN-6, by pose. The faces are in five groups"
-        " of the same size; errors are those of all losses and seeds, intervals 95 %.",
+        " of the same size. A point is the losses' mean change, with its 95 % interval over seeds"
+        " and photographs.",
         curves={
             f"CNN-6, {balance} ({name})": Cell("cnn6", balance, loss)
             for loss, name in LOSS_TITLES.items()
@@ -338,9 +339,13 @@ def _twice(names: Iterable[str]) -> str | None:
     return next((name for name, number in Counter(names).items() if number > 1), None)
 
 
+_StudyName = Annotated[str, Field(pattern="^[a-z0-9_]+$")]
+_TableName = Annotated[str, Field(pattern="^table[1-9][0-9]*$")]
+
+
 def studies() -> dict[str, Study]:
     """The studies by name."""
-    return _load(STUDIES, dict[Annotated[str, Field(pattern="^[a-z0-9_]+$")], Study])
+    return _load(STUDIES, dict[_StudyName, Study])
 
 
 def study_key(study: str, key: str) -> str:
@@ -361,10 +366,10 @@ def claims() -> list[Claim]:
 
 
 def tables() -> dict[int, Table]:
-    """The paper's tables by number; the file holds table1 to table7 in this order."""
-    found: dict[str, Table] = _load(TABLES, dict[str, Table])
+    """The papers' tables by number."""
+    found: dict[str, Table] = _load(TABLES, dict[_TableName, Table])
     _check_studies(TABLES, {name: table.study for name, table in found.items()})
-    return dict(enumerate(found.values(), start=1))
+    return {int(name.removeprefix("table")): table for name, table in found.items()}
 
 
 def _check_studies(path: Path, named: Mapping[str, str | None]) -> None:

@@ -118,7 +118,12 @@ def printable(text: str) -> str:
 
     File names and the words of servers are in it, and may hold a terminal's commands.
     """
-    return names.printable(re.sub(r"(\w://)[^\s/@]+@", r"\1***@", text))
+    return names.printable(without_passwords(text))
+
+
+def without_passwords(text: str) -> str:
+    """``text`` whose addresses have lost the names and passwords that they may hold."""
+    return re.sub(r"(?<=\w://)[^\s/?#]*@", "***@", text)
 
 
 class _LogFile(logging.FileHandler):

@@ -21,7 +21,8 @@ from pipeline import files
 from pipeline.runtime.cli import log
 from pipeline.runtime.file_lock import claimed, locked
 
-CHECKPOINTS = ("checkpoint.pt", "checkpoint.before.pt")
+NEW, NEWEST, BEFORE = "checkpoint.new.pt", "checkpoint.pt", "checkpoint.before.pt"
+CHECKPOINTS = (NEW, NEWEST, BEFORE)  # a kill may leave a whole new one
 INPUTS = "inputs.json"  # what a key stands for
 HASHES = "result.json"  # of the result's files, as the training left them
 LOCK = "lock"
@@ -55,13 +56,13 @@ class StoredTraining:
 
     def save(self, checkpoint: dict[str, Any]) -> bool:
         """Keeps a checkpoint and the previous one. A full disk is reported, and survived."""
-        newest, before = (self.folder / name for name in CHECKPOINTS)
+        new, newest, before = (self.folder / name for name in CHECKPOINTS)
         try:
-            with files.whole_file(self.folder / "checkpoint.new.pt") as partial:
+            with files.whole_file(new) as partial:
                 torch.save(checkpoint, partial)
             if newest.exists():
                 os.replace(newest, before)
-            os.replace(self.folder / "checkpoint.new.pt", newest)
+            os.replace(new, newest)
         except (
             OSError,
             RuntimeError,

@@ -157,8 +157,7 @@ def test_studies_are_asked_for_beside_what_is(
     assert project.read("dvc.yaml") == generated
     said = project.run("workflow.paper", "step", status=1)
     assert said == (
-        "error: --study step: there is none of this name; did you mean 'steps'? there are "
-        f"{', '.join(studies)}\n"
+        f"error: step: no such study; did you mean 'steps'? there are {', '.join(studies)}\n"
     )
 
 

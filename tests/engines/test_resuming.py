@@ -81,7 +81,7 @@ def test_a_checkpoint_of_something_else_is_left_out(
     HARM[harm](other)
     entry.save({"state": other, "seconds": 1.0})
     training, fresh = resumed(faces, entry), beginning(faces)
-    assert f"{entry.folder / run_store.CHECKPOINTS[0]} belongs to another training (" in caplog.text
+    assert f"{entry.folder / run_store.NEWEST} belongs to another training (" in caplog.text
     assert training.step == 0 and not training.courses[0].curve and not training.optimiser.state
     assert all(torch.equal(a, weights(fresh)[name]) for name, a in weights(training).items())
     assert run(training, faces, 2) == run(fresh, faces, 2)  # and goes on as one that begins

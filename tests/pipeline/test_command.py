@@ -88,7 +88,7 @@ def test_a_full_disk_for_the_log_is_one_warning(tmp_path: Path, call: Callable) 
 def test_passwords_and_control_characters_are_not_shown(tmp_path: Path, call: Callable) -> None:
     """Of mirrors' addresses; of file names and servers' words, which could steer a terminal."""
     name = "a\x1b]0;title\x07\nerror: forged\r\x9b2J\u202e.jpg"
-    error = UserError(f"{name}: HTTP 404 from https://anna:s3cr:et@host/~a/b and ftp://c@d/e@f")
+    error = UserError(f"{name}: HTTP 404 from https://anna:s3cr:e@t@host/~a/b and ftp://c@d/e@f")
     for raised in (error, ValueError(str(error))):
         status, said = call(Project(tmp_path), raising(raised), name="faces")
         assert status == 1

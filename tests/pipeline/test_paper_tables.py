@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -398,10 +399,24 @@ def test_one_photograph_tells_no_change_by_pose() -> None:
     one = SimpleNamespace(
         photographs=np.array(["a", "a", "b"]), errors=np.ones((1, 3)), diverged=[]
     )
-    cells = {"pdb": one, "none": one}
+    cells = {"pdb": [one], "none": [one]}
     assert np.isnan(figure._change(cells, np.array([True, True, False]))).all()
     assert np.isnan(figure._change(cells, np.zeros(3, bool))).all()
     assert figure._change(cells, np.ones(3, bool)) == [0, 0, 0]
+
+
+def test_losses_that_share_their_seeds_luck_add_no_certainty() -> None:
+    rng = np.random.default_rng(0)
+    photographs = np.arange(40).astype(str)
+    plain, balanced = (
+        SimpleNamespace(photographs=photographs, errors=rng.uniform(2, 4, (3, 40)), diverged=[])
+        for _ in range(2)
+    )
+    one, four = (
+        figure._change({"pdb": losses * [balanced], "none": losses * [plain]}, np.ones(40, bool))
+        for losses in (1, 4)
+    )
+    assert four == pytest.approx(one) and one[1] < one[0] < one[2]
 
 
 def test_a_line_of_which_runs_are_missing_is_no_line_all_the_way(
@@ -554,6 +569,22 @@ def test_a_bad_entry_is_one_line(tmp_path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(paper_spec, "TABLES", path)
     with pytest.raises(UserError, match=r"table1: CCL \(CVPR 2016\): one published figure"):
         paper_spec.tables()
+
+
+@pytest.mark.parametrize(
+    "file, read, name",
+    [("TABLES", paper_spec.tables, "Table-1"), ("STUDIES", paper_spec.studies, "Bad-Name")],
+)
+def test_a_name_of_another_form_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, read: Callable, name: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    known = yaml.safe_load(getattr(paper_spec, file).read_text(encoding="utf-8"))
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump({name: next(iter(known.values()))}), encoding="utf-8")
+    monkeypatch.setattr(paper_spec, file, path)
+    with pytest.raises(UserError, match=rf"own\.yaml: {name}: '{name}' should look like [^\n]*$"):
+        read()
 
 
 def test_a_line_of_a_table_keeps_its_cells() -> None:

@@ -176,6 +176,10 @@ MEANING = {
         with_value("raw.synthetic", None),
         "raw.synthetic: nobody publishes these faces",
     ),
+    "a hash of weights that is none": (
+        with_value("recipes.fast.cnn6.weights", {"file": "model.safetensors", "sha256": "ABC"}),
+        "recipes.fast.cnn6.weights.sha256: 'ABC' should look like ",
+    ),
     "published weights for CNN-6": (
         with_value("recipes.paper.cnn6.weights", "imagenet"),
         "recipes.paper: cnn6.weights: nobody published any",

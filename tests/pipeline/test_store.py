@@ -54,7 +54,7 @@ def test_the_newest_whole_checkpoint_is_taken(
     for number in (1, 2, 3):
         assert entry.save({"step": number, "tensor": torch.ones(1000)})
     assert step(entry) == 3
-    newest, before = (entry.folder / name for name in run_store.CHECKPOINTS)
+    newest, before = entry.folder / run_store.NEWEST, entry.folder / run_store.BEFORE
     newest.write_bytes(newest.read_bytes()[:-500])
     assert step(entry) == 2
     assert f"{newest} is corrupt" in caplog.text
@@ -62,10 +62,31 @@ def test_the_newest_whole_checkpoint_is_taken(
     assert step(entry) is None
 
 
-def test_killed_between_two_renames_leaves_the_one_before(entry: run_store.StoredTraining) -> None:
+def test_killed_between_two_renames_leaves_the_new_one(
+    entry: run_store.StoredTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry.save({"step": 1})
-    os.replace(*(entry.folder / name for name in run_store.CHECKPOINTS))
+    replace = os.replace
+
+    def killed(source: Path, target: Path) -> None:
+        if target.name == run_store.NEWEST:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        entry.save({"step": 2})
+    assert step(entry) == 2
+    (entry.folder / run_store.NEW).unlink()
     assert step(entry) == 1
+
+
+def test_a_finished_training_keeps_no_checkpoint(entry: run_store.StoredTraining) -> None:
+    for name in run_store.CHECKPOINTS:
+        entry.save({"step": 1})
+        (entry.folder / run_store.NEWEST).rename(entry.folder / name)
+    entry.discard()
+    assert not list(entry.folder.glob("*.pt"))
 
 
 def test_a_checkpoint_runs_no_code(entry: run_store.StoredTraining) -> None:
@@ -74,7 +95,7 @@ def test_a_checkpoint_runs_no_code(entry: run_store.StoredTraining) -> None:
             return os.mkdir, (str(entry.folder / "harm"),)
 
     entry.folder.mkdir()
-    torch.save({"step": Harm()}, entry.folder / run_store.CHECKPOINTS[0])
+    torch.save({"step": Harm()}, entry.folder / run_store.NEWEST)
     assert step(entry) is None
     assert not (entry.folder / "harm").exists()
 

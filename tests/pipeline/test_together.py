@@ -207,13 +207,13 @@ def test_what_was_broken_off_goes_on_with_the_same_beside_it(
     trained: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also by the checkpoint before alone: killed when the newest had just become that one."""
+    """Whichever of its checkpoints a kill has left alone."""
     monkeypatch.setattr(obtain, "_side_by_side", lambda spec: True)
     wing, l1, l2, smooth = alike(cnn7)
     group = run_store.group(paths.RUN_STORE, [stored(l2), stored(wing)])
     with group.locked():
         group.save({"seconds": 1.0})
-    (group.folder / "checkpoint.pt").rename(group.folder / checkpoint)
+    (group.folder / run_store.NEWEST).rename(group.folder / checkpoint)
     with obtain.finished(l1, lambda: [wing, l2, smooth]):
         assert trained == [["l2", "wing"], ["l1", "smooth_l1"]]
 

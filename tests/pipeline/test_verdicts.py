@@ -56,12 +56,20 @@ def test_a_claim_of_two_pairs(table1: Project, call: Callable, wing: float, verd
     """L1 has 3.0 and smooth L1 3.1: Wing beats both, or none, or is as good as the better one."""
     for seed in (0, 1, 2):
         run = Run("synthetic", "fast", "cnn6", "none", "wing", seed)
-        write_predictions(table1, run, wing * (1 + 0.03 * (seed - 1)))
+        write_predictions(table1, run, wing * (1 + 0.01 * (seed - 1)))
     one = verdicts(table1, call)[BEST]
     assert one["verdict"] == verdict
     if verdict == "equivalent":
         assert one["p_adjusted"] > 0.05 >= one["p_equivalent"]
         assert one["why"].endswith("that it differs from the best by 1 % or more.")
+
+
+def test_equivalence_is_corrected_over_the_family(
+    table1: Project, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims.significance, "equivalent", lambda *_: 0.02)
+    one = verdicts(table1, call)[BEST]
+    assert one["verdict"] == "undecided" and one["p_equivalent"] == pytest.approx(11 * 0.02)
 
 
 def test_what_chance_explains_is_undecided(table1: Project, call: Callable) -> None:

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from test_detector import CARD, DOTS
 
-from wingloss.cli import main, sources
+from wingloss.cli import main, results, sources
 from wingloss.cli.results import Results
 from wingloss.datasets import ibug
 from wingloss.detection import detector_file, face_detector, onnx_file
@@ -316,6 +316,45 @@ def test_points_of_faces_that_are_there_no_more_go(tmp_path: Path) -> None:
     assert left == [3, 1, 0]
 
 
+def test_results_of_files_that_are_gone_go_in_the_same_format(
+    two: Path, model: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Points that somebody has corrected stay where none are asked for."""
+    mine = Path("out/pts/mine.pts")
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    every = ("--format", "csv,pts,overlay")
+    assert detect(model, "a", "b", *every) == 0
+    results = [Path(f"out/{one}") for one in ("pts/b/two.png.pts", "overlay/b/two.png.jpg")]
+    assert all(path.exists() for path in results)
+    Path("b/two.png").write_bytes(b"torn")
+    assert detect(model, "a", "b") == 1
+    assert all(path.exists() for path in results)
+    assert detect(model, "a", "b", *every) == 1
+    assert not any(path.exists() for path in results)
+    assert mine.exists() and Path("out/pts/a/one.png.pts").exists()
+    Path("b/two.png").unlink()
+
+
+@pytest.mark.parametrize("name", ["v.mp4", "v.mp4-2", "v.mp4-frame7", "v.mp4-frame7-2"])
+def test_a_result_is_known_by_its_file(name: str) -> None:
+    assert "v.mp4" in results._names_of(name)
+
+
+@pytest.mark.parametrize("words", [("detect", "", "--out", "o"), ("detect", "a", "--out", "")])
+def test_an_empty_path_is_not_the_current_folder(
+    words: tuple[str, ...], two: Path, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main.main(words)
+    assert capsys.readouterr().err.endswith(": it is empty\n")
+
+
+def test_a_folder_is_no_detector(two: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main.main(["info", "a"]) == 1
+    assert capsys.readouterr().err == "error: a: a folder; a detector's file is needed\n"
+
+
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit, match="0"):
         main.main(["--version"])
@@ -382,7 +421,7 @@ def test_boxes_say_where_faces_are(two: Path, model: Path, capsys: pytest.Captur
         (
             ["detect", "a", "--model", "no.safetensors", "--out", "out"],
             1,
-            "no.safetensors: no such file; a detector's is needed",
+            "no.safetensors: no such file; a detector's file is needed",
         ),
         (["detect", "a", "--model", "a", "--out", "out", "--format", "xml"], 2, "'xml' is none of"),
         (["detect", "--model", "a", "--out", "out"], 2, "required: PICTURE|VIDEO|FOLDER"),

@@ -299,6 +299,26 @@ def test_a_lost_face_is_given_up_in_frames_with_a_search_too(
     assert [len(faces) for faces in one.track(frames, every=2)] == [1, 1, 0, 0]
 
 
+@pytest.mark.parametrize("path", ["photo.jpg", Path("photo.jpg")])
+def test_one_path_is_not_several_pictures(one: Detector, path: str | Path) -> None:
+    for call in (one.batch, lambda video: list(one.track(video))):
+        with pytest.raises(ValueError, match="^photo.jpg: one path, where several pictures"):
+            call(path)
+
+
+def test_a_video_is_searched_every_so_many_frames(one: Detector) -> None:
+    with pytest.raises(ValueError, match="every is at least 1, not 0"):
+        list(one.track([drawn()[0]], every=0))
+
+
+def test_given_boxes_stay_the_callers(one: Detector) -> None:
+    boxes = box()
+    found = one(drawn()[0], boxes)
+    before = found.boxes.copy()
+    boxes[:] = 0
+    assert np.array_equal(found.boxes, before) and before.any()
+
+
 def test_without_dlib_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     face_detector._detector.cache_clear()
     monkeypatch.setitem(sys.modules, "dlib", None)

@@ -346,6 +346,20 @@ def test_a_picture_with_a_space_too_many_has_its_box(root: Path):
         assert found[image].box.tolist() == [0, 0, 98, 198]
 
 
+def test_a_torn_file_of_boxes_refuses_its_own_part_alone(root: Path):
+    (root / "Bounding Boxes").mkdir()
+    for part, image in (("lfpw_trainset", "image_0001.png"), ("ibug", "image_003_1.jpg")):
+        entries = np.empty((1, 1), dtype=object)
+        entries[0, 0] = {"imgName": image, "bb_detector": [1.0, 1.0, 99.0, 199.0]}
+        path = root / f"Bounding Boxes/bounding_boxes_{part}.mat"
+        savemat(path, {"bounding_boxes": entries})
+    path.write_bytes(path.read_bytes()[:100])
+    found = faces(root)
+    assert found["lfpw/trainset/image_0001.png"].box.tolist() == [0, 0, 98, 198]
+    faulty = [image for image, record in found.items() if record.box_fault]
+    assert faulty == ["ibug/image_003_1.jpg"]
+
+
 def test_a_bad_table_of_faces_is_named(root: Path):
     (root / "faces.csv").write_text("image,yaw\na.jpg,3\n", encoding="utf-8")
     with pytest.raises(BadSample, match=r"faces\.csv: no column subsets"):

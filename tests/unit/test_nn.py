@@ -55,6 +55,21 @@ def test_adaptive_wing_refuses_maps_of_other_shapes():
         AdaptiveWingLoss()(torch.rand(2, 4, 8, 8), torch.rand(2, 5, 8, 8))
 
 
+@pytest.mark.parametrize("loss", [WingLoss(), AdaptiveWingLoss()])
+def test_what_has_no_loss_is_refused(loss: torch.nn.Module):
+    whole = torch.ones(2, 3, 4, 4, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"predicted is torch\.uint8; it should be floating-point"):
+        loss(whole, whole)
+    with pytest.raises(ValueError, match=r"predicted is empty: \[0, 3, 4, 4\]"):
+        loss(torch.ones(0, 3, 4, 4), torch.ones(0, 3, 4, 4))
+
+
+@pytest.mark.parametrize("value", [255.0, -0.1, float("nan")])
+def test_adaptive_wing_refuses_targets_that_are_no_maps_values(value: float):
+    with pytest.raises(ValueError, match=r"target has a value outside \[0, 1\]"):
+        AdaptiveWingLoss()(torch.rand(1, 1, 4, 4), torch.full((1, 1, 4, 4), value))
+
+
 def test_the_pages_examples_run():
     page = (ROOT / "docs/guide/losses.md").read_text(encoding="utf-8")
     wing, heat_maps = re.findall(r"```python\n(.*?)```", page, re.S)

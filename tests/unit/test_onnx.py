@@ -205,7 +205,7 @@ def test_a_mistake_is_one_line(two: Path, tmp_path: Path, capsys: pytest.Capture
     assert main.main(["export", str(two), str(tmp_path / "face.onnx")]) == 1
     first, second = capsys.readouterr().err.splitlines()
     assert first.endswith("face.pb: its name should end with .onnx")
-    assert "face.onnx: not a detector of this project" in second
+    assert second.endswith("face.onnx: it is ONNX already; a detector's .safetensors is needed")
     assert not list(tmp_path.iterdir())
 
 

@@ -356,6 +356,9 @@ def test_a_bad_line_of_wflw_is_named_and_the_others_are_read(
     edit_line(path, 3, change)
     records, (error,) = good_and_faults(tmp_path, rules_of("wflw"))
     assert len(records) == 37
+    _, bad, *_ = readers.read(tmp_path, rules_of("wflw"))
+    if "leads out" not in message:  # or its picture would be said to be left out
+        assert all(one.images for one in bad)
     assert str(error).startswith(f"{path}:3: ")
     assert re.search(message, str(error))
 
@@ -451,6 +454,8 @@ def test_what_pts_files_cannot_say_is_not_written(tmp_path: Path, key: str, mess
         ("x67", "x76", r"train\.csv: no column x67"),
         ("image,photograph", "picture,photograph", r"train\.csv: no column image"),
         ("subsets", "x0", r"train\.csv: two columns x0"),
+        ("subsets", "x_min", r"train\.csv: two columns x_min"),
+        ("subsets", "y68", r"train\.csv: a column y68, where 68 landmarks are expected"),
     ],
 )
 def test_a_csv_with_other_columns_is_named(
@@ -472,6 +477,7 @@ def test_a_csv_with_other_columns_is_named(
             "more cells than columns; are there decimal commas?",
         ),
         (lambda row: row[:9], "too few columns"),
+        (lambda row: ["", *row[1:]], "no image is named"),
         (lambda row: [*row[:3], "1_0", *row[4:]], "x_min is '1_0', no number"),
     ],
 )
@@ -596,6 +602,12 @@ def test_a_key_that_stands_twice_in_coco_is_refused(tmp_path: Path) -> None:
         ),
         (lambda a: a.update(keypoints=[1, 2, 2]), r"annotations\[1\]: 3 numbers of keypoints whe"),
         (lambda a: a["keypoints"].__setitem__(2, 0), r"annotations\[1\]: landmark 0 is not ann"),
+        (lambda a: a["keypoints"].__setitem__(2, 3), r"annotations\[1\]: landmark 0 has v = 3, wh"),
+        (lambda a: a["keypoints"].__setitem__(5, 0.9), r"annotations\[1\]: landmark 1 has v = 0.9"),
+        (
+            lambda a: a["keypoints"].__setitem__(2, None),
+            r"annotations\[1\]: landmark 0 has v = nan",
+        ),
         (lambda a: a["keypoints"].__setitem__(1, None), r"annotations\[1\]: point 1 is not finite"),
         (lambda a: a["keypoints"].__setitem__(3, 1e300), r"annotations\[1\]: point 2 is in no pic"),
         (lambda a: a.update(bbox=[1, 2, 3]), r"annotations\[1\]: the bbox is no left, top, wid"),

@@ -26,6 +26,8 @@ def export(model: Path, onnx: Path, shown: Iterable[Path] | None, boxes: Path | 
     """
     if onnx.suffix != ".onnx":
         raise onnx_file.BadOnnx(f"{onnx}: its name should end with .onnx")
+    if model.suffix == onnx.suffix:
+        raise onnx_file.BadOnnx(f"{model}: it is ONNX already; a detector's .safetensors is needed")
     card, networks = detector_file.load(model)
     seen = None if shown is None else int8.seen(Detector.load(model), _faces(shown, boxes))
     held = onnx_file.exported(card, networks)

@@ -19,10 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     one = commands.add_parser("detect", help="find landmarks in pictures and videos")
-    one.add_argument("sources", nargs="+", type=Path, metavar="PICTURE|VIDEO|FOLDER")
-    one.add_argument("--model", type=Path, help="the detector's file (default: the package's own)")
+    one.add_argument("sources", nargs="+", type=_path, metavar="PICTURE|VIDEO|FOLDER")
+    one.add_argument("--model", type=_path, help="the detector's file (default: the package's own)")
     one.add_argument(
-        "--out", required=True, type=Path, metavar="DIR", help="folder for the results"
+        "--out", required=True, type=_path, metavar="DIR", help="folder for the results"
     )
     one.add_argument(
         "--format",
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     _add_boxes(one)
     one.add_argument(
-        "--yunet", type=Path, metavar="ONNX", help="YuNet's file, to find faces with it, not dlib"
+        "--yunet", type=_path, metavar="ONNX", help="YuNet's file, to find faces with it, not dlib"
     )
     one.add_argument(
         "--precision",
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     two.add_argument(
         "model",
         nargs="?",
-        type=Path,
+        type=_path,
         metavar="MODEL",
         help="the detector's file (default: the package's own)",
     )
@@ -60,15 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     three.add_argument(
         "model",
         nargs="?",
-        type=Path,
+        type=_path,
         metavar="MODEL.safetensors",
         help="the detector's file (default: the package's own)",
     )
-    three.add_argument("onnx", type=Path, metavar="MODEL.onnx")
+    three.add_argument("onnx", type=_path, metavar="MODEL.onnx")
     three.add_argument(
         "--int8",
         nargs="+",
-        type=Path,
+        type=_path,
         metavar="PICTURE|FOLDER",
         help="in eight bits, whose ranges fit the faces in these pictures (default: float32)",
     )
@@ -82,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         if given.model is not None and not given.model.is_file():
-            raise BadModel(f"{given.model}: no such file; a detector's is needed")
+            what = "a folder" if given.model.is_dir() else "no such file"
+            raise BadModel(f"{given.model}: {what}; a detector's file is needed")
         status: int = given.run(given)
         return status
     except KeyboardInterrupt:
@@ -95,10 +96,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
+def _path(text: str) -> Path:
+    """A path. An empty one, such as an unset variable's, would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return Path(text)
+
+
 def _add_boxes(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--boxes",
-        type=Path,
+        type=_path,
         metavar="CSV",
         help="table of face boxes: image, x_min, y_min, x_max, y_max (default: find the faces)",
     )

@@ -3,8 +3,9 @@
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,10 +17,12 @@ from wingloss.cli.videos import Writer
 from wingloss.datasets.csv_faces import BOX
 from wingloss.datasets.ibug import write_pts
 from wingloss.detection.detector import Detected
+from wingloss.drawing.contact_sheet import OUTLINE, POINT
 
 FORMATS = ("csv", "json", "pts", "overlay")
+FILES = "files.csv"
+ENDINGS = {"pts": (".pts",), "overlay": (".jpg", ".mp4")}  # of results in these folders
 DRAWN = 1920  # px: larger pictures are shrunk to it before they are drawn on
-POINT, OUTLINE = (60, 230, 60), (255, 190, 40)
 
 
 @contextmanager
@@ -38,11 +41,14 @@ def appearing(path: Path) -> Iterator[Path]:
 class Results:
     """The results in one folder, written while they come.
 
-    The tables appear when the block ends without error.
+    The tables appear when the block ends without error; what an earlier run has left goes then.
     """
 
     def __init__(self, out: Path, formats: Iterable[str], landmarks: int) -> None:
         self.out, self.formats, self.landmarks = out, set(formats), landmarks
+        self._written: set[Path] = set()
+        self._names: set[str] = set()
+        self._before = _listed(out / FILES)
 
     def __enter__(self) -> "Results":
         with ExitStack() as stack:
@@ -53,24 +59,42 @@ class Results:
             if "json" in self.formats:
                 self._json = self._opened(stack, "landmarks.json")
                 self._json.write("[")
-                self._before = "\n"
+                self._parted = "\n"
             self._files = stack.pop_all()
         return self
 
     def _opened(self, stack: ExitStack, name: str) -> TextIO:
-        partial = stack.enter_context(appearing(self.out / name))
+        partial = stack.enter_context(self._new(self.out / name))
         return stack.enter_context(partial.open("w", newline="", encoding="utf-8"))
+
+    def _new(self, path: Path) -> AbstractContextManager[Path]:
+        self._written.add(path)
+        return appearing(path)
 
     def __exit__(self, *error: Any) -> None:
         if "json" in self.formats and error[0] is None:
             self._json.write("\n]\n")
         self._files.__exit__(*error)
+        if error[0] is None:
+            self._forget_others()
+
+    def _forget_others(self) -> None:
+        """Deletes what an earlier run has written for its files or for these, and this one not.
+
+        In the formats of this run alone: in others somebody may have corrected it.
+        """
+        known = self._before | self._names
+        for folder in ENDINGS.keys() & self.formats:
+            root = self.out / folder
+            for path in [path for path in root.rglob("*") if path.is_file()]:
+                made, ending = os.path.splitext(path.relative_to(root).as_posix())
+                of_ours = ending in ENDINGS[folder] and _names_of(made) & known
+                if of_ours and path not in self._written:
+                    path.unlink()
 
     def add(self, name: str, found: Detected, frame: int | None = None) -> None:
-        """The faces of a picture, or of a video's frame, counted from 0.
-
-        Points files of more faces, which another run has found in it, go.
-        """
+        """The faces of a picture, or of a video's frame, counted from 0."""
+        self._names.add(name)
         for number in range(len(found)):
             points, box = found.landmarks[number], found.boxes[number]
             disagreement = round(float(found.disagreement[number]), 3)
@@ -79,17 +103,12 @@ class Results:
                 self._csv.writerow([name, "" if frame is None else frame, *cells])
             if "json" in self.formats:
                 self._json.write(
-                    self._before + json.dumps(_plain(name, frame, box, disagreement, points))
+                    self._parted + json.dumps(_plain(name, frame, box, disagreement, points))
                 )
-                self._before = ",\n"
+                self._parted = ",\n"
             if "pts" in self.formats:
-                with appearing(self._pts(name, frame, number)) as partial:
+                with self._new(self._pts(name, frame, number)) as partial:
                     write_pts(partial, points)
-        if "pts" in self.formats:
-            number = len(found)
-            while (old := self._pts(name, frame, number)).exists():
-                old.unlink()
-                number += 1
 
     def _pts(self, name: str, frame: int | None, number: int) -> Path:
         """A face's points file."""
@@ -100,7 +119,7 @@ class Results:
     def draw(self, name: str, picture: Images, found: Detected) -> None:
         """A picture with what was found in it."""
         if "overlay" in self.formats:
-            with appearing(self.out / "overlay" / f"{name}.jpg") as partial:
+            with self._new(self.out / "overlay" / f"{name}.jpg") as partial:
                 stored = cv2.cvtColor(drawn(picture, found), cv2.COLOR_RGB2BGR)
                 quality = (cv2.IMWRITE_JPEG_QUALITY, 90)
                 partial.write_bytes(cv2.imencode(".jpg", stored, quality)[1].tobytes())
@@ -111,12 +130,27 @@ class Results:
         if "overlay" not in self.formats:
             yield lambda frame, found: None
             return
-        with appearing(self.out / "overlay" / f"{name}.mp4") as partial:
+        with self._new(self.out / "overlay" / f"{name}.mp4") as partial:
             writer = Writer(partial, rate)
             try:
                 yield lambda frame, found: writer.add(drawn(frame, found))
             finally:
                 writer.close()
+
+
+def _listed(table: Path) -> set[str]:
+    """The files that an earlier run has looked at; none where its table can't be read."""
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            return {row.get("file") or "" for row in csv.DictReader(file)} - {""}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return set()
+
+
+def _names_of(made: str) -> set[str]:
+    """The files that a result without its ending may be of: "a.jpg-2" is the second face's."""
+    whole = {made, re.sub(r"-\d+$", "", made)}
+    return whole | {re.sub(r"-frame\d+$", "", one) for one in whole}
 
 
 def _plain(
@@ -150,7 +184,7 @@ def drawn(picture: Images, found: Detected) -> Images:
 def write_files_table(out: Path, rows: Iterable[tuple[Any, ...]], columns: list[str]) -> None:
     """Writes what became of each file."""
     with (
-        appearing(out / "files.csv") as partial,
+        appearing(out / FILES) as partial,
         partial.open("w", newline="", encoding="utf-8") as file,
     ):
         table = csv.writer(file, lineterminator="\n")

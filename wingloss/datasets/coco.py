@@ -135,9 +135,12 @@ def _record(
             f"(x, y and v of {n_landmarks} landmarks)"
         )
     keypoints = keypoints.reshape(-1, 3)
-    unknown = np.flatnonzero(keypoints[:, 2] == 0)
-    if len(unknown):
+    seen = keypoints[:, 2]
+    if len(unknown := np.flatnonzero(seen == 0)):
         raise BadSample(f"{where}: landmark {unknown[0]} is not annotated")
+    if len(unknown := np.flatnonzero(~np.isin(seen, (1, 2)))):
+        first = f"landmark {unknown[0]} has v = {seen[unknown[0]]:g}"
+        raise BadSample(f"{where}: {first}, where 1 (hidden) or 2 (seen) is expected")
     box, fault = annotation.get("bbox"), ""
     try:
         box = None if box is None else corners(box, COLUMNS)
@@ -152,6 +155,6 @@ def _record(
         points=keypoints[:, :2],
         box=box,
         source=where,
-        visible=keypoints[:, 2] == 2,
+        visible=seen == 2,
         box_fault=fault,
     )

@@ -22,12 +22,15 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
     """All faces, part by part, in the tables' order. A part that isn't there has none.
 
     Raises:
-        BadSample: a table has no such columns, or is none.
+        BadSample: a table has no such columns, or those of more landmarks, or is none.
     """
     axes = _columns(protocol.n_landmarks)
     for part in protocol.parts:
         path = root / part.path
         for where, row in csv_table.rows(path, ("image", *axes)) if path.exists() else []:
+            if more := {f"x{protocol.n_landmarks}", f"y{protocol.n_landmarks}"} & row.keys():
+                said = f"a column {min(more)}, where {protocol.n_landmarks} landmarks are expected"
+                raise BadSample(f"{path}: {said}")
             try:
                 yield _record(row, where, part, axes)
             except BadSample as error:
@@ -52,6 +55,8 @@ def _columns(n_landmarks: int) -> list[str]:
 
 def _record(row: csv_table.Row, where: str, part: Part, axes: list[str]) -> Record:
     image = row.get("image", "")
+    if not image.strip():
+        raise BadSample(f"{where}: no image is named")
     try:
         csv_table.check(row, ("image", *axes), where)
         points = np.array(csv_table.numbers(row, axes, where)).reshape(-1, 2)

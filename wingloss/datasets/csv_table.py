@@ -112,6 +112,6 @@ def _header(path: Path, line: str, columns: tuple[str, ...]) -> tuple[list[str],
             else "its first line has no names"
         )
         raise BadSample(f"{path}: no column {some(missing)}; {there}")
-    if twice := [name for name in columns if found.count(name) > 1]:
-        raise BadSample(f"{path}: two columns {some(twice)}")
+    if twice := [name for name in dict.fromkeys(found) if name and found.count(name) > 1]:
+        raise BadSample(f"{path}: two columns {some(name[:40] for name in twice)}")
     return found, separator

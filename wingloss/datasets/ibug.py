@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from wingloss.datasets import csv_table
+from wingloss.datasets.csv_faces import BOX
 from wingloss.datasets.face_record import (
     OTHER_PICTURES,
     PICTURES,
@@ -37,7 +38,6 @@ from wingloss.geometry import Array
 from wingloss.protocol import CORNERS, Part, Protocol
 
 BOXES = "detector_boxes.csv"
-BOX = ["x_min", "y_min", "x_max", "y_max"]
 FACES = "faces.csv"
 OFFICIAL_BOXES = "Bounding Boxes"
 POINTS = ".pts"
@@ -61,10 +61,11 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
     Raises:
         BadSample: a table of faces can't be read as what it should be.
     """
-    boxes, official = _boxes(root / BOXES), _official_boxes(root, protocol)
+    boxes = _boxes(root / BOXES)
     told = _told(root / FACES)
     images: list[str] = []
     for part in protocol.parts:
+        official = _official_boxes(root, part)
         for found in _pairs(root, part):
             if isinstance(found, BadSample):
                 images += found.images
@@ -96,9 +97,9 @@ def read(root: Path, protocol: Protocol) -> Iterator[Found]:
                 box_source=box.where,
                 box_fault=printable(box.fault),
             )
+        yield from official.left_over([_bare(image) for image in images])
     yield from boxes.left_over(images)
     yield from told.left_over(images)
-    yield from official.left_over([_bare(image) for image in images])
 
 
 def annotations(root: Path, protocol: Protocol) -> Iterator[str]:
@@ -296,28 +297,27 @@ def _official(part: Part) -> str:
     return f"{OFFICIAL_BOXES}/bounding_boxes_{part.path.replace('/', '_')}.mat"
 
 
-def _official_boxes(root: Path, protocol: Protocol) -> _Boxes:
-    """The detector's boxes of the publishers' .mat files, in 0-based pixels, by bare picture."""
-    boxes = _Boxes(root / OFFICIAL_BOXES)
-    for part in protocol.parts:
-        path = root / _official(part)
-        if not path.exists():
-            continue
-        from wingloss.datasets import matlab  # which needs SciPy
+def _official_boxes(root: Path, part: Part) -> _Boxes:
+    """The detector's boxes of a part's published .mat file, in 0-based pixels, by bare picture."""
+    path = root / _official(part)
+    boxes = _Boxes(path)
+    if not path.exists():
+        return boxes
+    from wingloss.datasets import matlab  # which needs SciPy
 
+    try:
+        (entries,) = matlab.variables(path, ("bounding_boxes",))
+    except BadSample as error:
+        return _Boxes(path, str(error))
+    for i, entry in enumerate(np.atleast_1d(entries).flat):
+        image = where = f"{path}: entry {i + 1}"
         try:
-            (entries,) = matlab.variables(path, ("bounding_boxes",))
-        except BadSample as error:
-            return _Boxes(path, str(error))
-        for i, entry in enumerate(np.atleast_1d(entries).flat):
-            image = where = f"{path}: entry {i + 1}"
-            try:
-                image = _bare(f"{part.path}/{entry.imgName}")
-                values = np.asarray(entry.bb_detector, dtype=np.float64).ravel()
-                boxes.add(image, _Box(corners(values, CORNERS) - 1, where))
-            except (AttributeError, TypeError, ValueError):
-                fault = f"{where}: no imgName and bb_detector of four numbers"
-                boxes.add(image, _Box(None, where, fault))
+            image = _bare(f"{part.path}/{entry.imgName}")
+            values = np.asarray(entry.bb_detector, dtype=np.float64).ravel()
+            boxes.add(image, _Box(corners(values, CORNERS) - 1, where))
+        except (AttributeError, TypeError, ValueError):
+            fault = f"{where}: no imgName and bb_detector of four numbers"
+            boxes.add(image, _Box(None, where, fault))
     return boxes
 
 

@@ -53,19 +53,21 @@ def _record(line: str, where: str, place: int, part: Part, protocol: Protocol) -
     n_landmarks = protocol.n_landmarks
     count = 2 * n_landmarks + 4 + len(ATTRIBUTES)
     *words, name = line.strip().split(maxsplit=count)  # a path may hold spaces
+    image = f"{PICTURES}/{name}"
     if len(words) != count:
-        raise BadSample(f"{where}: {len(words)} numbers and a path, where {count} are expected")
+        said = f"{len(words)} numbers and a path, where {count} are expected"
+        raise BadSample(f"{where}: {said}", (image,))
     try:
         values = np.array([number(word) for word in words])
     except ValueError as error:
-        raise BadSample(f"{where}: {error}") from None
+        raise BadSample(f"{where}: {error}", (image,)) from None
     attributes = values[-len(ATTRIBUTES) :]
     if not np.isin(attributes, (0, 1)).all():
-        raise BadSample(f"{where}: an attribute is neither 0 nor 1")
+        raise BadSample(f"{where}: an attribute is neither 0 nor 1", (image,))
     named = [word for word, has in zip(ATTRIBUTES, attributes, strict=True) if has]
     return Record(
         face=f"{stem(name)}-{part.name}{place}",
-        image=f"{PICTURES}/{name}",
+        image=image,
         photograph=name,
         part=part,
         subsets=" ".join(named) if part.split == "test" else "",

@@ -145,7 +145,7 @@ class Detector:
         Raises:
             ValueError: see ``__call__``.
         """
-        read = [as_rgb(image) for image in images]
+        read = [as_rgb(image) for image in _several(images)]
         if boxes is None:
             frames = [self._found_frames(picture) for picture in read]
             return self._located(read, frames, LOOKS, disagreement)
@@ -163,9 +163,14 @@ class Detector:
         A face's landmarks in one frame say where it is looked for in the next one. New faces are
         looked for where there is none, and ``every`` so many frames. A face that is followed is
         given up once its ``disagreement`` is larger than ``LOST``.
+
+        Raises:
+            ValueError: see ``__call__``; or ``every`` is below 1.
         """
+        if every < 1:
+            raise ValueError(f"every is at least 1, not {every}")
         known = np.empty((0, 4))
-        for number, image in enumerate(frames):
+        for number, image in enumerate(_several(frames)):
             picture = as_rgb(image)
             known = known[_inside(known, picture)]
             looks, followed = 0, len(known)
@@ -308,13 +313,20 @@ def _run(network: Network, crops: Images, frames: Array) -> Array:
     return apply(invert(to_inputs), network(inputs))
 
 
+def _several(images: Iterable[Image]) -> Iterable[Image]:
+    """The pictures. A text's letters would be taken for the paths of many."""
+    if isinstance(images, str | Path):
+        raise ValueError(f"{images}: one path, where several pictures or a video's frames go")
+    return images
+
+
 def _checked(boxes: ArrayLike, picture: Images) -> Array:
     """The boxes ``(N, 4)`` that a user gave for a picture.
 
     Raises:
         ValueError: one is none, or lies outside the picture.
     """
-    given = np.asarray(boxes, np.float64)
+    given = np.array(boxes, np.float64)  # a copy: the caller may go on using theirs
     given = given.reshape(-1, 4) if given.size in (0, 4) else given
     if given.ndim != 2 or given.shape[1] != 4:
         raise ValueError(f"boxes have the shape (N, 4), not {np.shape(boxes)}")

@@ -37,7 +37,9 @@ rule table:
     resources:
         **needs(4),
     params:
-        science=science("recipes", "runs", "baselines", "seeds", "studies"),
+        science=science(
+            "recipes", "runs", "loss", "baselines", "seeds", "studies"
+        ),
     shell:
         "exec python -m stages.table --dataset {wildcards.dataset} --table {wildcards.table}"
 
