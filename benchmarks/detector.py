@@ -22,7 +22,7 @@ from benchmarks import arguments
 from pipeline import files
 from pipeline.config import paths
 from pipeline.data.prepared_faces import face_boxes
-from pipeline.results import predictions_file
+from pipeline.results import scoring
 from wingloss import Detector, pictures, protocol
 from wingloss.detection import detector as detection
 from wingloss.detection.detector import Detected
@@ -37,7 +37,7 @@ def main() -> None:
     """Prints the table for the model's file and the data set on the command line."""
     model, dataset = arguments(__doc__, 2)
     detector, rules = Detector.load(model), protocol.load(dataset)
-    rows = predictions_file.faces(dataset)["val"]
+    rows = scoring.faces(dataset)["val"]
     true, boxes = files.points(rows, rules.n_landmarks), face_boxes(rows)
     lengths = normalisers(true, boxes, rules)[rules.headline]
     shown = [Path(paths.RAW.format(dataset=dataset)) / image for image in rows.image]

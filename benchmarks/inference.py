@@ -37,7 +37,7 @@ from pipeline.config import paths
 from pipeline.config.networks import TITLES
 from pipeline.config.params import load
 from pipeline.data.prepared_faces import face_boxes
-from pipeline.results import predictions_file
+from pipeline.results import scoring
 from pipeline.results.paper_spec import published_speeds
 from pipeline.runtime.host import processor
 from stages.package import known_boxes
@@ -145,7 +145,7 @@ def bound_to(cores: int) -> ProcessPoolExecutor:
 
 def validation_faces(dataset: str, count: int | None) -> Faces:
     """The first ``count`` of a data set's validation faces, or all."""
-    rules, rows = protocol.load(dataset), predictions_file.faces(dataset)["val"][:count]
+    rules, rows = protocol.load(dataset), scoring.faces(dataset)["val"][:count]
     points, boxes = files.points(rows, rules.n_landmarks), face_boxes(rows)
     shown = [Path(paths.RAW.format(dataset=dataset)) / image for image in rows.image]
     return Faces(shown, boxes, points, normalisers(points, boxes, rules)[rules.headline])

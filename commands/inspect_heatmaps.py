@@ -15,7 +15,7 @@ from pipeline.config.paths import Run
 from pipeline.data import images, predict
 from pipeline.data.prepared_faces import frames_of, read_faces
 from pipeline.errors import UserError
-from pipeline.results import predictions_file
+from pipeline.results import scoring
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from wingloss import protocol
@@ -41,7 +41,7 @@ def run(dataset: str, recipe: str, network: str, balance: str, loss: str, seed: 
         known = ", ".join(sorted(HEAT_MAPS))
         raise UserError(f"--network {network}: it has no heat maps; {known} have")
     one_run, rules = Run(dataset, recipe, network, balance, loss, seed), protocol.load(dataset)
-    parts = predictions_file.faces(dataset)
+    parts = scoring.faces(dataset)
     split = "val" if len(parts["val"]) else "test"
     rows = parts[split]
     faces = read_faces(dataset, split, rows, frames_of(rows), load().context, rules)

@@ -1,7 +1,6 @@
 """Frees what nothing uses: results that params.yaml doesn't request, trainings without a result."""
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from pipeline.config import paths
 from pipeline.config.params import Params, load
 from pipeline.config.paths import Run
 from pipeline.errors import UserError
+from pipeline.results.predictions_file import Predictions
 from pipeline.runtime import cli, engines
 from pipeline.runtime.cli import log
 from pipeline.trainings import cache_key, run_store
@@ -65,7 +65,7 @@ def _unused_entries(params: Params, unasked: set[Path]) -> Iterator[Path]:
     for path in set(Path("results").glob("*/models/**/frames.csv")) - unasked:
         used |= set(files.read_table(path, boxed_by=str).boxed_by) - {""}
     for path in set(Path("results").glob("*/predictions/none/ert/**/*.npz")) - unasked:
-        used.add(json.loads(str(files.read_arrays(path)["run"])).get("key"))  # none in older ones
+        used.add(Predictions.read(path).about.get("key"))  # none in older ones
     asked = [run for dataset in params.datasets for run in paths.runs(params, dataset)]
     alike = []
     for one in asked:

@@ -12,7 +12,7 @@ from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.config.paths import Run
 from pipeline.data.prepared_faces import frames_of, read_faces
-from pipeline.results import predictions_file
+from pipeline.results import scoring
 from pipeline.runtime import cli
 from pipeline.runtime.host import describe_commit, processor
 from wingloss import protocol
@@ -38,7 +38,7 @@ def run(dataset: str, method: str, seed: int) -> None:
         **made,
     }
     one_run = Run(dataset, paths.NEITHER, method, paths.NEITHER, paths.NEITHER, seed)
-    predictions_file.write(one_run, found, about)
+    scoring.write(one_run, found, about)
 
 
 def _training(dataset: str) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def _mean_shape(dataset: str, seed: int) -> Made:
     points = files.points(training, protocol.load(dataset).n_landmarks)
     found = {
         split: baselines.mean_shape(points, frames_of(training), frames_of(rows))
-        for split, rows in predictions_file.faces(dataset).items()
+        for split, rows in scoring.faces(dataset).items()
     }
     return found, {
         "train_seconds": round(time.monotonic() - start, 1),
@@ -68,7 +68,7 @@ def _regression_trees(dataset: str, seed: int) -> Made:
 
     params, rules = load(), protocol.load(dataset)
     context = params.context
-    scored = predictions_file.faces(dataset)
+    scored = scoring.faces(dataset)
     faces = {
         split: read_faces(dataset, split, rows, frames_of(rows), context, rules)
         for split, rows in {"train": _training(dataset), **scored}.items()

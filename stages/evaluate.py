@@ -8,7 +8,7 @@ from pipeline.config.params import load
 from pipeline.config.paths import Run
 from pipeline.data import predict
 from pipeline.data.prepared_faces import frames_of, read_faces, read_frames
-from pipeline.results import predictions_file
+from pipeline.results import scoring
 from pipeline.runtime import cli
 from wingloss import protocol
 
@@ -20,11 +20,11 @@ def run(dataset: str, recipe: str, network: str, balance: str, loss: str, seed: 
     one_run = Run(dataset, recipe, network, balance, loss, seed)
     stage = len(paths.STAGES[network])
     model, found = one_run.path(paths.MODEL, stage=stage), {}
-    for split, rows in predictions_file.faces(dataset).items():
+    for split, rows in scoring.faces(dataset).items():
         frames = frames_of(rows) if stage == 1 else read_frames(one_run.path(paths.FRAMES), rows)
         faces = read_faces(dataset, split, rows, frames, context, rules)
         found[split] = predict.predict(model, faces, frames)
-    predictions_file.write(one_run, found, _about(one_run))
+    scoring.write(one_run, found, _about(one_run))
 
 
 def _about(one_run: Run) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pipeline.config.arguments import among
 from pipeline.config.networks import STAGES
 from pipeline.config.params import load
 from pipeline.config.paths import Cell
-from pipeline.results import paper_spec, predictions_file, run_results
+from pipeline.results import paper_spec, run_results, scoring
 from pipeline.results.run_results import Scored
 from pipeline.runtime import cli
 from wingloss import protocol
@@ -167,7 +167,7 @@ def _change(cells: dict[str, list[Scored]], chosen: NDArray[np.bool_]) -> list[f
 
 def _turned(dataset: str, split: str) -> tuple[Array, str]:
     """How far each scored face ``(N,)`` is turned, and the name of what says it."""
-    rows = predictions_file.faces(dataset)[split]
+    rows = scoring.faces(dataset)[split]
     if files.YAW in rows:
         return rows[files.YAW].abs().to_numpy(), "yaw's size (degrees)"
     table = files.read_by_face(_path(paths.COEFFICIENTS, dataset), rows.face, "coefficient")

@@ -1,6 +1,5 @@
 """Each network's best run, and all that it takes to use it, as a file for ``wingloss.Detector``."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pipeline.config.params import Context, Params, load
 from pipeline.config.paths import STAGES, Run
 from pipeline.data.prepared_faces import frames_of, read_crops
 from pipeline.errors import UserError
+from pipeline.results.predictions_file import SPLITS, Predictions
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from wingloss import protocol
@@ -27,7 +27,6 @@ from wingloss.detection.card import (
     displacement,
     flip_pairs,
 )
-from wingloss.evaluation import metrics
 from wingloss.geometry import landmark_boxes, square_frames
 from wingloss.models import model_file
 from wingloss.models.correction import frame_errors
@@ -127,14 +126,14 @@ def _licence(dataset: str, params: Params) -> str:
 
 def _scores(one: Run, rules: Protocol) -> dict[str, float]:
     """The run's mean error in percent, first on validation faces; empty if a training diverged."""
-    data = files.read_arrays(one.path(paths.PREDICTIONS))
-    if json.loads(str(data["run"]))["status"] == "diverged":
+    found = Predictions.read(one.path(paths.PREDICTIONS))
+    if found.diverged:
         return {}
-    errors = metrics.nme(data["predicted"], data["true"], data[f"normaliser_{rules.headline}"])
+    errors = found.errors(rules.headline)
     return {
         f"{split} {_by(rules)}": round(100 * float(errors[own].mean()), 3)
-        for split in ("val", "test")
-        if (own := data["split"] == split).any()
+        for split in SPLITS
+        if (own := found.split == split).any()
     }
 
 

@@ -1,16 +1,17 @@
 """One tidy table of all runs, one row a run and subset, from their predictions files alone."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import load
+from pipeline.results.predictions_file import SPLITS, Predictions, scored_split
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from wingloss import protocol
@@ -30,17 +31,16 @@ SCORES = (*(f"nme_{name}" for name in metrics.NORMALISERS), "median", "auc", "fa
 def run(dataset: str) -> None:
     """Writes results/DATASET/summary.csv and a file of metrics a run."""
     rules = protocol.load(dataset)
-    cells = paths.scored(load(), dataset)
-    _forget_others(dataset, {cell.path(paths.PREDICTIONS) for cell in cells})
+    found = [run.path(paths.PREDICTIONS) for run in paths.scored(load(), dataset)]
+    _forget_others(dataset, set(found))
     rows = []
-    for cell in cells:
-        predictions = files.read_arrays(cell.path(paths.PREDICTIONS))
-        about = json.loads(str(predictions["run"]))
+    for path in found:
+        predictions = Predictions.read(path)
         for split, subset, chosen in _groups(predictions):
             scores = _scores(predictions, chosen, rules)
-            if about["status"] == "diverged":
+            if predictions.diverged:
                 scores |= dict.fromkeys(SCORES, np.nan)
-            rows.append(about | {"split": split, "subset": subset} | scores)
+            rows.append(predictions.about | {"split": split, "subset": subset} | scores)
     table = pd.DataFrame(rows)[COLUMNS]
     files.write_table(Path(paths.SUMMARY.format(dataset=dataset)), table)
     _write_metrics(Path(paths.METRICS.format(dataset=dataset)), table, rules)
@@ -63,31 +63,20 @@ def _forget_others(dataset: str, current: set[Path]) -> None:
         path.unlink()
 
 
-def _groups(
-    predictions: dict[str, np.ndarray],
-) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Split, subset and the mask of its faces: 'full' first, then the named subsets."""
-    for split in ("val", "test"):
-        inside = predictions["split"] == split
+def _groups(predictions: Predictions) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Split, subset and the mask of its faces: all of them first, then the named subsets."""
+    for split in SPLITS:
+        inside = predictions.split == split
         if inside.any():
-            yield split, "full", inside
-        tags = [set(names.split()) for names in predictions["subsets"]]
+            yield split, protocol.ALL, inside
+        tags = [set(names.split()) for names in predictions.subsets]
         for subset in sorted(set().union(*(tags[i] for i in np.flatnonzero(inside)))):
             yield split, subset, inside & np.array([subset in own for own in tags])
 
 
-def _scores(
-    predictions: dict[str, np.ndarray], chosen: np.ndarray, rules: Protocol
-) -> dict[str, Any]:
+def _scores(predictions: Predictions, chosen: NDArray[np.bool_], rules: Protocol) -> dict[str, Any]:
     """The errors of the chosen faces, in percent."""
-    errors = {
-        name: metrics.nme(
-            predictions["predicted"][chosen],
-            predictions["true"][chosen],
-            predictions[f"normaliser_{name}"][chosen],
-        )
-        for name in metrics.NORMALISERS
-    }
+    errors = {name: predictions.errors(name)[chosen] for name in metrics.NORMALISERS}
     headline = np.nan_to_num(errors[rules.headline], nan=np.inf)
     return {
         "n_faces": int(chosen.sum()),
@@ -109,7 +98,7 @@ def _write_metrics(folder: Path, table: pd.DataFrame, rules: Protocol) -> None:
         for names, rows in table.groupby(_RUN, sort=False):
             scores: dict[str, float | str] = {}
             for (split, subset), faces in rows.groupby(["split", "subset"], sort=False):
-                whole = subset == "full"
+                whole = subset == protocol.ALL
                 part = split if whole else f"{split}_{subset}"
                 scores[f"{part}.nme"] = _mean(faces[f"nme_{rules.headline}"])
                 if whole:
@@ -120,8 +109,8 @@ def _write_metrics(folder: Path, table: pd.DataFrame, rules: Protocol) -> None:
 
 def _write_scores(path: Path, table: pd.DataFrame, rules: Protocol) -> None:
     """Each run's error on all test (else validation) faces, for ``dvc exp show``."""
-    split = "test" if "test" in set(table["split"]) else "val"
-    faces = table[(table["split"] == split) & (table["subset"] == "full")]
+    split = scored_split(set(table["split"]))
+    faces = table[(table["split"] == split) & (table["subset"] == protocol.ALL)]
     means = faces.groupby(_RUN, sort=False)[f"nme_{rules.headline}"].apply(_mean)
     files.write_json(path, {"-".join(run): mean for run, mean in means.items()})
 

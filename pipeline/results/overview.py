@@ -10,6 +10,7 @@ from pipeline.results import paper_spec
 from pipeline.results.effects import Effects
 from pipeline.results.run_results import Results, Scored, by_name
 from wingloss.evaluation.significance import Effect
+from wingloss.protocol import ALL
 
 
 def facts(recipes: list[Results]) -> dict[str, str]:
@@ -114,6 +115,6 @@ def best(results: Results) -> Best | None:
     if not others or photographs < 2:  # one tells nothing of others
         return Best(cell, float(errors.mean()), None, None)
     following = others[0][0]
-    everywhere = results.any.inside("full")
+    everywhere = results.any.inside(ALL)
     every = Effects(results.cells, attrgetter("network"), everywhere, lambda errors: errors)
     return Best(cell, float(errors.mean()), following, every.between(following, cell))

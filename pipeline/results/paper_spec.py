@@ -16,6 +16,7 @@ from pipeline.config.params import Grid, LossEntry, NetworkRecipes
 from pipeline.config.paths import Cell
 from pipeline.errors import UserError
 from wingloss import yaml_files
+from wingloss.protocol import ALL
 from wingloss.protocol import Headline as Normaliser
 from wingloss.validation import Refused, build, meant
 
@@ -145,7 +146,7 @@ class Column:
 
     name: str
     data: str
-    subset: str = "full"
+    subset: str = ALL
     measure: Literal[OfErrors, OfSpeed] = "nme"  # failures and AUC by the protocol's threshold
     normaliser: Normaliser | None = None  # of errors; None for the protocol's headline
 
@@ -214,7 +215,7 @@ class Claim:
     factor: Annotated[float, Field(gt=0)] = 1.0
     margin: Annotated[float, Field(ge=0)] = 0.0
     measure: Literal["nme", "large_errors"] = "nme"
-    subset: str = "full"
+    subset: str = ALL
     gains_on: str | None = None
 
     def __post_init__(self) -> None:

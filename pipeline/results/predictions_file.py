@@ -1,83 +1,73 @@
-"""What evaluation writes of a run: one predictions file, and the cumulative error distribution."""
+"""The predictions file of a run: what it found on each scored face, beside the truth."""
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline import files
-from pipeline.config import paths
-from pipeline.config.paths import Run
-from pipeline.data.prepared_faces import face_boxes
-from pipeline.runtime.cli import log
-from wingloss import protocol
 from wingloss.evaluation import metrics
 from wingloss.geometry import Array
 
 SPLITS = ("val", "test")
-LARGE_POSE = "large_pose"
-LARGE_POSES = 0.1  # the share of a split's faces that are, where the data don't name them
-CED_UP_TO = 0.2  # the curve ends below 1 where errors lie beyond
+NORMALISER = "normaliser_"  # begins the names of their arrays
 
 
-def faces(dataset: str) -> dict[str, pd.DataFrame]:
-    """The rows of the table of samples that are scored, by split."""
-    samples = files.read_samples(Path(paths.SAMPLES.format(dataset=dataset)))
-    return {split: samples[samples.split == split] for split in SPLITS}
+@dataclass(frozen=True)
+class Predictions:
+    """A run on its N scored faces. Landmarks are in image pixels."""
+
+    about: dict[str, Any]  # what the summary says of the run besides its errors
+    face: NDArray[np.str_]  # (N,)
+    photograph: NDArray[np.str_]  # (N,) of which each face is
+    split: NDArray[np.str_]  # (N,) one of SPLITS
+    subsets: NDArray[np.str_]  # (N,) names, parted by blanks
+    predicted: Array  # (N, L, 2)
+    true: Array  # (N, L, 2)
+    lengths: dict[str, Array]  # (N,) in image pixels, by the name of the normaliser
+
+    @classmethod
+    def read(cls, path: Path) -> "Predictions":
+        """A run's file."""
+        arrays = files.read_arrays(path)
+        about = json.loads(str(arrays.pop("run")))
+        lengths = {
+            name.removeprefix(NORMALISER): arrays.pop(name)
+            for name in list(arrays)
+            if name.startswith(NORMALISER)
+        }
+        return cls(about=about, lengths=lengths, **arrays)
+
+    def write(self, path: Path) -> None:
+        """Writes the file; landmarks as float32."""
+        with files.whole_file(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(
+                file,
+                run=json.dumps(self.about),
+                face=self.face,
+                photograph=self.photograph,
+                split=self.split,
+                subsets=self.subsets,
+                predicted=self.predicted.astype(np.float32),
+                true=self.true.astype(np.float32),
+                **{f"{NORMALISER}{name}": length for name, length in self.lengths.items()},  # type: ignore[arg-type]
+            )
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the run's training diverged. What its last weights find means nothing."""
+        return self.about["status"] == "diverged"
+
+    def errors(self, normaliser: str) -> Array:
+        """Each face's NME ``(N,)`` as a share; not a number where the training diverged."""
+        errors = metrics.nme(self.predicted, self.true, self.lengths[normaliser])
+        return np.full_like(errors, np.nan) if self.diverged else errors
 
 
-def write(run: Run, found: dict[str, Array], about: dict[str, Any]) -> None:
-    """Writes a run's predictions ``(N, L, 2)`` of each split, in image pixels, and its CED.
-
-    ``about`` is what the summary says of the run besides its errors.
-    """
-    rules = protocol.load(run.dataset)
-    samples = pd.concat(faces(run.dataset).values())
-    predicted = np.concatenate([found[split] for split in SPLITS])
-    points = files.points(samples, rules.n_landmarks)
-    lengths = metrics.normalisers(points, face_boxes(samples), rules)
-    stamp = files.read_json(Path(paths.STAMP.format(dataset=run.dataset)))
-    about = {**vars(run), "data_stamp": stamp["data_stamp"], **about}
-    with files.whole_file(run.path(paths.PREDICTIONS)) as partial, partial.open("wb") as file:
-        np.savez_compressed(
-            file,
-            run=json.dumps(about),
-            face=samples.face.to_numpy(str),
-            photograph=samples.photograph.to_numpy(str),
-            split=samples.split.to_numpy(str),
-            subsets=_subsets(run.dataset, samples).to_numpy(str),
-            predicted=predicted.astype(np.float32),
-            true=points.astype(np.float32),
-            **{f"normaliser_{name}": length for name, length in lengths.items()},  # type: ignore[arg-type]
-        )
-    errors = metrics.nme(predicted, points, lengths[rules.headline])
-    _write_ced(run, samples, errors, about["status"])
-
-
-def _subsets(dataset: str, samples: pd.DataFrame) -> pd.Series:
-    """Each face's subsets, named by the data or, of large poses, by the pose coefficient's size."""
-    if samples.subsets.str.split().explode().eq(LARGE_POSE).any():
-        return samples.subsets
-    path = Path(paths.COEFFICIENTS.format(dataset=dataset))
-    poses = files.read_by_face(path, samples.face, "coefficient")
-    size = poses.coefficient.abs().set_axis(samples.index)
-    large = size.groupby(samples.split).rank(pct=True) > 1 - LARGE_POSES
-    return samples.subsets.where(~large, (samples.subsets + f" {LARGE_POSE}").str.strip())
-
-
-def _write_ced(run: Run, samples: pd.DataFrame, errors: Array, status: str) -> None:
-    """The CED of the test faces, or of the validation faces where there are no test faces.
-
-    A training that diverged has no shares: its last weights may be finite, but mean nothing.
-    """
-    split = "test" if (samples.split == "test").any() else "val"
-    chosen = np.nan_to_num(errors[samples.split == split], nan=np.inf)
-    thresholds = np.linspace(0, CED_UP_TO, 101)
-    diverged = status == "diverged"
-    share = np.full(len(thresholds), np.nan) if diverged else metrics.ced(chosen, thresholds)
-    curve = pd.DataFrame({"error_percent": 100 * thresholds, "share": share, "status": status})
-    files.write_table(run.path(paths.CED), curve)
-    mean = "diverged" if diverged else f"mean error {100 * chosen.mean():.2f} %"
-    log.info("%s: %d %s faces, %s", run, len(chosen), split, mean)
+def scored_split(splits: Iterable[str]) -> str:
+    """The split whose errors stand for a run: test, or val where there are no test faces."""
+    return "test" if "test" in splits else "val"

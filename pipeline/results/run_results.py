@@ -1,6 +1,5 @@
 """The errors of a data set's runs, cell by cell, from their predictions files alone."""
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import files
 from pipeline.config import paths
 from pipeline.config.networks import STAGES
 from pipeline.config.params import Params
 from pipeline.config.paths import Cell, Run
 from pipeline.errors import UserError
 from pipeline.results import paper_spec
+from pipeline.results.predictions_file import Predictions, scored_split
 from pipeline.trainings import cost
 from wingloss import protocol
 from wingloss.evaluation import metrics
@@ -38,7 +37,9 @@ class Scored:
 
     def inside(self, subset: str) -> NDArray[np.bool_]:
         """The mask ``(N,)`` of a subset's faces; ``full`` is all of them."""
-        return np.array([subset == "full" or subset in own for own in self.subsets], dtype=bool)
+        return np.array(
+            [subset == protocol.ALL or subset in own for own in self.subsets], dtype=bool
+        )
 
     def errors_by(self, normaliser: str) -> Array:
         """The errors ``(S, N)`` in percent of another normaliser."""
@@ -158,10 +159,10 @@ def read(
         UserError: runs of different data or faces, which share no table.
     """
     rules = protocol.load(dataset)
-    found: dict[str, dict[Cell, list[tuple[int, dict[str, Any]]]]] = {}
+    found: dict[str, dict[Cell, list[tuple[int, Predictions]]]] = {}
     for run in paths.scored(params, dataset):
         if wanted(run):
-            data = files.read_arrays(run.path(paths.PREDICTIONS))
+            data = Predictions.read(run.path(paths.PREDICTIONS))
             own = found.setdefault(run.recipe, {})
             own.setdefault(run.cell, []).append((run.seed, data))
     every = [data for own in found.values() for seeds in own.values() for _, data in seeds]
@@ -178,14 +179,13 @@ def read(
     ]
 
 
-def _check_alike(runs: list[dict[str, Any]], dataset: str) -> None:
+def _check_alike(runs: list[Predictions], dataset: str) -> None:
     """Refuses runs that were not made on the same faces."""
-    abouts = [json.loads(str(data["run"])) for data in runs]
-    stamps = {about["data_stamp"] for about in abouts}
+    stamps = {one.about["data_stamp"] for one in runs}
     same_faces = all(
-        np.array_equal(data[key], runs[0][key])
-        for data in runs
-        for key in ("face", "split", "true")
+        np.array_equal(getattr(one, name), getattr(runs[0], name))
+        for one in runs
+        for name in ("face", "split", "true")
     )
     if len(stamps) > 1 or not same_faces:
         where = Path(paths.PREDICTIONS_FOLDER.format(dataset=dataset))
@@ -224,24 +224,17 @@ def by_name(every: list[Results]) -> dict[str, Scored]:
     }
 
 
-def _scored(seeds: list[tuple[int, dict[str, Any]]], normaliser: str) -> Scored:
-    split = "test" if (seeds[0][1]["split"] == "test").any() else "val"
-    about = [json.loads(str(data["run"])) for _, data in seeds]
-    errors = []
-    for (_, data), one in zip(seeds, about, strict=True):
-        chosen = data["split"] == split
-        lengths = data[f"normaliser_{normaliser}"][chosen]
-        own = metrics.nme(data["predicted"][chosen], data["true"][chosen], lengths)
-        # its last weights may well be finite, but what they predict means nothing
-        errors.append(np.full_like(own, np.nan) if one["status"] == "diverged" else own)
-    chosen = seeds[0][1]["split"] == split
+def _scored(seeds: list[tuple[int, Predictions]], normaliser: str) -> Scored:
+    first = seeds[0][1]
+    split = scored_split(first.split)
+    chosen = first.split == split
     return Scored(
         seeds=[seed for seed, _ in seeds],
-        about=about,
+        about=[one.about for _, one in seeds],
         split=split,
         normaliser=normaliser,
-        photographs=seeds[0][1]["photograph"][chosen],
-        subsets=[set(names.split()) for names in seeds[0][1]["subsets"][chosen]],
-        errors=100 * np.stack(errors),
-        lengths={name: seeds[0][1][f"normaliser_{name}"][chosen] for name in metrics.NORMALISERS},
+        photographs=first.photograph[chosen],
+        subsets=[set(names.split()) for names in first.subsets[chosen]],
+        errors=100 * np.stack([one.errors(normaliser)[chosen] for _, one in seeds]),
+        lengths={name: lengths[chosen] for name, lengths in first.lengths.items()},
     )

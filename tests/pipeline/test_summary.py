@@ -53,6 +53,7 @@ def write_predictions(project: Project, run: Run, errors: np.ndarray, **about: o
         path,
         run=json.dumps(vars(run) | ABOUT | about),
         face=np.array(face),
+        photograph=np.array(face),
         split=np.array(split),
         subsets=np.array(subsets),
         predicted=(true + errors[:, None, None] * (0.6, 0.8)).astype(np.float32),
