@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from pipeline.config.params import Params, load
 from pipeline.config.paths import Cell
@@ -136,7 +135,7 @@ def simulate(scenario: Scenario, number: int, seed: int = 0) -> dict[str, float]
         return {one["text"]: one for one in found}
 
     counts: dict[str, list[bool]] = {}
-    for _ in tqdm(range(number), str(scenario), leave=False, disable=None):
+    for _ in range(number):
         alike = draw(rng, params, scenario, {})
         alone, family = judged(single, alike)[ONE.claim], judged(losses, alike)
         (pair,) = alone["comparisons"]

@@ -13,7 +13,7 @@ four times as many faces. PDB is off.
    it is prepared (``snakemake data/balance/300w/none.csv``); its crops as JPEG of quality 95.
 2. ``python -m benchmarks.step_size train faces.npz FOLDER SAMPLES [LOSS*MULTIPLE[@SEED]...]``
    trains all, or some, with so many samples each: on a GPU side by side, else one by one on one
-   core. It writes ``runs.csv`` and ``curves.csv``, and needs neither engine nor project folder.
+   core. It writes ``runs.csv`` and ``curves.csv``, and reads params.yaml of this folder.
 3. ``python -m benchmarks.step_size report FOLDER`` prints the comparison as Markdown, and draws
    ``step-size.svg``.
 """
@@ -34,8 +34,10 @@ from matplotlib import pyplot as plt
 from scipy import stats
 from torch import Tensor
 
+from benchmarks import trials
 from pipeline.config import paths
 from pipeline.config.params import load
+from pipeline.results import figure_file
 from pipeline.runtime.host import processor
 from wingloss import protocol
 from wingloss.augmentation.perturbation import Faces
@@ -196,14 +198,10 @@ def _member(cell: Cell, faces: Faces, arrays: dict[str, Any], on: torch.device) 
         loss = (MultipleL1 if cell.loss == "l1" else MultipleSmoothL1)(cell.multiple)
     held = arrays["held_out"][cell.seed]
     validate = loop.validation(
-        NETWORK, _part(faces, held), arrays["normaliser"][held], "float32", on
+        NETWORK, trials.part(faces, held), arrays["normaliser"][held], "float32", on
     )
     objective = Objective(cell.loss, loss, params.augmentation.cnn6, cell.seed)
     return Member(objective, faces, (~held).astype(np.int64), validate)
-
-
-def _part(faces: Faces, chosen: np.ndarray) -> Faces:
-    return Faces(*(values[chosen] for values in vars(faces).values()))
 
 
 def _steps(members: list[Member], setting: Setting, on: torch.device) -> Iterator[Training]:
@@ -240,7 +238,7 @@ def _write(
             named | {"samples": p.samples, "loss_value": p.loss / cell.multiple, "nme": p.val_nme}
             for p in member.curve
         ]
-        errors = _errors(member.network, _part(faces, held), arrays["normaliser"][held], on)
+        errors = _errors(member.network, trials.part(faces, held), arrays["normaliser"][held], on)
         runs.append(
             named
             | {
@@ -342,8 +340,7 @@ def _draw(runs: pd.DataFrame, curves: pd.DataFrame, path: Path) -> None:
         axes.set_ylabel("validation NME, %")
         axes.legend(frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
-    with plt.rc_context({"svg.hashsalt": path.stem}):
-        figure.savefig(path, metadata={"Date": None})
+    figure_file.save(figure, path)
     plt.close(figure)
 
 

@@ -6,13 +6,13 @@
 
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmarks import arguments
 from benchmarks.step_size import difference
 from pipeline import files
+from pipeline.results import figure_file
 
 PAPERS = 100 * (1.88 / 2.00 - 1)  # Table 1, on AFLW
 CLAIM = "Wing loss lowers CNN-6's error by at least 5 % of L1's"
@@ -24,9 +24,7 @@ def main() -> None:
     found = measured(folder)
     for name, (value, low, high) in found.items():
         print(f"{name.replace(chr(10), ': ')}: {value:+.1f} % ({low:+.1f} to {high:+.1f})")
-    path = folder / "wing-against-l1.svg"
-    with matplotlib.rc_context({"svg.hashsalt": path.stem}), files.whole_file(path) as partial:
-        drawn(found).savefig(partial, format="svg", metadata={"Date": None})
+    figure_file.save(drawn(found), folder / "wing-against-l1.svg")
 
 
 def measured(folder: Path) -> dict[str, Interval]:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from pipeline.config.arguments import among
 from pipeline.config.networks import STAGES
 from pipeline.config.params import load
 from pipeline.config.paths import Cell
-from pipeline.results import paper_spec, run_results, scoring
+from pipeline.results import figure_file, paper_spec, run_results, scoring
 from pipeline.results.run_results import Scored
 from pipeline.runtime import cli
 from wingloss import protocol
@@ -34,13 +33,8 @@ def run(dataset: str, figure: int) -> None:
     """Writes the figure as SVG and PNG."""
     among({"figure": figure}, "figure", FIGURES)
     drawn = FIGURES[figure](dataset)
-    # the same figure has the same bytes, whenever it is drawn
-    with matplotlib.rc_context({"svg.hashsalt": f"figure{figure}"}):
-        for pattern, kind in ((paths.FIGURE, "svg"), (paths.FIGURE_PIXELS, "png")):
-            metadata = {"Date": None} if kind == "svg" else {"Software": None}
-            path = Path(pattern.format(dataset=dataset, figure=figure))
-            with files.whole_file(path) as unfinished:
-                drawn.savefig(unfinished, format=kind, dpi=150, metadata=metadata)
+    for pattern in (paths.FIGURE, paths.FIGURE_PIXELS):
+        figure_file.save(drawn, Path(pattern.format(dataset=dataset, figure=figure)))
 
 
 def _loss_shapes(_: str) -> Figure:

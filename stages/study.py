@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 
@@ -11,7 +10,7 @@ from pipeline import files
 from pipeline.config import paths
 from pipeline.config.arguments import among
 from pipeline.config.params import load
-from pipeline.results import paper_spec, run_results
+from pipeline.results import figure_file, paper_spec, run_results
 from pipeline.results.effects import LEVEL, SEEDS, Effects
 from pipeline.results.paper_spec import Study
 from pipeline.results.run_results import Scored
@@ -50,13 +49,7 @@ def run(dataset: str, study: str) -> None:
     said = f"Here: {run_results.said(every)}." if cells else ""
     with files.whole_file(_path(paths.STUDY_TEXT, dataset, study)) as partial:
         partial.write_text(_markdown(study, chosen, table, said), encoding="utf-8")
-    drawn = _drawn(chosen, table, cells)
-    # the same figure has the same bytes, whenever it is drawn
-    with (
-        matplotlib.rc_context({"svg.hashsalt": study}),
-        files.whole_file(_path(paths.STUDY_FIGURE, dataset, study)) as partial,
-    ):
-        drawn.savefig(partial, format="svg", metadata={"Date": None})
+    figure_file.save(_drawn(chosen, table, cells), _path(paths.STUDY_FIGURE, dataset, study))
     log.info("study %s: %d of %d runs", study, len(cells), len(names))
 
 

@@ -1,4 +1,4 @@
-# Predictions of every run, and the one table that all figures are made from.
+# Predictions of every run, and the one table of their errors.
 
 SCORED_FACES = [
     paths.SAMPLES,
