@@ -1,4 +1,4 @@
-"""What benchmarks on real faces share: CNN-6 trained beside the pipeline, and its errors."""
+"""What benchmarks share that train networks beside the pipeline: the training, and its errors."""
 
 import dataclasses
 
