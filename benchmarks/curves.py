@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import files
+from pipeline.results import figure_file
 from wingloss.drawing import figures
 
 
@@ -28,9 +28,7 @@ def draw(normaliser: str, out: Path, curves: dict[str, str]) -> None:
         name: (table.samples.to_numpy(float), table.val_nme.to_numpy(float))
         for name, table in tables.items()
     }
-    figure = figures.learning_curves(points, normaliser)
-    with files.whole_file(out) as partial:
-        figure.savefig(partial, format=out.suffix.removeprefix("."))
+    figure_file.save(figures.learning_curves(points, normaliser), out)
 
 
 if __name__ == "__main__":
