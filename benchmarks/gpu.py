@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import torch
 
+from benchmarks.flops import training_flops
 from benchmarks.training import (
     BATCH,
     LANDMARKS,
@@ -27,7 +28,6 @@ from benchmarks.training import (
     member,
     noise_faces,
     plain_steps,
-    training_flops,
 )
 from pipeline.runtime.host import processor
 from wingloss.augmentation.perturbation import shrink
@@ -67,7 +67,7 @@ def main() -> None:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         plain = {name: process.submit(plain_rate, name, cores).result() for name in WAYS}
     for network, ways in WAYS.items():
-        flops = training_flops(build(network, LANDMARKS, seed=0), network)
+        flops = training_flops(build(network, LANDMARKS, seed=0), ARCHITECTURES[network].input_size)
         _tell(network, "plain, 1 training", "float32, TF32", 1, plain[network], flops)
         for recipe, members in ways:
             setting = make_setting(network, device, recipe)

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.flops import training_flops
 from wingloss.models.hourglass import Hourglasses
 
 LANDMARKS, FACES, EPOCHS = 68, 2011, 100  # FACES: 300W's training faces, less a validation part
@@ -45,7 +45,7 @@ def main() -> None:
     print(f"{name}, torch {torch.__version__}, {sizes}\n")
     print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}", flush=True)
     peak = 2 * MATRIX[on.type] ** 3 * rate(products(on), on)
-    flops = training_flops(sizes, on)
+    flops = training_flops(sizes.network(LANDMARKS).to(on), sizes.input_size)
     for batch, as_graph, same_bits in WAYS if on_gpu else [(8, False, True)]:
         if time.perf_counter() - began > LAST_START:
             break
@@ -75,17 +75,6 @@ def measured(
     steps = rate(graph_steps(step) if as_graph else eager_steps(step), on)
     memory = torch.cuda.max_memory_allocated() if on.type == "cuda" else 0
     return batch * steps, memory / 2**20
-
-
-def training_flops(sizes: Hourglasses, on: torch.device) -> int:
-    """Floating-point operations of one picture's forward and backward pass, convolutions' alone.
-
-    A multiplication and an addition count as two.
-    """
-    with on, FlopCounterMode(display=False) as counter:
-        pictures = torch.zeros(1, 3, sizes.input_size, sizes.input_size)
-        sizes.network(LANDMARKS)(pictures).sum().backward()
-    return counter.get_total_flops()
 
 
 def training_step(sizes: Hourglasses, batch: int, on: torch.device) -> Callable[[], None]:

@@ -22,9 +22,10 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from benchmarks.flops import training_flops
 from pipeline.config.params import load
 from pipeline.runtime.host import keep_freed_memory, processor
 from wingloss.augmentation.perturbation import Faces, draw, perturb, shrink
@@ -85,7 +86,7 @@ def main() -> None:
     )
     for network in NETWORKS:
         setting = make_setting(network, torch.device("cpu"))
-        flops = training_flops(build(network, LANDMARKS, seed=0), network)
+        flops = training_flops(build(network, LANDMARKS, seed=0), ARCHITECTURES[network].input_size)
         ways, peaks = _ways(setting), _peaks(setting.recipe.precision)
         rounds = measure([*ways, *peaks.values()])
         plain = next(w for w in ways if w.steps.func is plain_steps and w.threads == CORES)
@@ -206,26 +207,6 @@ def matmul_steps(precision: Precision, size: int = MATRIX, device: str = "cpu") 
     while True:
         torch.mm(one, other, out=product)
         yield 0.0
-
-
-def training_flops(network: nn.Module, name: str) -> int:
-    """Floating-point operations of one sample's forward and backward pass, the layers' alone.
-
-    A multiplication and an addition count as two; the backward pass computes a gradient by the
-    weights and, but for the first layer, one by the inputs, each as dear as the forward pass.
-    """
-    size = ARCHITECTURES[name].input_size
-    forward: list[int] = []
-
-    def note(layer: nn.Module, _: object, output: Tensor) -> None:
-        forward.append(2 * layer.weight[0].numel() * output.numel())  # type: ignore[operator, index]
-
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.register_forward_hook(note)
-    with torch.inference_mode():
-        network(torch.zeros(1, 3, size, size))
-    return 3 * sum(forward) - forward[0]
 
 
 def _ways(setting: Setting) -> list[Way]:

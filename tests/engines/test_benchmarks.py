@@ -11,8 +11,8 @@ from PIL import Image
 from project import ROOT
 
 from benchmarks import clip, curves, detector, inference, wing_against_l1
+from benchmarks.flops import training_flops
 from benchmarks.power import Scenario, draw, simulate
-from benchmarks.training import training_flops
 from pipeline.config.params import load
 from pipeline.results import paper_spec
 from pipeline.results.paper_spec import Claims
@@ -28,12 +28,12 @@ from wingloss.models.networks import build
 )
 def test_training_flops_by_hand(network: str, size: int, widths: tuple[int, ...]) -> None:
     """Of one sample: forward, by the weights and, but for the first layer, by the inputs."""
-    forward, channels = [], 3
+    forward, channels, side = [], 3, size
     for width in widths:
-        forward.append(2 * 9 * channels * width * size * size)
-        channels, size = width, size // 2
+        forward.append(2 * 9 * channels * width * side * side)
+        channels, side = width, side // 2
     forward += [2 * 2048 * 1024, 2 * 1024 * 136]
-    assert training_flops(build(network, 68, seed=0), network) == (
+    assert training_flops(build(network, 68, seed=0), size) == (
         2 * forward[0] + 3 * sum(forward[1:])
     )
 
