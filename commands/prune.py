@@ -14,6 +14,7 @@ from pipeline.errors import UserError
 from pipeline.results.predictions_file import Predictions
 from pipeline.runtime import cli, engines
 from pipeline.runtime.cli import log
+from pipeline.runtime.file_lock import claimed
 from pipeline.trainings import cache_key, run_store
 from pipeline.trainings.cache_key import ensemble_inputs
 from pipeline.trainings.spec import TrainingSpec
@@ -120,9 +121,10 @@ def _deleted(path: Path) -> bool:
     if path.is_file():
         path.unlink()
         return True
-    with (path / run_store.LOCK).open("w") as lock:
-        if not engines.locked(lock):
-            return False
+    lock = claimed(path / run_store.LOCK)
+    if lock is None:
+        return False
+    with lock:
         for inside in path.iterdir():
             if inside.is_dir():
                 shutil.rmtree(inside)

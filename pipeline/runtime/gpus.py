@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.runtime import engines
+from pipeline.runtime.file_lock import claimed
 
 
 @contextmanager
@@ -19,8 +19,8 @@ def one_alone(locks: Path) -> Iterator[None]:
     count = torch.cuda.device_count()
     with ExitStack() as stack:
         for index in range(count) if count > 1 else ():
-            file = stack.enter_context((locks / f"gpu{index}.lock").open("w"))
-            if engines.locked(file):
+            if file := claimed(locks / f"gpu{index}.lock"):
+                stack.enter_context(file)
                 torch.cuda.set_device(index)
                 break
         yield
