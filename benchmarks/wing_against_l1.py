@@ -30,6 +30,7 @@ def main() -> None:
 def measured(folder: Path) -> dict[str, Interval]:
     """Wing's error against L1's, by how and on what both were trained."""
     unsaid = folder / "300w/tables/study_unsaid.csv"
+    data = folder / "renderedaflw/tables/study_data.csv"
     precision = folder / "300w/tables/study_precision.csv"
     return {
         "SGD, log-linear decay, inputs in [−1, 1]\n300W, 315,696 samples, 4 seeds": _steps(
@@ -37,6 +38,9 @@ def measured(folder: Path) -> dict[str, Interval]:
         ),
         "SGD, log-linear decay, inputs in [0, 1]\n300W, 240,000 samples, 3 seeds": _effect(
             unsaid, "Wing against L1, log-linear decay"
+        ),
+        "SGD, log-linear decay, inputs in [0, 1]\n24,386 rendered faces, 240,000 samples, 3 seeds": (
+            _effect(data, "Wing against L1, log-linear decay")
         ),
         "SGD, linear decay, inputs in [0, 1]\n300W, 240,000 samples, 3 seeds": _effect(
             unsaid, "Wing against L1, linear decay"
