@@ -37,9 +37,7 @@ rule table:
     resources:
         **needs(4),
     params:
-        science=science(
-            "recipes", "runs", "loss", "baselines", "seeds", "studies"
-        ),
+        science=science("recipes", "runs", "loss", "baselines", "seeds", "studies"),
     shell:
         "exec python -m stages.table --dataset {wildcards.dataset} --table {wildcards.table}"
 
