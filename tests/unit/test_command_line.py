@@ -316,16 +316,18 @@ def test_points_of_faces_that_are_there_no_more_go(tmp_path: Path) -> None:
     assert left == [3, 1, 0]
 
 
-def test_results_of_files_that_are_gone_go_in_the_same_format(
+def test_results_of_files_that_are_torn_now_go_in_the_same_format(
     two: Path, model: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    """Points that somebody has corrected stay where none are asked for."""
+    """Points stay where none are asked for, and those of files that the run isn't about."""
     mine = Path("out/pts/mine.pts")
     mine.parent.mkdir(parents=True)
     mine.touch()
     every = ("--format", "csv,pts,overlay")
     assert detect(model, "a", "b", *every) == 0
     results = [Path(f"out/{one}") for one in ("pts/b/two.png.pts", "overlay/b/two.png.jpg")]
+    assert all(path.exists() for path in results)
+    assert detect(model, "a", *every) == 0
     assert all(path.exists() for path in results)
     Path("b/two.png").write_bytes(b"torn")
     assert detect(model, "a", "b") == 1

@@ -32,6 +32,7 @@ def detect(
     for name, why in found.unreadable.items():
         _warn(f"{found.root / name}: {why}")
     with Results(out, formats, detector.card.landmarks) as results:
+        results.names = {*found.readable, *found.unreadable}
         for number, name in enumerate(found.readable, start=1):
             _progress(f"{number} of {len(found.readable)}: {name}")
             path = found.root / name

@@ -20,7 +20,6 @@ from wingloss.detection.detector import Detected
 from wingloss.drawing.contact_sheet import OUTLINE, POINT
 
 FORMATS = ("csv", "json", "pts", "overlay")
-FILES = "files.csv"
 ENDINGS = {"pts": (".pts",), "overlay": (".jpg", ".mp4")}  # of results in these folders
 DRAWN = 1920  # px: larger pictures are shrunk to it before they are drawn on
 
@@ -41,14 +40,15 @@ def appearing(path: Path) -> Iterator[Path]:
 class Results:
     """The results in one folder, written while they come.
 
-    The tables appear when the block ends without error; what an earlier run has left goes then.
+    The tables appear when the block ends without error. So do the deletions: in this run's formats,
+    what an earlier run has left of a file in ``names`` goes where this one made nothing of it. Of
+    other files it stays: two runs may share a folder.
     """
 
     def __init__(self, out: Path, formats: Iterable[str], landmarks: int) -> None:
         self.out, self.formats, self.landmarks = out, set(formats), landmarks
         self._written: set[Path] = set()
-        self._names: set[str] = set()
-        self._before = _listed(out / FILES)
+        self.names: set[str] = set()  # of the files that this run is about
 
     def __enter__(self) -> "Results":
         with ExitStack() as stack:
@@ -79,22 +79,17 @@ class Results:
             self._forget_others()
 
     def _forget_others(self) -> None:
-        """Deletes what an earlier run has written for its files or for these, and this one not.
-
-        In the formats of this run alone: in others somebody may have corrected it.
-        """
-        known = self._before | self._names
         for folder in ENDINGS.keys() & self.formats:
             root = self.out / folder
             for path in [path for path in root.rglob("*") if path.is_file()]:
                 made, ending = os.path.splitext(path.relative_to(root).as_posix())
-                of_ours = ending in ENDINGS[folder] and _names_of(made) & known
+                of_ours = ending in ENDINGS[folder] and _names_of(made) & self.names
                 if of_ours and path not in self._written:
                     path.unlink()
 
     def add(self, name: str, found: Detected, frame: int | None = None) -> None:
         """The faces of a picture, or of a video's frame, counted from 0."""
-        self._names.add(name)
+        self.names.add(name)
         for number in range(len(found)):
             points, box = found.landmarks[number], found.boxes[number]
             disagreement = round(float(found.disagreement[number]), 3)
@@ -138,15 +133,6 @@ class Results:
                 writer.close()
 
 
-def _listed(table: Path) -> set[str]:
-    """The files that an earlier run has looked at; none where its table can't be read."""
-    try:
-        with table.open(newline="", encoding="utf-8") as file:
-            return {row.get("file") or "" for row in csv.DictReader(file)} - {""}
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return set()
-
-
 def _names_of(made: str) -> set[str]:
     """The files that a result without its ending may be of: "a.jpg-2" is the second face's."""
     whole = {made, re.sub(r"-\d+$", "", made)}
@@ -184,7 +170,7 @@ def drawn(picture: Images, found: Detected) -> Images:
 def write_files_table(out: Path, rows: Iterable[tuple[Any, ...]], columns: list[str]) -> None:
     """Writes what became of each file."""
     with (
-        appearing(out / FILES) as partial,
+        appearing(out / "files.csv") as partial,
         partial.open("w", newline="", encoding="utf-8") as file,
     ):
         table = csv.writer(file, lineterminator="\n")
