@@ -15,9 +15,9 @@ from pipeline.config.params import load
 from wingloss import protocol
 from wingloss.geometry import Array
 from wingloss.pose import projection
-from wingloss.pose.balancing import _signed_bins
+from wingloss.pose.balancing import signed_bins
 from wingloss.pose.projection import PoseModel
-from wingloss.synthetic.face import AFLW, _turned_landmarks, rotation
+from wingloss.synthetic.face import AFLW, rotation, turned_landmarks
 from wingloss.synthetic.head import draw_shape
 from wingloss.synthetic.population import FaceDistribution, draw_pose
 
@@ -40,7 +40,7 @@ def rendered(
         _, pitch, roll = draw_pose(faces, rng)
         yaw = float(np.clip(rng.normal(0, spread), -90, 90))
         controls = draw_shape(bool(i % 2), rng.random() < faces.expression, rng)
-        turned = _turned_landmarks(controls, rotation(yaw, pitch, roll), yaw, roll)
+        turned = turned_landmarks(controls, rotation(yaw, pitch, roll), yaw, roll)
         distance = rng.uniform(7, 15)  # in perspective, as render_face sees it
         shape = turned[:, :2] * (distance / (distance - turned[:, 2:]))
         shapes.append([shape[list(group)].mean(axis=0) for group in scheme])
@@ -56,7 +56,7 @@ def likeness(model: PoseModel, shapes: Array, yaw: Array) -> float:
 def _moved(one: Array, other: Array, bins: int) -> float:
     """The share of faces that two kinds of pose coefficients ``(N,)`` put into different bins."""
     same_way = np.sign(np.corrcoef(one, other)[0, 1])
-    mine, theirs = (_signed_bins(each, bins)[1] for each in (one, same_way * other))
+    mine, theirs = (signed_bins(each, bins)[1] for each in (one, same_way * other))
     return float((mine != theirs).mean())
 
 

@@ -36,17 +36,17 @@ def run(dataset: str, recipe: str, network: str, balance: str, loss: str, seed: 
     among({"network": network}, "network", [n for n, parts in STAGES.items() if len(parts) > 1])
     params = load()
     rules = protocol.load(dataset)
-    cell = Run(dataset, recipe, network, balance, loss, seed)
+    one_run = Run(dataset, recipe, network, balance, loss, seed)
     samples = files.read_samples(Path(paths.SAMPLES.format(dataset=dataset)))
     mean = np.array(files.read_json(Path(paths.POSE.format(dataset=dataset)))["mean"])
     margin, training_crops = params.correction.margin, params.correction.training_crops
-    model = cell.path(paths.MODEL, stage=1)
+    model = one_run.path(paths.MODEL, stage=1)
     parts = {split: samples[samples.split == split] for split in SPLITS}
     frames, true, errors, tables = {}, {}, {}, []
     boxed_by = {split: np.full(len(rows), "", dtype=object) for split, rows in parts.items()}
     for split, rows in parts.items():
         if split == "train" and training_crops == "out_of_fold":
-            points, boxed_by[split] = _out_of_fold(params, cell, rows, rules)
+            points, boxed_by[split] = _out_of_fold(params, one_run, rows, rules)
         else:
             points = _predict(model, dataset, split, rows, params, rules)
         frames[split] = corrected_frames(points, mean, margin)
@@ -67,11 +67,11 @@ def run(dataset: str, recipe: str, network: str, balance: str, loss: str, seed: 
                 **{name: kept[:, i] for i, name in enumerate(FRAME)}, boxed_by=boxed_by[split]
             )
         )
-    files.write_table(cell.path(paths.FRAMES), pd.concat(tables), digits=9)
+    files.write_table(one_run.path(paths.FRAMES), pd.concat(tables), digits=9)
 
 
 def _out_of_fold(
-    params: Params, cell: Run, rows: pd.DataFrame, rules: Protocol
+    params: Params, one_run: Run, rows: pd.DataFrame, rules: Protocol
 ) -> tuple[Array, NDArray[np.object_]]:
     """Landmarks ``(N, L, 2)`` in image pixels of the training faces ``rows``, and who found them.
 
@@ -82,11 +82,11 @@ def _out_of_fold(
         UserError: there are fewer photographs than folds.
     """
     torch.set_num_threads(cli.threads())
-    spec, count = TrainingSpec.of(params, cell, stage=1), params.correction.folds
+    spec, count = TrainingSpec.of(params, one_run, stage=1), params.correction.folds
     photographs = rows.photograph.to_numpy(str)
     if (there := len(set(photographs))) < count:
         raise UserError(f"correction.folds: {there} photographs make no {count} folds")
-    fold = folds(photographs, count, cell.seed)
+    fold = folds(photographs, count, one_run.seed)
     points = np.empty((len(rows), rules.n_landmarks, 2))
     keys = np.empty(len(rows), dtype=object)
     specs = [
@@ -98,7 +98,7 @@ def _out_of_fold(
         log.info("fold %d of %d: %d faces are left out", number + 1, count, own.sum())
         with obtain.finished(one, lambda: specs) as entry:
             model = entry.result / Path(paths.MODEL).name
-            points[own] = _predict(model, cell.dataset, "train", rows, params, rules)[own]
+            points[own] = _predict(model, one_run.dataset, "train", rows, params, rules)[own]
             keys[own] = entry.key
     return points, keys
 

@@ -33,7 +33,7 @@ def half_up(x: Array) -> Counts:
 def none(coefficients: Array, bins: int) -> tuple[Counts, Histogram]:
     """No balancing: every face once. The histogram has PDB's bins."""
     repeats = np.ones(len(coefficients), dtype=np.int64)
-    edges, bin_of = _signed_bins(coefficients, bins)
+    edges, bin_of = signed_bins(coefficients, bins)
     before = np.bincount(bin_of, minlength=bins)
     return repeats, Histogram(edges, before, before)
 
@@ -44,7 +44,7 @@ def pdb(coefficients: Array, bins: int) -> tuple[Counts, Histogram]:
     Each face of a bin is repeated round(largest bin / this bin) times; empty bins are skipped.
     Returns the repetitions ``(N,)`` and the histogram.
     """
-    edges, bin_of = _signed_bins(coefficients, bins)
+    edges, bin_of = signed_bins(coefficients, bins)
     before = np.bincount(bin_of, minlength=bins)
     repeats = half_up(before.max() / before[bin_of])
     return repeats, Histogram(edges, before, np.bincount(bin_of, repeats, bins).astype(np.int64))
@@ -77,7 +77,7 @@ BALANCES = {
 }
 
 
-def _signed_bins(coefficients: Array, bins: int) -> tuple[Array, NDArray[np.intp]]:
+def signed_bins(coefficients: Array, bins: int) -> tuple[Array, NDArray[np.intp]]:
     """Edges ``(K + 1,)`` from the smallest to the largest coefficient, and each face's bin.
 
     Bins are half-open; the largest coefficient, which would open a bin of its own, is in the last.

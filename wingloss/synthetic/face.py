@@ -60,7 +60,7 @@ def render_face(distribution: FaceDistribution, seed: int, index: int) -> Face:
     controls = draw_shape(person.male, "expression" in subsets, rng)
     surface = head_grid().surface(controls)
 
-    landmarks = _turned_landmarks(controls, turn, yaw, roll)
+    landmarks = turned_landmarks(controls, turn, yaw, roll)
     flat = landmarks[:, :2] * (distance / (distance - landmarks[:, 2:]))
     low, high = flat.min(0), flat.max(0)
     zoom = size * rng.uniform(0.46, 0.58) / (high - low).max()  # picture px a head unit
@@ -133,7 +133,7 @@ def rotation(yaw: float, pitch: float, roll: float) -> Array:
     return turn(0, 1, roll) @ turn(2, 1, pitch) @ turn(2, 0, yaw)
 
 
-def _turned_landmarks(controls: Array, turn: Array, yaw: float, roll: float) -> Array:
+def turned_landmarks(controls: Array, turn: Array, yaw: float, roll: float) -> Array:
     """The landmarks (68, 3) round the head's centre, turned; contour landmarks slide."""
     landmarks = (controls[:68] - CENTRE) @ turn.T
     paths = (head_grid().parallels @ controls.astype(np.float32) - CENTRE) @ turn.T  # (17, 48, 3)

@@ -32,6 +32,8 @@ STYLES = (
 
 @dataclass(frozen=True)
 class Hair:
+    """A cut: where on the skull it grows, how thick it is and how far it hangs."""
+
     style: str
     line: Array  # (361,): latitude in degrees where hair ends on the skull, longitudes -180 to 180
     volume: float  # head units

@@ -1,4 +1,4 @@
-"""Deferred drawing: surfaces fall into a buffer of nearest cells, then light falls on its pixels.
+"""Deferred shading: the nearest surface of each pixel is found first, and only these are lit.
 
 Camera frame: x and y in buffer pixels, z towards the viewer in head units. Colours are linear
 light, 1 is white.
@@ -35,6 +35,8 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Lights:
+    """A key light, a rim light from behind, and ambient light; colours are linear."""
+
     key: Array  # (3,), unit, towards the light
     key_colour: Array  # (3,)
     rim: Array  # (3,)
@@ -45,6 +47,8 @@ class Lights:
 
 @dataclass(frozen=True)
 class Drawn:
+    """What `draw` sees in a square buffer of G pixels a side."""
+
     colour: Field  # (G, G, 3), linear
     cover: Field  # (G, G): 1 where there is a surface
     depth: Field  # (G, G): of the nearest surface, -inf where none
