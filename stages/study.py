@@ -70,7 +70,10 @@ def _runs(study: Study, cells: dict[str, Scored], threshold: float) -> list[dict
 
 
 def _effects(study: Study, cells: dict[str, Scored]) -> list[dict[str, Any]]:
-    """By how many percent the first run's error differs from the second's, as claims have it."""
+    """By how many percent the first run's error differs from the second's, as claims have it.
+
+    Of two pairs, by how many percent the first pair's ratio of errors differs from the second's.
+    """
     effects: Effects[str] | None = None
     found: dict[str, Effect] = {}
     if cells:
@@ -79,21 +82,23 @@ def _effects(study: Study, cells: dict[str, Scored]) -> list[dict[str, Any]]:
         faces = np.ones(len(one.photographs), bool)
         effects = Effects(cells, _group, faces, lambda errors: log_mean(errors, faces))
     rows = []
-    for name, pair in study.effects.items():
-        row: dict[str, Any] = dict(what="effect", name=name, first=pair[0], second=pair[1], seeds=0)
-        if effects is None or any(cell not in cells for cell in pair):
+    for name in study.effects:
+        first, second = study.sides(name)
+        row: dict[str, Any] = dict(what="effect", name=name, first=first, second=second, seeds=0)
+        weights = study.weights(name)
+        if effects is None or any(cell not in cells for cell in weights):
             row["status"] = NOT_RUN
-        elif any(cells[cell].diverged for cell in pair):
+        elif any(cells[cell].diverged for cell in weights):
             row["status"] = DIVERGED
         elif scarce:
             row["status"] = SCARCE
         else:
-            effect = found[name] = effects.between(*pair)
+            effect = found[name] = effects.contrast(weights)
             value, low, high = (
                 100 * float(np.expm1(end)) for end in (effect.value, *effect.interval())
             )
             row |= dict(value=value, low=low, high=high, status="run")
-            row["seeds"] = len(cells[pair[0]].seeds)
+            row["seeds"] = len(one.seeds)
         rows.append(row)
     tested = [row for row in rows if row["status"] == "run"]
     each = [min(1.0, 2 * min(one.p_below(), one.p_above())) for one in found.values()]

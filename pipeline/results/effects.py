@@ -21,7 +21,7 @@ class Effects(Generic[Key]):
     """Differences between ``cells`` on the faces ``chosen`` ``(N,)``, by the values of a measure.
 
     ``measure`` makes values ``(S, n)`` of errors ``(S, n)`` of the chosen faces alone; ``strata``
-    ``(N,)`` are significance.compare's. Cells of one ``group``, a network and a recipe, share what
+    ``(N,)`` are significance.contrast's. Cells of one ``group``, a network and a recipe, share what
     is known of the seeds' variance; those of which a seed diverged tell nothing.
     """
 
@@ -50,7 +50,13 @@ class Effects(Generic[Key]):
 
     def between(self, first: Key, second: Key) -> Effect:
         """The first cell's mean less the second's."""
-        (ours, i), (theirs, j) = self._places[first], self._places[second]
-        return significance.compare(
-            self._runs[ours], i, self._runs[theirs], j, self.photographs, self.strata
-        )
+        return self.contrast({first: 1, second: -1})
+
+    def contrast(self, weights: Mapping[Key, float]) -> Effect:
+        """The cells' means, each times its weight, added up."""
+        by_group: dict[Hashable, Array] = {}
+        for cell, weight in weights.items():
+            name, i = self._places[cell]
+            by_group.setdefault(name, np.zeros(len(self._runs[name].values)))[i] = weight
+        weighted = [(self._runs[name], own) for name, own in by_group.items()]
+        return significance.contrast(weighted, self.photographs, self.strata)

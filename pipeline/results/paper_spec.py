@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import Field
 
@@ -297,6 +297,9 @@ class Claims:
             raise ValueError(f"families: two are called {twice}")
 
 
+Pair = tuple[str, str]  # names of runs
+
+
 @dataclass(frozen=True)
 class Study:
     """Runs beyond the paper's tables; ``paper/studies.yaml`` says what the keys mean."""
@@ -304,7 +307,7 @@ class Study:
     question: str
     seeds: Annotated[int, Field(ge=1)]
     runs: dict[str, Grid]
-    effects: dict[str, tuple[str, str]]
+    effects: dict[str, Pair | tuple[Pair, Pair]]
     setting: str = ""
     lines: dict[str, list[tuple[Annotated[float, Field(gt=0)], str]]] = field(default_factory=dict)
 
@@ -318,12 +321,14 @@ class Study:
         for name, line in self.lines.items():
             if missing := {cell for _, cell in line} - set(self.cells):
                 raise ValueError(f"lines.{name}: {min(missing)} is none of the study's runs")
-        for name, pair in self.effects.items():
-            for cell in pair:
-                if cell not in self.cells:
-                    raise ValueError(f"effects.{name}: {cell} is none of the study's runs")
-            if pair[0] == pair[1]:
-                raise ValueError(f"effects.{name}: {cell} can't be compared with itself")
+        for name, sides in self.effects.items():
+            for pair in self._pairs(name):
+                if missing := set(pair) - set(self.cells):
+                    raise ValueError(f"effects.{name}: {min(missing)} is none of the study's runs")
+                if pair[0] == pair[1]:
+                    raise ValueError(f"effects.{name}: {pair[0]} can't be compared with itself")
+            if sides[0] == sides[1]:
+                raise ValueError(f"effects.{name}: {sides[0]} can't be compared with itself")
 
     @property
     def cells(self) -> list[str]:
@@ -333,6 +338,28 @@ class Study:
             for grid in self.runs.values()
             for recipe, balance, loss in grid.cells
         ]
+
+    def weights(self, effect: str) -> dict[str, int]:
+        """The runs that an effect compares, each with how often its mean is added."""
+        found: Counter[str] = Counter()
+        for sign, (first, second) in zip((1, -1), self._pairs(effect), strict=False):
+            found[first] += sign
+            found[second] -= sign
+        return dict(found)
+
+    def sides(self, effect: str) -> tuple[str, str]:
+        """What an effect compares, in words: two runs, or two differences of runs."""
+        pairs = self._pairs(effect)
+        if len(pairs) == 1:
+            return pairs[0]
+        first, second = (" against ".join(pair) for pair in pairs)
+        return first, second
+
+    def _pairs(self, effect: str) -> list[Pair]:
+        """The pair of runs that an effect compares, or the two pairs."""
+        sides = self.effects[effect]
+        pairs = [side for side in sides if not isinstance(side, str)]
+        return pairs or [cast(Pair, sides)]
 
 
 def _twice(names: Iterable[str]) -> str | None:

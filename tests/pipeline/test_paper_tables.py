@@ -294,6 +294,9 @@ def test_the_complete_test_part_is_the_papers(partial: Project, call: Callable) 
 CURVE = {"samples": [10, 20], "val_nme": [9.0, 4.0]}
 
 
+PAIR = ("fast/cnn6/none/wing", "fast/cnn6/none/l1")
+
+
 def read_study(project: Project, call: Callable, name: str) -> tuple[pd.DataFrame, str]:
     """A study's table by its rows' names, and its text."""
     status, said = call(project, study, dataset="synthetic", study=name)
@@ -475,6 +478,24 @@ def test_a_study_says_what_it_lacks(table1: Project, call: Callable) -> None:
     assert set(rows.status) == {"not run"}
 
 
+def test_a_study_states_how_an_effect_changes(table1: Project, call: Callable) -> None:
+    """Wing is 40 % ahead of L1 with the one decay and 20 % with the other: 0.8 / 0.6 is 4/3."""
+    decays = ["quarter", "quarter_linear"]
+    more = {"network": "cnn6", "recipe": decays, "balance": ["none"], "loss": ["l1", "wing"]}
+    table1.set(runs={"decay": more})
+    for recipe, l1, wing in (("quarter", 5.0, 3.0), ("quarter_linear", 4.0, 3.2)):
+        for loss, nme in (("l1", l1), ("wing", wing)):
+            for seed in (0, 1, 2):
+                run = Run("synthetic", recipe, "cnn6", "none", loss, seed)
+                write_predictions(table1, run, nme + 0.01 * (seed - 1), curve=CURVE)
+    rows, text = read_study(table1, call, "decay")
+    effect = rows[rows.what == "effect"].iloc[0]
+    assert effect.value == pytest.approx(100 / 3, abs=0.01)
+    assert (effect.verdict, effect.seeds) == ("higher", 3)
+    assert effect.second == "quarter/cnn6/none/wing against quarter/cnn6/none/l1"
+    assert f"({effect['first']}, {effect.second}) | +33.3 |" in text
+
+
 def test_a_studys_lines_have_their_setting_and_its_runs() -> None:
     """And runs that are the study's."""
     runs = {"a": Grid("cnn6", ["fast"], ["none"], ["l1"])}
@@ -510,13 +531,15 @@ def test_a_recipe_that_a_person_asks_for_is_no_studys(
             "fast/cnn6/none/l1 stands there twice",
         ),
         ({"effects": {"x": ("fast/cnn6/none/l1",) * 2}}, "effects.x: .* compared with itself"),
+        ({"effects": {"x": (PAIR, PAIR)}}, "effects.x: .* compared with itself"),
+        ({"effects": {"x": (PAIR, ("fast/cnn6/none/l2", PAIR[0]))}}, "l2 is none of the study's"),
     ],
 )
 def test_a_study_that_makes_no_sense_is_refused(changed: dict[str, Any], said: str) -> None:
     runs = {"a": Grid("cnn6", ["fast"], ["none"], ["l1", "wing"])}
-    pair = ("fast/cnn6/none/wing", "fast/cnn6/none/l1")
-    good: dict[str, Any] = {"question": "?", "seeds": 1, "runs": runs, "effects": {"x": pair}}
+    good: dict[str, Any] = {"question": "?", "seeds": 1, "runs": runs, "effects": {"x": PAIR}}
     paper_spec.Study(**good)
+    paper_spec.Study(**good | {"effects": {"x": (PAIR, PAIR[::-1])}})
     with pytest.raises(ValueError, match=said):
         paper_spec.Study(**good | changed)
 

@@ -13,6 +13,7 @@ from wingloss.evaluation.significance import (
     all_below,
     any_above,
     compare,
+    contrast,
     holm,
     log_mean,
     photographs_part,
@@ -105,6 +106,15 @@ def test_one_pair_whose_faces_agree_is_a_paired_t_test() -> None:
     found = compare(runs, 0, runs, 1, np.arange(5))
     expected = ttest_rel(*table[:, :, 0])
     assert 2 * min(found.p_below(), found.p_above()) == pytest.approx(expected.pvalue)
+
+
+def test_a_difference_of_differences_by_hand() -> None:
+    """Pairs that are ahead by 1 and 3, and by 0 and 2: each mean has a variance of 2/2."""
+    pairs = [Runs(np.array([[[a], [b]], [[0.0], [0]]]) + np.zeros(5)) for a, b in ((1, 3), (0, 2))]
+    ahead = np.array([1.0, -1])
+    found = contrast([(pairs[0], ahead), (pairs[1], -ahead)], np.arange(5))
+    assert (found.value, found.error) == (1, pytest.approx(2**0.5))
+    assert found.freedom == pytest.approx(2)
 
 
 def test_one_seed_leaves_the_photographs() -> None:

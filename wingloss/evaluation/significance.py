@@ -171,33 +171,44 @@ def compare(
     photographs: NDArray[np.intp],
     strata: NDArray[np.bool_] | None = None,
 ) -> Effect:
-    """How far the mean of cell ``i`` of ``ours`` lies from that of cell ``j`` of ``theirs``.
+    """How far the mean of cell ``i`` of ``ours`` lies from that of cell ``j`` of ``theirs``."""
+    if ours is theirs:
+        weighted = [(ours, _unit(ours, i) - _unit(ours, j))]
+    else:
+        weighted = [(ours, _unit(ours, i)), (theirs, -_unit(theirs, j))]
+    return contrast(weighted, photographs, strata)
 
-    Both have the same seeds and faces; ``photographs`` ``(N,)`` are the numbers of the faces' own.
+
+def _unit(runs: Runs, i: int) -> Array:
+    return np.eye(len(runs.values))[i]
+
+
+def contrast(
+    weighted: Sequence[tuple[Runs, Array]],
+    photographs: NDArray[np.intp],
+    strata: NDArray[np.bool_] | None = None,
+) -> Effect:
+    """The cells' means, each times its weight, added up: ``(C,)`` weights of each network's cells.
+
+    All have the same seeds and faces; ``photographs`` ``(N,)`` are the numbers of the faces' own.
     Faces inside and outside of ``strata`` ``(N,)`` vary by themselves, which matters where there
     are few inside. Seeds of two networks are taken for independent. With one seed only photographs
     vary.
     """
-    table = ours.values[i] - theirs.values[j]
+    parts = [np.tensordot(weights, runs.values, axes=1) for runs, weights in weighted]
+    table = np.sum(parts, axis=0)  # (S, N)
     by_face = table.mean(axis=0)
     faces = []
     for group in [np.ones(len(by_face), bool)] if strata is None else [strata, ~strata]:
         part = photographs_part(by_face[group], photographs[group])
         faces.append(Part(part.variance * group.mean() ** 2, part.freedom))
-    if ours is theirs:
-        seeds = [ours.part(_unit(ours, i) - _unit(ours, j))]
-    else:
-        seeds = [ours.part(_unit(ours, i)), theirs.part(_unit(theirs, j))]
+    seeds = [runs.part(weights) for runs, weights in weighted]
     both = _added(faces + seeds)
     # it is in either, so by chance alone could it seem to be more than one of them
     twice = min(_joint_variance(table, photographs), *(_added(p).variance for p in (faces, seeds)))
     variance = both.variance - twice
     freedom = both.freedom * (variance / both.variance) ** 2 if both.variance else np.inf
     return Effect(float(table.mean()), variance**0.5, freedom)
-
-
-def _unit(runs: Runs, i: int) -> Array:
-    return np.eye(len(runs.values))[i]
 
 
 def all_below(effects: Sequence[Effect], bound: float = 0.0) -> float:
