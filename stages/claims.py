@@ -198,7 +198,7 @@ def _look(
     fails = significance.any_above(measured, bound)
     found |= {"p": min(1.0, 2 * min(holds, fails)), "holds": holds < fails}
     if claim.plain:
-        found["p_equivalent"] = significance.equivalent(measured, within)
+        found["p_equivalent"] = _equivalent(claim, measured, within)
     return found
 
 
@@ -243,30 +243,30 @@ def _scarce(claim: Claim, results: Results) -> str | None:
 
 
 def _speeds(claim: Claim, dataset: str) -> dict[str, Any]:
-    """No statistics: faster by the factor in every place that was measured, or in none, or both."""
+    """No statistics: faster by the factor with every number of threads, or with none, or both."""
     measured = files.read_json(Path(paths.SPEED.format(dataset=dataset)))
     machine = measured["machine"]
     speeds = [measured["networks"][network] for network in claim.faster]
     threads = machine["threads"]
-    places = {
-        "cpu_speed": counted(threads, "CPU thread"),
-        "gpu_speed": machine["gpu"],
-    }
-    if threads > 1:
-        places = {"cpu_speed_1_thread": "1 CPU thread"} | places
-    places = {measure: name for measure, name in places.items() if speeds[0][measure]}
+    if claim.device == "cpu":
+        places = {"cpu_speed": counted(threads, "CPU thread")}
+        if threads > 1:
+            places = {"cpu_speed_1_thread": "1 CPU thread"} | places
+    elif machine["gpu"]:
+        places = {"gpu_speed": machine["gpu"]}
+    else:
+        return {"why": "No GPU was there to measure it."}
     here = {measure: [speed[measure] for speed in speeds] for measure in places}
     known = paper_spec.published_speeds()
     ratios = {name: here[measure][0] / here[measure][1] for measure, name in places.items()}
     hold = [ratio >= claim.factor for ratio in ratios.values()]
     said = ", ".join(f"{ratio:.1f} times on {name}" for name, ratio in ratios.items())
-    gpu = "" if machine["gpu"] else "; there is no GPU"
     others = f"{machine['cores_of_others']} of {machine['cores']} cores"
     first, second = (networks.TITLES[network] for network in claim.faster)
     return {
         "verdict": "reproduced" if all(hold) else "undecided" if any(hold) else "contradicted",
         "why": (
-            f"{said} ({machine['processor']}){gpu}; at least {claim.factor:g} is asked for;"
+            f"{said} ({machine['processor']}); at least {claim.factor:g} is asked for;"
             f" meanwhile other work took {others}."
         ),
         "comparisons": [
@@ -294,6 +294,14 @@ def _divergence(runs: list[Scored]) -> dict[str, str]:
     if any(len(one.seeds) < SEEDS for one in runs):
         verdict = "undecided"
     return {"verdict": verdict, "why": f"{diverged} of {counted(count, 'training')} diverged."}
+
+
+def _equivalent(claim: Claim, measured: list[Effect], within: float) -> float:
+    """The p-value that a first run of the pairs differs from the best of its second ones."""
+    by_first: dict[Cell, list[Effect]] = {}
+    for (first, _), effect in zip(claim.pairs, measured, strict=True):
+        by_first.setdefault(first, []).append(effect)
+    return max(significance.equivalent(own, within) for own in by_first.values())
 
 
 def _bound(claim: Claim) -> float:

@@ -212,6 +212,7 @@ class Claim:
     lower: list[list[str]] = field(default_factory=list)
     diverges: list[str] = field(default_factory=list)
     faster: list[str] = field(default_factory=list)
+    device: Literal["cpu", "gpu"] | None = None
     factor: Annotated[float, Field(gt=0)] = 1.0
     margin: Annotated[float, Field(ge=0)] = 0.0
     measure: Literal["nme", "large_errors"] = "nme"
@@ -233,6 +234,8 @@ class Claim:
                 f"{self.claim}: pairs of runs under lower, or runs under diverges, or a pair of "
                 "networks under faster"
             )
+        if bool(self.faster) != bool(self.device):
+            raise ValueError(f"{self.claim}: speeds, and no errors, are compared on a cpu or a gpu")
         if alike := [pair[0] for pair in pairs if pair[0] == pair[1]]:
             raise ValueError(f"{self.claim}: {alike[0]} can't be compared with itself")
         if (self.factor != 1 and (self.measure != "nme" or self.gains_on)) or (

@@ -222,10 +222,10 @@ def any_above(effects: Sequence[Effect], bound: float = 0.0) -> float:
 
 
 def equivalent(effects: Sequence[Effect], within: float) -> float:
-    """The p-value that a relative change is ``within`` or more of one that is compared with.
+    """The p-value that a run isn't ``within`` so much of the best of those it is compared with.
 
     That is, worse than any of them by so much, or better than the best of them (two one-sided
-    tests). ``effects`` are changes of the log.
+    tests). ``effects`` are its changes of the log against each.
     """
     return max(
         all_below(effects, float(np.log1p(within))), any_above(effects, float(np.log1p(-within)))
