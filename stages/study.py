@@ -184,9 +184,14 @@ def _drawn(study: Study, table: pd.DataFrame, cells: dict[str, Scored]) -> figur
 
 
 def _curves(one: Scored) -> tuple[Array, Array]:
-    """Samples seen ``(P,)``, and each seed's validation error then ``(S, P)``, in percent."""
+    """Samples seen ``(P,)``, and each seed's validation error then ``(S, P)``, in percent.
+
+    Of two stages, what the first has seen comes before: the curve is the last one's.
+    """
     every = [about["curve"] for about in one.about]
-    return np.array(every[0]["samples"]), np.array([curve["val_nme"] for curve in every])
+    samples = np.array(every[0]["samples"])
+    before = one.about[0]["samples_seen"] - samples[-1]
+    return before + samples, np.array([curve["val_nme"] for curve in every])
 
 
 def _path(pattern: str, dataset: str, study: str) -> Path:

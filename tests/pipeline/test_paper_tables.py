@@ -22,7 +22,7 @@ from pipeline.config.params import Grid, load
 from pipeline.config.paths import Cell, Run
 from pipeline.errors import UserError
 from pipeline.results import paper_spec, words
-from pipeline.results.run_results import Results
+from pipeline.results.run_results import Results, Scored
 from stages import figure, speed, study, table
 
 
@@ -291,7 +291,7 @@ def test_the_complete_test_part_is_the_papers(partial: Project, call: Callable) 
     assert found[common]["claim"] == common
 
 
-CURVE = {"samples": [10, 20], "val_nme": [9.0, 4.0]}
+CURVE = {"samples": [5, 10], "val_nme": [9.0, 4.0]}
 
 
 PAIR = ("fast/cnn6/none/wing", "fast/cnn6/none/l1")
@@ -441,7 +441,7 @@ def test_a_line_of_which_runs_are_missing_is_no_line_all_the_way(
 
 def test_a_study_needs_no_validation_faces(table1: Project, call: Callable) -> None:
     """With `validation: {share: 0}` a learning curve has no errors."""
-    without = {"samples": [10, 20], "val_nme": [float("nan")] * 2}
+    without = {"samples": [5, 10], "val_nme": [float("nan")] * 2}
     for loss in ("l1", "wing"):
         for seed in (0, 1, 2):
             run = Run("synthetic", "fast", "cnn6", "none", loss, seed)
@@ -476,6 +476,13 @@ def test_a_study_says_what_it_lacks(table1: Project, call: Callable) -> None:
     assert "1 of the 3 seeds that it wants." in text and "chance in photographs alone" in text
     rows, text = read_study(table1, call, "steps")
     assert set(rows.status) == {"not run"}
+
+
+def test_a_second_stages_curve_begins_where_the_first_ended() -> None:
+    about = {"curve": CURVE, "samples_seen": 30}
+    one = Scored([0], [about], "val", "box", np.array([]), [], np.zeros((1, 0)), {})
+    samples, errors = study._curves(one)
+    assert (samples.tolist(), errors.tolist()) == ([25, 30], [[9, 4]])
 
 
 def test_a_study_states_how_an_effect_changes(table1: Project, call: Callable) -> None:

@@ -17,7 +17,6 @@ from stages import claims
 LOSSES = ["l2", "l1", "smooth_l1", "wing"]
 N_FACES = 60
 ABOUT = {  # what only the report asks of a run
-    "samples_seen": 10,
     "hardware": "a processor",
     "precision": "float32",
     "commit": "unknown",
@@ -43,6 +42,7 @@ def write_predictions(
         "status": "trained",
         "train_seconds": 120,
         "weights": "none",
+        "samples_seen": 10,
     }
     np.savez_compressed(
         path,

@@ -238,7 +238,8 @@ def study(
     axes.set(xlabel="samples seen", ylabel=f"validation NME (% of {normaliser})")
     _samples_seen(axes)
     if np.isfinite(lowest):  # all begin far above, and what counts is how they end
-        axes.set(ylim=(np.floor(lowest), 1.5 * lowest))
+        ends = max(float(errors[:, -1].max()) for _, errors in curves.values())
+        axes.set(ylim=(np.floor(lowest), max(1.5 * lowest, 1.2 * ends)))
     axes.legend(fontsize=7)
     for part in (forest, *middle, axes):
         part.grid(color="#e5e5e5", linewidth=0.6)
