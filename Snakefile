@@ -1,5 +1,6 @@
 # The reproduction as a graph: `snakemake --cores all` makes everything that params.yaml asks for.
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
 from snakemake_logger_plugin_wingloss import announce_work
@@ -23,7 +24,12 @@ include: "workflow/rules/paper.smk"
 
 
 refuse_overrides(config)
-validate(config, "workflow/schemas/params.schema.json", set_default=False)
+try:
+    validate(config, "workflow/schemas/params.schema.json", set_default=False)
+except WorkflowError:  # common.smk has found no fault in params.yaml
+    sys.exit(
+        "error: workflow/schemas/params.schema.json is of other code; run 'python -m commands.schema'"
+    )
 
 
 onstart:

@@ -167,7 +167,13 @@ def _from_dlib(dataset: str, context: Context) -> Displacement | None:
         offsets.append(frame_errors(np.tile(frame, (len(found), 1)), found)[:1])  # the surest
     known = np.concatenate(offsets)
     log.info("dlib's detector finds %d of %d training faces", len(known), len(chosen))
-    return None if len(known) < FEWEST else displacement(np.median(known, axis=0))
+    if len(known) < FEWEST:
+        log.warning(
+            "dlib found fewer than %d: these detectors can't locate faces, and need their boxes",
+            FEWEST,
+        )
+        return None
+    return displacement(np.median(known, axis=0))
 
 
 if __name__ == "__main__":

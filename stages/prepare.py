@@ -16,6 +16,7 @@ from pipeline.config.params import Context, Dataset, Params, Validation, load
 from pipeline.data import checks, origin
 from pipeline.data.prepared_faces import frames_of
 from pipeline.errors import UserError
+from pipeline.results.words import counted
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from pipeline.runtime.progress import tracked
@@ -76,6 +77,13 @@ def run(dataset: str) -> None:
         raise UserError(
             f"dataset.{dataset}.validation.share: 0 leaves no faces to score, for the data set has "
             "no test faces; set it above 0"
+        )
+    if not (samples.split == "train").any():
+        held = samples[samples.split == "val"].photograph
+        raise UserError(
+            f"dataset.{dataset}.validation: it takes whole photographs, and all training faces are "
+            f"of {counted(held.nunique(), 'photograph')}, {held.iloc[0]} say; set "
+            f"dataset.{dataset}.validation.share to 0, or bring more photographs"
         )
     with ExitStack() as outputs:  # all of them or none
         orientations = np.zeros(len(samples), dtype=int)  # EXIF's, and 0 of what has no crop

@@ -12,6 +12,7 @@ from pipeline import files
 from pipeline.config import paths
 from pipeline.config.params import load
 from pipeline.results.predictions_file import SPLITS, Predictions, scored_split
+from pipeline.results.words import counted
 from pipeline.runtime import cli
 from pipeline.runtime.cli import log
 from wingloss import protocol
@@ -45,11 +46,9 @@ def run(dataset: str) -> None:
     files.write_table(Path(paths.SUMMARY.format(dataset=dataset)), table)
     _write_metrics(Path(paths.METRICS.format(dataset=dataset)), table, rules)
     _write_scores(Path(paths.SCORES.format(dataset=dataset)), table, rules)
-    log.info(
-        "%d runs\n%s",
-        table.drop_duplicates([*_RUN, "seed"]).shape[0],
-        _pretty(table, rules),
-    )
+    log.info("%s", counted(table.drop_duplicates([*_RUN, "seed"]).shape[0], "run"))
+    for line in _pretty(table, rules).splitlines():
+        log.info("%s", line)
 
 
 def _forget_others(dataset: str, current: set[Path]) -> None:

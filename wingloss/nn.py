@@ -24,16 +24,25 @@ class WingLoss(nn.Module):
             raise ValueError(f"w and epsilon are pixels above zero, not {w} and {epsilon}")
         self.loss = Wing(w, epsilon)
 
+    def extra_repr(self) -> str:
+        return f"w={self.loss.w:g}, epsilon={self.loss.epsilon:g}"
+
     def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
         """A scalar, of landmarks ``(N, L, 2)`` or ``(N, 2L)`` in pixels of the network's input.
 
         Raises:
-            ValueError: the shapes differ, there are no landmarks, ``predicted`` holds whole
-                numbers, or the targets all lie within [0, 1]: they are no pixels.
+            ValueError: the shapes differ or are others, such as one face's without a batch; there
+                are no landmarks, ``predicted`` holds whole numbers, or the targets all lie within
+                [0, 1]: they are no pixels.
         """
         if predicted.shape != target.shape:
             raise ValueError(f"predicted is {[*predicted.shape]}, and target {[*target.shape]}")
         _check(predicted)
+        shape = [*predicted.shape]
+        in_pairs = len(shape) == 3 and shape[2] == 2
+        flat = len(shape) == 2 and shape[1] % 2 == 0 and shape[1] > 2  # [L, 2] is no batch
+        if not (in_pairs or flat):
+            raise ValueError(f"predicted is {shape}, and should be [N, L, 2] or [N, 2L]")
         return landmark_loss(predicted.flatten(1), target.flatten(1), self.loss)
 
 
@@ -59,6 +68,9 @@ class AdaptiveWingLoss(nn.Module):
                 "and weight at least 0"
             )
         self.loss = AdaptiveWing(alpha, omega, epsilon, theta, weight)
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value:g}" for name, value in vars(self.loss).items())
 
     def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
         """A scalar, of predicted maps ``(B, K, M, M)``, or ``(B, stacks, K, M, M)``.

@@ -55,8 +55,9 @@ def shown(value: object) -> str:
 
 def meant(name: object, known: Iterable[object]) -> str:
     """A question whether ``name`` is a misspelling of one of ``known``; nothing if of none."""
-    near = difflib.get_close_matches(str(name), [str(one) for one in known], n=1)
-    return f"did you mean '{near[0]}'? " if near else ""
+    folded = {str(one).casefold(): one for one in known}
+    near = difflib.get_close_matches(str(name).casefold(), folded, n=1)
+    return f"did you mean '{folded[near[0]]}'? " if near else ""
 
 
 @cache

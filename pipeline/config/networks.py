@@ -31,3 +31,5 @@ SAMPLES_A_SECOND = {
 }
 # Those that predict heat maps; the others predict coordinates.
 HEAT_MAPS = frozenset({"hourglass", "hourglass_plain", "hourglass4"})
+# And those of them that predict the face's boundary too.
+BOUNDED = frozenset({"hourglass", "hourglass4"})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from pipeline.config.networks import HEAT_MAPS, SAMPLES_A_SECOND, STAGES
+from pipeline.config.networks import BOUNDED, HEAT_MAPS, SAMPLES_A_SECOND, STAGES
 from pipeline.errors import UserError
 from wingloss import losses, protocol, yaml_files
 from wingloss.augmentation.perturbation import Augmentation
@@ -28,7 +28,6 @@ PARAMS = Path("params.yaml")
 LONGEST_NAME = 60  # characters: names become parts of paths
 MOST_RUNS = 10_000
 RENDERED = ("synthetic", "renderedaflw")  # data sets that nobody publishes
-BOUNDED = ("hourglass", "hourglass4")  # networks whose heat maps hold a boundary
 
 Method = Literal["mean_shape", "ert"]  # what the networks are compared to
 METHODS = get_args(Method)
@@ -240,8 +239,11 @@ class Params:
         if self.stage_one.loss != "same" and not self.loss[self.stage_one.loss].fits("cnn6"):
             raise ValueError(f"stage_one.loss: {self.stage_one.loss} is no loss of CNN-6's")
         _check_datasets(self.datasets)
-        _among("datasets", self.datasets, self.dataset)
-        _among("datasets", self.datasets, self.raw)
+        for table in ("dataset", "raw"):
+            if missing := [name for name in self.datasets if name not in getattr(self, table)]:
+                raise ValueError(
+                    f"datasets: '{missing[0]}' has no entry in `{table}`; copy {table}.mine"
+                )
         if self.correction.training_crops == "matched_jitter":
             for name in self.datasets:
                 if self.dataset[name].validation.share == 0:
@@ -362,7 +364,7 @@ def _check_datasets(names: list[str]) -> None:
             raise ValueError(
                 f"datasets: {shown(name)} has no protocol; {meant(name, protocol.available())}"
                 f"there are {', '.join(protocol.available())}, "
-                f"and docs/guide/own-data.md says how to write {protocol.FOLDER.name}/{name}.yaml"
+                f"and docs/guide/own-data.md says how to write wingloss/protocols/{name}.yaml"
             )
 
 

@@ -14,6 +14,7 @@ from wingloss.datasets import names, plausible, readers
 from wingloss.datasets.face_record import BadSample, Record
 from wingloss.datasets.readers import Reading
 from wingloss.protocol import Protocol
+from wingloss.validation import meant
 
 SAID = 10  # lines about what is left out
 
@@ -29,7 +30,12 @@ def say_what_is_left_out(raw: Origin, reading: Reading, rules: Protocol) -> None
     found = {record.part.name for record in reading.records}
     for part in rules.parts:
         if part.count is None and part.name not in found:  # the stamp says the others
-            log.warning("%s: part %s (%s) has no faces", raw.dataset, part.name, part.path)
+            beside = sorted(path.name for path in raw.folder.iterdir())
+            log.warning(
+                "%s: part %s (%s) has no faces%s",
+                *(raw.dataset, part.name, part.path),
+                "" if part.path in beside else f"; {meant(part.path, beside)}".rstrip(" ;"),
+            )
 
 
 def files_stamp(reading: Reading) -> dict[str, Any]:
@@ -122,11 +128,21 @@ def oddities(
             *(raw.dataset, len(turned), raw.named(next(iter(turned.values())))),
         )
     first: dict[bytes, Record] = {}
-    doubled = []
+    doubled: list[str] = []
+    leaked: list[str] = []
     for record in records:
         twin = first.setdefault(record.points.tobytes(), record)
         if twin is not record:
-            doubled.append(f"{record.source} (as {twin.source})")
+            across = record.part.split != twin.part.split
+            (leaked if across else doubled).append(f"{record.source} (as {twin.source})")
+    if leaked:
+        log.warning(
+            "%s: %s both among the training and among the test faces, with the same points; test "
+            "errors come out too low: %s",
+            raw.dataset,
+            "1 face is" if len(leaked) == 1 else f"{len(leaked)} faces are",
+            raw.named(names.some(leaked)),
+        )
     if doubled:
         log.warning(
             "%s: %d faces appear twice, with the same points: %s",
@@ -154,5 +170,5 @@ def oddities(
             "%s: %d faces lie on their side or head: %s%s",
             *(raw.dataset, len(lying), raw.named(said), cause),
         )
-    counts = {"turned": turned, "doubled": doubled, "unlike": unlike, "lying": lying}
+    counts = {"turned": turned, "doubled": doubled + leaked, "unlike": unlike, "lying": lying}
     return {name: len(found) for name, found in counts.items()}

@@ -52,6 +52,19 @@ def keys_of(project: Project, loss: str) -> set[str]:
     }
 
 
+def test_a_schema_of_other_code_is_said(project: Project) -> None:
+    """As long as `python -m commands.schema` hasn't been run after a loss has come."""
+    schema = project.root / "workflow/schemas/params.schema.json"
+    before = schema.read_bytes()
+    add_a_loss(project)
+    schema.write_bytes(before)
+    said = project.snakemake("--dry-run", status=1)
+    assert said.splitlines()[-1] == (
+        "error: workflow/schemas/params.schema.json is of other code; run 'python -m "
+        "commands.schema'"
+    )
+
+
 @pytest.mark.slow
 def test_a_new_loss_costs_its_own_runs_alone(finished: Project) -> None:
     """And a changed formula those of its loss."""

@@ -53,7 +53,7 @@ def test_it_finds_what_the_evaluation_found(
     said = done(finished, package, dataset="synthetic")
     assert "dlib's detector finds 12 of 27 training faces" in said  # context crops are tiny
     detector = Detector.load(packaged(finished, network))
-    with pytest.raises(NoFaceDetector, match="dlib finds too few training faces of synthetic"):
+    with pytest.raises(NoFaceDetector, match="dlib found too few of synthetic's training faces"):
         detector(np.zeros((80, 80, 3), np.uint8))
     samples = pd.read_csv(finished.root / "data/prepared/synthetic/samples.csv")
     samples = samples[samples.split != "train"]

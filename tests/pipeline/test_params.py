@@ -124,7 +124,11 @@ MEANING = {
     ),
     "no preparation": (
         without("dataset.synthetic"),
-        "datasets: 'synthetic' is not defined; there are 300w",
+        "datasets: 'synthetic' has no entry in `dataset`; copy dataset.mine",
+    ),
+    "no source": (
+        without("raw.synthetic"),
+        "datasets: 'synthetic' has no entry in `raw`; copy raw.mine",
     ),
     "twice the same": (with_value("seeds", [1, 1]), "seeds: an entry stands there twice"),
     "no run": (

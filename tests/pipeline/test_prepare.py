@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -96,6 +97,18 @@ def test_no_photograph_is_held_out_where_test_faces_are_scored(
     assert status == 1 and said.splitlines()[-1] == (
         "error: dataset.300w.validation.share: 0 leaves no faces to score, for the data set has no "
         "test faces; set it above 0"
+    )
+
+
+def test_a_single_training_photograph_isnt_all_held_out(
+    project: Project, raw: Path, call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "held_out", lambda photographs, *_: set(photographs))
+    status, said = call(project, prepare, dataset="300w")
+    assert status == 1
+    assert re.search(
+        r"all training faces are of 8 photographs, \S+ say; set dataset\.300w\.validation\.share",
+        said.splitlines()[-1],
     )
 
 

@@ -184,6 +184,23 @@ def test_faces_that_are_there_twice_and_unlike_the_others_are_said(mine: Mine) -
     assert (mine.stamp["doubled"], mine.stamp["unlike"]) == (1, 1)
 
 
+def test_test_faces_that_are_trained_on_are_said(mine: Mine) -> None:
+    (mine.root / "test").mkdir()
+    file = mine.project.root / "wingloss/protocols/mine.yaml"
+    file.write_text(file.read_text() + "  - {name: test, path: test, split: test}\n")
+    for name in ("0005.pts", "0005.jpg"):
+        content = (mine.root / "train" / name).read_bytes()
+        (mine.root / "test" / f"copy{name[4:]}").write_bytes(content)
+    status, said = mine.run()
+    assert status == 0
+    assert said == [
+        "warning: mine: 1 face is both among the training and among the test faces, with the same "
+        "points; test errors come out too low: data/incoming/mine/test/copy.pts (as "
+        "data/incoming/mine/train/0005.pts)"
+    ]
+    assert mine.stamp["doubled"] == 1
+
+
 @pytest.mark.parametrize("reader", ["csv", "coco"])
 def test_boxes_that_nobody_asks_for_are_not_checked(mine: Mine, reader: str) -> None:
     mine.write(reader, np.zeros((FACES, 4)))
@@ -253,8 +270,11 @@ def test_what_nobody_reads_is_counted(mine: Mine) -> None:
 
 def test_a_part_without_faces_is_said(mine: Mine) -> None:
     file = mine.project.root / "wingloss/protocols/mine.yaml"
-    file.write_text(file.read_text() + "  - {name: held, path: tset, split: test}\n")
-    assert mine.run() == (0, ["warning: mine: part held (tset) has no faces"])
+    file.write_text(file.read_text() + "  - {name: held, path: trial, split: test}\n")
+    assert mine.run() == (
+        0,
+        ["warning: mine: part held (trial) has no faces; did you mean 'train'?"],
+    )
 
 
 def test_names_that_are_not_utf8_are_escaped_and_skipped(mine: Mine) -> None:

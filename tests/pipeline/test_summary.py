@@ -149,6 +149,7 @@ def test_a_diverged_run_has_rows_that_say_so(scored: Project, call: Callable, er
     assert json.loads(scored.read("results/300w/scores.json")) == {"fast-cnn6-pdb-wing": "diverged"}
     (line,) = [line for line in said.splitlines() if "wing" in line]
     assert line.count("diverged") == 5  # one for val and one for each part of test
+    assert "\\n" not in said  # a table has a line a run
 
 
 def test_predictions_of_no_run_are_forgotten(scored: Project, call: Callable) -> None:

@@ -245,6 +245,10 @@ def test_what_is_no_picture_is_refused(one: Detector, image: object, message: st
     [
         ([[1, 2, 3]], r"boxes have the shape \(N, 4\), not \(1, 3\)"),
         ([1, 2, 1, 5], r"box 0, .*, is empty"),
+        (
+            [0.2, 0.2, 0.8, 0.8],
+            r"box 0, .*, is less than 4 pixels large; are these shares of the picture\?",
+        ),
         ([[1, 2, 5, 6], [1, 2, np.nan, 6]], r"box 1, .*, isn't within ±1e\+06 pixels"),
         ([[1, 2, 1e9, 6]], r"box 0, .*, isn't within ±1e\+06 pixels"),
         ([[300, 2, 320, 6]], r"box 0, .*, lies outside the picture of 260 x 200"),
@@ -253,6 +257,11 @@ def test_what_is_no_picture_is_refused(one: Detector, image: object, message: st
 def test_wrong_boxes_are_refused(one: Detector, boxes: list, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         one(drawn()[0], boxes)
+
+
+def test_boxes_of_another_number_of_pictures_are_refused(one: Detector) -> None:
+    with pytest.raises(ValueError, match="^there are boxes for 1 pictures, of 2$"):
+        one.batch([drawn()[0], drawn()[0]], [box()])
 
 
 def test_an_unknown_precision_is_refused() -> None:
@@ -330,7 +339,7 @@ def test_boxes_that_nobody_has_compared_are_refused(finds: list[Array]) -> None:
     unknown = dataclasses.replace(CARD, boxes=dataclasses.replace(CARD.boxes, from_dlib=None))
     with pytest.raises(
         face_detector.NoFaceDetector,
-        match="too few training faces of drawn .* where the faces are$",
+        match="too few of drawn's training faces .* Give boxes .--boxes.$",
     ):
         Detector(unknown, [Dots(64)])(drawn()[0])
 

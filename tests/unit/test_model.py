@@ -10,7 +10,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from pipeline.config import networks
 from wingloss.models import model_file
+from wingloss.models.hourglass import Hourglasses
 from wingloss.models.networks import ARCHITECTURES, build
 
 
@@ -168,3 +170,11 @@ def test_a_header_of_brackets_is_refused(path: Path, network: nn.Module):
 def test_a_folder_is_no_model(tmp_path: Path):
     with pytest.raises(model_file.BadModel, match=r"not a model[^\n]*$"):
         model_file.load(tmp_path)
+
+
+def test_what_needs_no_torch_agrees_with_the_architectures() -> None:
+    """Parameters are checked by these tables, on machines that have no torch too."""
+    hourglasses = {n: one for n, one in ARCHITECTURES.items() if isinstance(one, Hourglasses)}
+    assert hourglasses.keys() == networks.HEAT_MAPS
+    assert {name for name, one in hourglasses.items() if one.boundary} == networks.BOUNDED
+    assert {part for parts in networks.STAGES.values() for part in parts} == ARCHITECTURES.keys()

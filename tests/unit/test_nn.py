@@ -34,6 +34,18 @@ def test_wing_refuses_targets_that_are_no_pixels_and_shapes_that_differ():
         WingLoss()(torch.rand(2, 6), 64 * torch.rand(2, 3, 2))
 
 
+@pytest.mark.parametrize("shape", [(68, 2), (2, 7), (8,), (2, 3, 4, 2), (2, 68, 3)])
+def test_wing_refuses_shapes_that_are_no_batch_of_landmarks(shape: tuple[int, ...]):
+    with pytest.raises(ValueError, match=r"and should be \[N, L, 2\] or \[N, 2L\]$"):
+        WingLoss()(64 * torch.rand(shape), 64 * torch.rand(shape))
+
+
+def test_the_modules_say_their_parameters():
+    assert repr(WingLoss(15, 3)) == "WingLoss(w=15, epsilon=3)"
+    expected = "AdaptiveWingLoss(alpha=2.1, omega=14, epsilon=1, theta=0.5, weight=10)"
+    assert repr(AdaptiveWingLoss()) == expected
+
+
 def test_adaptive_wing_takes_maps_with_and_without_stacks():
     predicted, target = torch.rand(2, 3, 4, 8, 8), torch.rand(2, 4, 8, 8)
     expected = heatmap_loss(predicted, target, AdaptiveWing(2.1, 14, 1, 0.5, 10))

@@ -468,13 +468,16 @@ def test_a_csv_with_other_columns_is_named(
         readers.read(tmp_path, own_rules("csv"))
 
 
+LONG_ROW = "more cells than columns; are there decimal commas, or commas in a name without quotation marks?"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda row: ["long", *row], "more cells than columns; are there decimal commas?"),
+        (lambda row: ["long", *row], LONG_ROW),
         (
             lambda row: [*row[:3], *row[3].split("."), *row[4:]],
-            "more cells than columns; are there decimal commas?",
+            LONG_ROW,
         ),
         (lambda row: row[:9], "too few columns"),
         (lambda row: ["", *row[1:]], "no image is named"),

@@ -87,6 +87,8 @@ def _load(path: Path) -> tuple[dict[Any, str], list[Any]]:
     try:
         with opened(path) as file:
             data = json.load(file, object_pairs_hook=_each_key_once)
+        if not isinstance(data, dict) or not {"images", "annotations"} <= data.keys():
+            raise BadSample(f"{path}: not a COCO file: it has no images and annotations")
         names = {image["id"]: str(image["file_name"]) for image in data["images"]}
         images, annotations = len(data["images"]), data["annotations"]
     except BadSample:
@@ -94,9 +96,7 @@ def _load(path: Path) -> tuple[dict[Any, str], list[Any]]:
     except (ValueError, RecursionError) as error:
         raise BadSample(f"{path}: not JSON in UTF-8 ({error})") from error
     except (KeyError, TypeError) as error:
-        raise BadSample(
-            f"{path}: not a COCO file: images need id and file_name ({error})"
-        ) from error
+        raise BadSample(f"{path}: not a COCO file: images need id and file_name") from error
     if len(names) < images:
         raise BadSample(f"{path}: not a COCO file: two images have one id")
     if not isinstance(annotations, list):

@@ -55,9 +55,8 @@ def check(row: Row, columns: Iterable[str], where: str) -> None:
     if any(name not in row for name in columns):
         raise BadSample(f"{where}: too few columns{swallowed}")
     if REST in row:  # decimal commas would shift all that follows
-        raise BadSample(
-            f"{where}: more cells than columns{swallowed or '; are there decimal commas?'}"
-        )
+        cause = "are there decimal commas, or commas in a name without quotation marks?"
+        raise BadSample(f"{where}: more cells than columns{swallowed or f'; {cause}'}")
 
 
 def numbers(row: Row, columns: list[str], where: str) -> list[float]:

@@ -35,6 +35,7 @@ BUNDLED = resources.files("wingloss") / "weights/rendered.safetensors"
 AT_ONCE = 64  # faces whose crops are in memory
 LOOKS = 2  # more that stage one takes at a face that a detector found, by its own landmarks
 LOST = 5.0  # percent: a face in a video whose disagreement is larger is lost
+SMALLEST_BOX = 4  # pixels, of a given box's longer side
 EVERY = 30  # frames of a video from one search for new faces to the next
 
 
@@ -149,7 +150,10 @@ class Detector:
         if boxes is None:
             frames = [self._found_frames(picture) for picture in read]
             return self._located(read, frames, LOOKS, disagreement)
-        given = [_checked(own, picture) for own, picture in zip(boxes, read, strict=True)]
+        given_boxes = list(boxes)
+        if len(given_boxes) != len(read):
+            raise ValueError(f"there are boxes for {len(given_boxes)} pictures, of {len(read)}")
+        given = [_checked(own, picture) for own, picture in zip(given_boxes, read, strict=True)]
         frames = [square_frames(own, self.card.boxes.scale) for own in given]
         found = self._located(read, frames, 0, disagreement)
         return [
@@ -186,8 +190,9 @@ class Detector:
         """Where stage one looks first ``(N, 4)`` at the faces that are found in a picture."""
         if self._from_found is None:
             raise NoFaceDetector(
-                f"dlib finds too few training faces of {self.card.trained_on.dataset} to tell how "
-                "its boxes compare; say where the faces are"
+                "this detector can't locate faces: dlib found too few of "
+                f"{self.card.trained_on.dataset}'s training faces to tell how its boxes compare. "
+                "Give boxes (--boxes)"
             )
         found = displaced_squares(self._find(picture), self._from_found)
         return found[_inside(found, picture)]
@@ -336,6 +341,11 @@ def _checked(boxes: ArrayLike, picture: Images) -> Array:
             raise ValueError(f"box {number}, {box.tolist()}, isn't within ±{FARTHEST:g} pixels")
         if (box[2:] <= box[:2]).any():
             raise ValueError(f"box {number}, {box.tolist()}, is empty")
+        if (box[2:] - box[:2]).max() < SMALLEST_BOX:
+            raise ValueError(
+                f"box {number}, {box.tolist()}, is less than {SMALLEST_BOX} pixels large; are "
+                "these shares of the picture?"
+            )
         if (box[2:] < 0).any() or (box[:2] > (width - 1, height - 1)).any():
             raise ValueError(
                 f"box {number}, {box.tolist()}, lies outside the picture of {width} x {height}"
