@@ -468,7 +468,10 @@ def test_a_csv_with_other_columns_is_named(
         readers.read(tmp_path, own_rules("csv"))
 
 
-LONG_ROW = "more cells than columns; are there decimal commas, or commas in a name without quotation marks?"
+LONG_ROW = (
+    "more cells than columns; are there decimal commas, "
+    "or commas in a name without quotation marks?"
+)
 
 
 @pytest.mark.parametrize(
