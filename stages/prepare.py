@@ -79,6 +79,7 @@ def run(dataset: str) -> None:
             "no test faces; set it above 0"
         )
     if not (samples.split == "train").any():
+        checks.judge(raw, bad, params)  # faults of the faces that are missing come first
         held = samples[samples.split == "val"].photograph
         raise UserError(
             f"dataset.{dataset}.validation: it takes whole photographs, and all training faces are "

@@ -206,7 +206,7 @@ def test_a_data_set_without_protocol_names_the_page(mine: Project) -> None:
     mine.set(datasets=["ours"])
     said = mine.snakemake("--dry-run", status=1)
     assert "datasets: 'ours' has no protocol; there are 300w, aflw, cofw, mine, " in said
-    assert "docs/guide/own-data.md says how to write protocols/ours.yaml" in said
+    assert "docs/guide/own-data.md says how to write wingloss/protocols/ours.yaml" in said
 
 
 def test_the_pages_points_count_from_one(mine: Project) -> None:
