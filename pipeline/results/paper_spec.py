@@ -348,7 +348,7 @@ class Study:
         for sign, (first, second) in zip((1, -1), self._pairs(effect), strict=False):
             found[first] += sign
             found[second] -= sign
-        return dict(found)
+        return {name: weight for name, weight in found.items() if weight}
 
     def sides(self, effect: str) -> tuple[str, str]:
         """What an effect compares, in words: two runs, or two differences of runs."""

@@ -478,6 +478,14 @@ def test_a_study_says_what_it_lacks(table1: Project, call: Callable) -> None:
     assert set(rows.status) == {"not run"}
 
 
+def test_a_run_on_both_sides_of_an_effect_cancels_out() -> None:
+    runs = {"a": Grid("cnn6", ["fast"], ["none"], ["l1", "l2", "wing"])}
+    pairs = (PAIR, ("fast/cnn6/none/l2", PAIR[1]))
+    own = paper_spec.Study("?", 1, runs, {"pair": PAIR, "pairs": pairs})
+    assert own.weights("pair") == {PAIR[0]: 1, PAIR[1]: -1}
+    assert own.weights("pairs") == {PAIR[0]: 1, "fast/cnn6/none/l2": -1}
+
+
 def test_a_second_stages_curve_begins_where_the_first_ended() -> None:
     about = {"curve": CURVE, "samples_seen": 30}
     one = Scored([0], [about], "val", "box", np.array([]), [], np.zeros((1, 0)), {})
