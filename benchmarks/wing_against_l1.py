@@ -46,6 +46,9 @@ def measured(folder: Path) -> dict[str, Interval]:
         "SGD, linear decay, inputs in [0, 1]\n300W, 240,000 samples, 3 seeds": _effect(
             unsaid, "Wing against L1, linear decay"
         ),
+        f"SGD, linear decay, inputs in [0, 1]\n{RENDERED}, 240,000 samples, 3 seeds": _effect(
+            data, "Wing against L1, linear decay"
+        ),
         "AdamW, float32 (fast_float32)\n300W, 120,000 samples, 3 seeds": _effect(
             precision, "Wing against L1, float32"
         ),

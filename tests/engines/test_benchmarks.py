@@ -169,10 +169,11 @@ def test_the_readme_has_wings_leads_as_measured() -> None:
     """And a figure of all of them, drawn from the published results alone."""
     found = wing_against_l1.measured(ROOT / "docs/results")
     said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    ahead, smaller, twice, undecided, _, behind, rendered = found.values()
+    ahead, smaller, twice, undecided, linear, _, behind, rendered = found.values()
     assert f"{-ahead[0]:.1f} % lower ({-ahead[2]:.1f} to {-ahead[1]:.1f})" in said
     assert f"{-smaller[0]:.1f} % lower ({-smaller[2]:.1f} to {-smaller[1]:.1f})" in said
     assert f"{-twice[0]:.1f} % lower ({-twice[2]:.1f} to {-twice[1]:.1f})" in said
+    assert f"{-linear[0]:.1f} % lower ({-linear[2]:.1f} to {-linear[1]:.1f})" in said
     value, low, high = undecided
     assert f"{-value:.1f} % lower (from {-low:.1f} lower to {high:.1f} higher)" in said
     assert f"{behind[0]:.1f} % higher ({behind[1]:.1f} to {behind[2]:.1f})" in said
