@@ -14,6 +14,7 @@ from wingloss import pictures
 from wingloss.augmentation.perturbation import Images
 from wingloss.crops import context_crop, network_inputs
 from wingloss.datasets.face_record import FARTHEST
+from wingloss.datasets.plausible import SMALLEST
 from wingloss.detection import face_detector, onnx_file
 from wingloss.detection.card import Card, Displacement
 from wingloss.detection.face_detector import Find, NoFaceDetector
@@ -35,7 +36,6 @@ BUNDLED = resources.files("wingloss") / "weights/rendered.safetensors"
 AT_ONCE = 64  # faces whose crops are in memory
 LOOKS = 2  # more that stage one takes at a face that a detector found, by its own landmarks
 LOST = 5.0  # percent: a face in a video whose disagreement is larger is lost
-SMALLEST_BOX = 4  # pixels, of a given box's longer side
 EVERY = 30  # frames of a video from one search for new faces to the next
 
 
@@ -341,9 +341,9 @@ def _checked(boxes: ArrayLike, picture: Images) -> Array:
             raise ValueError(f"box {number}, {box.tolist()}, isn't within ±{FARTHEST:g} pixels")
         if (box[2:] <= box[:2]).any():
             raise ValueError(f"box {number}, {box.tolist()}, is empty")
-        if (box[2:] - box[:2]).max() < SMALLEST_BOX:
+        if (box[2:] - box[:2]).max() < SMALLEST:
             raise ValueError(
-                f"box {number}, {box.tolist()}, is less than {SMALLEST_BOX} pixels large; are "
+                f"box {number}, {box.tolist()}, is less than {SMALLEST:g} pixels large; are "
                 "these shares of the picture?"
             )
         if (box[2:] < 0).any() or (box[:2] > (width - 1, height - 1)).any():
