@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from project import ROOT
 
-from benchmarks import clip, curves, detector, inference, wing_against_l1
+from benchmarks import clip, curves, detector, inference, step_size, wing_against_l1
 from benchmarks.flops import training_flops
 from benchmarks.power import Scenario, draw, simulate
 from pipeline.config.params import load
@@ -180,3 +181,16 @@ def test_the_readme_has_wings_leads_as_measured() -> None:
     assert f"{rendered[0]:.1f} % higher ({rendered[1]:.1f} to {rendered[2]:.1f})" in said
     (axes,) = wing_against_l1.drawn(found).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == list(found)
+
+
+def test_random_splits_are_alike_by_hand() -> None:
+    """Four differences of 1, 2, 3 and 4: their variance is 5/3, of their mean (1/4 + 1/9) times."""
+    seeds = range(4)
+    rows = [("wing", 1.0, seed, 10.0 + seed + 1) for seed in seeds]
+    rows += [("l1", 2.0, seed, 10.0) for seed in seeds]
+    runs = pd.DataFrame(rows, columns=["loss", "multiple", "seed", "nme"])
+    found = step_size.difference(runs, ("wing", 1.0), ("l1", 2.0))
+    half = 3.182446 * (5 / 3 * (1 / 4 + 1 / 9)) ** 0.5  # Student's t of 3 degrees of freedom, 97.5 %
+    assert found.value == pytest.approx(2.5)
+    assert (found.low, found.high) == pytest.approx((2.5 - half, 2.5 + half), abs=1e-5)
+    assert found.p == pytest.approx(0.0485, abs=1e-4)
