@@ -8,18 +8,24 @@ What reads MATLAB's files (AFLW, COFW, 300W's official boxes), fits poses, rende
 them, grows regression trees or draws figures needs packages of the extra ``pipeline``.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wingloss.detection.detector import Detector
+    from wingloss.nn import AdaptiveWingLoss, WingLoss
 
-__all__ = ["Detector"]
+__all__ = ["AdaptiveWingLoss", "Detector", "WingLoss"]
+
+_MODULES = {
+    "AdaptiveWingLoss": "wingloss.nn",
+    "Detector": "wingloss.detection.detector",
+    "WingLoss": "wingloss.nn",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """``Detector``, imported when it is asked for: most of what imports this package isn't."""
-    if name != "Detector":
+    """What a user wants first, imported when asked for: it needs more than most modules here."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from wingloss.detection.detector import Detector
-
-    return Detector
+    return getattr(import_module(_MODULES[name]), name)

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from wingloss.heatmap_losses import AdaptiveWing, heatmap_loss
 from wingloss.losses import Wing, landmark_loss
 
+__all__ = ["AdaptiveWingLoss", "WingLoss"]
+
 
 class WingLoss(nn.Module):
     """Wing loss of coordinates (Feng et al., CVPR 2018, Eq. 3 and 5).
@@ -31,13 +33,14 @@ class WingLoss(nn.Module):
         """A scalar, of landmarks ``(N, L, 2)`` or ``(N, 2L)`` in pixels of the network's input.
 
         Raises:
+            TypeError: these aren't tensors.
             ValueError: the shapes differ or are others, such as one face's without a batch; there
                 are no landmarks, ``predicted`` holds whole numbers, or the targets all lie within
                 [0, 1]: they are no pixels.
         """
+        _check(predicted, target)
         if predicted.shape != target.shape:
             raise ValueError(f"predicted is {[*predicted.shape]}, and target {[*target.shape]}")
-        _check(predicted)
         shape = [*predicted.shape]
         in_pairs = len(shape) == 3 and shape[2] == 2
         flat = len(shape) == 2 and shape[1] % 2 == 0 and shape[1] > 2  # [L, 2] is no batch
@@ -78,20 +81,24 @@ class AdaptiveWingLoss(nn.Module):
         ``target`` are the true maps ``(B, K, M, M)``, of all stacks.
 
         Raises:
+            TypeError: these aren't tensors.
             ValueError: the shapes don't fit, the maps are empty, ``predicted`` holds whole
                 numbers, or ``target`` has a value outside [0, 1].
         """
+        _check(predicted, target)
         stacks = predicted if predicted.ndim == 5 else predicted[:, None]
         if stacks.ndim != 5 or stacks[:, 0].shape != target.shape:
             raise ValueError(f"predicted is {[*predicted.shape]}, and target {[*target.shape]}")
-        _check(predicted)
         if not bool(((target >= 0) & (target <= 1)).all()):
             raise ValueError("target has a value outside [0, 1], which the loss is defined for")
         return heatmap_loss(stacks, target, self.loss)
 
 
-def _check(predicted: Tensor) -> None:
+def _check(predicted: Tensor, target: Tensor) -> None:
     """Refuses what has no loss, or none with a gradient."""
+    for name, given in (("predicted", predicted), ("target", target)):
+        if not isinstance(given, Tensor):
+            raise TypeError(f"{name} is a {type(given).__name__}, not a tensor: torch.as_tensor?")
     if not predicted.numel():
         raise ValueError(f"predicted is empty: {[*predicted.shape]}")
     if not predicted.is_floating_point():

@@ -101,7 +101,7 @@ def judge(raw: Origin, bad: list[BadSample], params: Params) -> None:
     if params.on_bad_sample == "skip":
         log.warning("%s: %d faces left out; every result will be stamped so", raw.dataset, len(bad))
         return
-    others = f" (and {len(bad) - 1} more bad faces, all listed above)" if len(bad) > 1 else ""
+    others = f" (the first of {len(bad)} bad faces, listed above)" if bad[1:] else ""
     raise UserError(
         f"{said[0]}{others}; correct or remove it and {raw.again}; or set on_bad_sample: "
         "skip in params.yaml"

@@ -190,7 +190,7 @@ def test_random_splits_are_alike_by_hand() -> None:
     rows += [("l1", 2.0, seed, 10.0) for seed in seeds]
     runs = pd.DataFrame(rows, columns=["loss", "multiple", "seed", "nme"])
     found = step_size.difference(runs, ("wing", 1.0), ("l1", 2.0))
-    half = 3.182446 * (5 / 3 * (1 / 4 + 1 / 9)) ** 0.5  # Student's t of 3 degrees of freedom, 97.5 %
+    half = 3.182446 * (5 / 3 * (1 / 4 + 1 / 9)) ** 0.5  # Student's t of 3
     assert found.value == pytest.approx(2.5)
     assert (found.low, found.high) == pytest.approx((2.5 - half, 2.5 + half), abs=1e-5)
     assert found.p == pytest.approx(0.0485, abs=1e-4)

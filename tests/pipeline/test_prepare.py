@@ -300,7 +300,7 @@ def test_all_bad_faces_are_listed_in_one_go(project: Project, raw: Path, call: C
     for message in BAD.values():
         assert len([line for line in listed if f"warning: {message}" in line]) == 1
     assert error.startswith("error: data/raw/300w/afw/two_1.pts: no such file")
-    assert "(and 4 more bad faces, all listed above)" in error
+    assert "(the first of 5 bad faces, listed above)" in error
     assert not project.left_over()
     assert not list(project.root.glob("data/prepared/300w/*.*"))
 

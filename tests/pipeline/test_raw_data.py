@@ -116,7 +116,7 @@ def test_points_that_cannot_be_right_are_refused(mine: Mine) -> None:
         "landmark must be",
         f"warning: {file}3.pts: point 3 lies far from all others; is its decimal point lost?",
     ]
-    assert f"(and 2 more bad faces, all listed above); correct or remove it and {AGAIN}" in said[-1]
+    assert f"(the first of 3 bad faces, listed above); correct or remove it and {AGAIN}" in said[-1]
 
 
 def test_a_point_far_outside_the_picture_is_refused(mine: Mine) -> None:

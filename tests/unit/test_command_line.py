@@ -303,6 +303,17 @@ def test_one_bad_file_of_several(two: Path, model: Path, capsys: pytest.CaptureF
     assert said.out.startswith("out: 1 face in 3 files: 1 with faces, 0 without, 2 unreadable, 0")
 
 
+def test_a_slip_leaves_earlier_results_alone(
+    two: Path, model: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert detect(model, "a", "b") == 0
+    before = Path("out/landmarks.csv").read_bytes()
+    capsys.readouterr()
+    assert detect(model, "nowhere.jpg") == 1
+    assert capsys.readouterr().err == f"error: {two}/nowhere.jpg: no such file or folder\n"
+    assert Path("out/landmarks.csv").read_bytes() == before
+
+
 def test_points_of_faces_that_are_there_no_more_go(tmp_path: Path) -> None:
     many = Detected(np.zeros((3, 3, 2)), np.zeros((3, 4)), np.zeros(3))
     few = Detected(many.landmarks[:1], many.boxes[:1], many.disagreement[:1])
@@ -458,7 +469,7 @@ def test_a_detector_is_described(model: Path, capsys: pytest.CaptureFixture) -> 
         "run: drawn/cnn6/none/wing/seed0",
         "networks: cnn6",
         "landmarks: 3",
-        "trained on: drawn (synthetic), 9 faces",
+        "trained on: 9 faces of drawn, stamped 'synthetic'",
         "licence of these: MIT",
         "commit: abc",
         "val NME by box, percent: 1.5",

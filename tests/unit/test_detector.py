@@ -232,7 +232,9 @@ def test_a_batch_is_its_pictures_one_by_one(one: Detector, finds: list[Array]) -
         (np.zeros((0, 4, 3), np.uint8), r"not \(0, 4, 3\)"),
         (np.zeros((1, 4, 4, 3), np.uint8), r"not \(1, 4, 4, 3\)"),
         ("nowhere.jpg", r"nowhere\.jpg: no such picture"),
-        (None, "not of object"),
+        (None, "an array or a path, not a NoneType"),
+        (["one.jpg"], "an array or a path, not a list"),
+        (".", r"\.: a folder; name a picture, or use `wingloss detect`"),
     ],
 )
 def test_what_is_no_picture_is_refused(one: Detector, image: object, message: str) -> None:
@@ -313,6 +315,14 @@ def test_one_path_is_not_several_pictures(one: Detector, path: str | Path) -> No
     for call in (one.batch, lambda video: list(one.track(video))):
         with pytest.raises(ValueError, match="^photo.jpg: one path, where several pictures"):
             call(path)
+
+
+def test_one_picture_is_not_several(one: Detector) -> None:
+    for call in (one.batch, lambda video: list(one.track(video))):
+        with pytest.raises(ValueError, match=r"one array of the shape \(160, 160, 3\)"):
+            call(np.zeros((160, 160, 3), np.uint8))
+    pictures = np.stack([drawn()[0]] * 2)
+    assert len(one.batch(pictures, [box(), box()])) == 2
 
 
 def test_a_video_is_searched_every_so_many_frames(one: Detector) -> None:
@@ -502,8 +512,12 @@ def test_a_torn_file_is_named(path: Path, length: int) -> None:
 
 
 def test_a_folder_and_nothing_are_no_detectors(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(BadModel, match=r": not a detector[^\n]*$"):
+    for path, what in (
+        (tmp_path, "a folder"),
+        (tmp_path / "nowhere", "no such file"),
+        (tmp_path / "nowhere.onnx", "no such file"),
+    ):
+        with pytest.raises(BadModel, match=f": {what}; a detector's file is needed$"):
             Detector.load(path)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from project import ROOT
 
+import wingloss
 from wingloss.heatmap_losses import AdaptiveWing, heatmap_loss
 from wingloss.nn import AdaptiveWingLoss, WingLoss
 
@@ -74,6 +75,21 @@ def test_what_has_no_loss_is_refused(loss: torch.nn.Module):
         loss(whole, whole)
     with pytest.raises(ValueError, match=r"predicted is empty: \[0, 3, 4, 4\]"):
         loss(torch.ones(0, 3, 4, 4), torch.ones(0, 3, 4, 4))
+
+
+@pytest.mark.parametrize("loss", [WingLoss(), AdaptiveWingLoss()])
+def test_arrays_are_no_tensors(loss: torch.nn.Module):
+    maps = torch.ones(2, 3, 4, 4)
+    with pytest.raises(TypeError, match="^predicted is a ndarray, not a tensor"):
+        loss(maps.numpy(), maps)
+    with pytest.raises(TypeError, match="^target is a list, not a tensor"):
+        loss(maps, [1.0])
+
+
+def test_the_package_has_the_losses_too():
+    assert (wingloss.WingLoss, wingloss.AdaptiveWingLoss) == (WingLoss, AdaptiveWingLoss)
+    with pytest.raises(AttributeError, match="no attribute 'Wing'"):
+        wingloss.Wing  # noqa: B018
 
 
 @pytest.mark.parametrize("value", [255.0, -0.1, float("nan")])

@@ -146,7 +146,7 @@ def _info(given: argparse.Namespace) -> int:
         "run": card.run,
         "networks": ", ".join(card.networks),
         "landmarks": card.landmarks,
-        "trained on": f"{data.dataset} ({data.stamp}), {data.faces} faces",
+        "trained on": f"{data.faces} faces of {data.dataset}, stamped '{data.stamp}'",
         "licence of these": data.licence,
         "commit": card.commit,
         **card.scores,

@@ -74,8 +74,13 @@ def of(paths: Iterable[Path], out: Path | None = None) -> Listing:
 
     ``out``, where results go, is none of them. Names are below the one folder that is named, or
     else below the deepest that holds everything.
+
+    Raises:
+        BadSample: none of them exists.
     """
     given = list(dict.fromkeys(Path(os.path.abspath(path)) for path in paths))
+    if not any(map(os.path.lexists, given)):
+        raise BadSample(f"{given[0]}: no such file or folder")
     only = len(given) == 1 and given[0].is_dir()
     above = given if only else [path.parent for path in given]
     found = Listing(Path(os.path.commonpath(above)))

@@ -100,7 +100,7 @@ class Detector:
         where there is one, else the processor. ONNX runs on the processor.
 
         Raises:
-            BadModel, BadOnnx: the file is corrupt, or holds no detector; one line.
+            BadModel, BadOnnx: the file isn't there, is corrupt, or holds no detector; one line.
             NoFaceDetector: ``yunet`` isn't YuNet's file.
             ValueError: the device isn't there, or isn't for this file, or there is no such
                 precision; one line.
@@ -110,6 +110,11 @@ class Detector:
         if path is None:
             with resources.as_file(BUNDLED) as own:
                 return cls.load(own, yunet, precision, device)
+        if not Path(path).is_file():
+            from wingloss.models.model_file import BadModel
+
+            what = "a folder" if Path(path).is_dir() else "no such file"
+            raise BadModel(f"{path}: {what}; a detector's file is needed")
         if Path(path).suffix == ".onnx":
             if device is not None and str(device).partition(":")[0] != "cpu":
                 raise BadOnnx(f"{path}: ONNX runs on the processor, not on '{device}'")
@@ -291,8 +296,12 @@ def as_rgb(image: Image) -> Images:
         ValueError: it is none; one line.
     """
     if isinstance(image, str | Path):
+        if Path(image).is_dir():
+            raise ValueError(f"{image}: a folder; name a picture, or use `wingloss detect`")
         return pictures.read(Path(image))
     array = np.asarray(image)
+    if array.dtype.kind in "OSU":  # objects, texts
+        raise ValueError(f"a picture is an array or a path, not a {type(image).__name__}")
     if array.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a picture is an array of uint8 or uint16, not of {array.dtype}")
     if array.ndim == 2:
@@ -319,9 +328,14 @@ def _run(network: Network, crops: Images, frames: Array) -> Array:
 
 
 def _several(images: Iterable[Image]) -> Iterable[Image]:
-    """The pictures. A text's letters would be taken for the paths of many."""
+    """The pictures. A text's letters, or a picture's rows, would be taken for many."""
     if isinstance(images, str | Path):
         raise ValueError(f"{images}: one path, where several pictures or a video's frames go")
+    if isinstance(images, np.ndarray) and images.ndim < 4:
+        raise ValueError(
+            f"one array of the shape {images.shape}, where several pictures or a video's frames "
+            "go; give a list of them"
+        )
     return images
 
 
