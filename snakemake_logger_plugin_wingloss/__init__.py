@@ -33,9 +33,12 @@ CHATTER = (
     "Conda environments",
     "Elapsed time",
     "Execute ",
+    "Exiting because",
     "Select jobs",
+    "Shutting down",
     "Using shell",
 )
+STAGE_FAILED = "returned non-zero exit status 1."  # it has said why, unlike one that was killed
 
 
 def announce_work(dag: Any) -> None:
@@ -158,8 +161,10 @@ class LogHandler(LogHandlerBase):
                 self.say(f"failed {name}; its log: {', '.join(event['log'])}")
             case LogEvent.JOB_STARTED | LogEvent.PROGRESS:
                 pass  # told above
-            case _ if not record.getMessage().startswith(CHATTER):
-                self.say(self.format(record))
+            case _:
+                message = record.getMessage().strip()
+                if not message.startswith(CHATTER) and not message.endswith(STAGE_FAILED):
+                    self.say(self.format(record))
 
     def say(self, message: str) -> None:
         self.view.update(Text(self.progress.table()))

@@ -233,6 +233,19 @@ def test_what_snakemake_cannot_write_is_one_line(project: Project) -> None:
     assert "Traceback" not in said
 
 
+def test_a_stage_that_stops_has_the_last_word(project: Project) -> None:
+    """Snakemake's own account of it, a command of many words, would bury the error."""
+    said = project.snakemake("data/prepared/aflw/samples.csv", status=1)
+    _, error, after = said.partition("\nerror: ")
+    assert error and "data/incoming/aflw" in after
+    assert "CalledProcessError" not in said
+    assert after.splitlines()[-3:] == [
+        "failed download aflw; its log: logs/download/aflw.log",
+        "WorkflowError:",
+        "At least one job did not complete successfully.",
+    ]
+
+
 def test_records_of_another_user_are_one_line(project: Project) -> None:
     record = project.root / ".snakemake/metadata/ZmFjZXM="
     record.parent.mkdir(parents=True)
