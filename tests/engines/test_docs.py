@@ -1,6 +1,5 @@
 """The documentation's links, names and tables hold. `make docs` builds the site from it."""
 
-import itertools
 import json
 import re
 from importlib.util import find_spec
@@ -147,21 +146,16 @@ def test_the_defaults_figures_are_the_committed_ones() -> None:
     }
 
 
-def cells(page: str, below: str) -> list[list[str]]:
-    """A page's table, a list of cells a row, whose heading row begins so."""
-    lines = (ROOT / page).read_text(encoding="utf-8").split(below)[1].splitlines()[2:]
-    rows = itertools.takewhile(lambda line: line.startswith("|"), lines)
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-
-
 def test_every_study_is_listed() -> None:
-    listed = [row[0].strip("`") for row in cells("docs/guide/getting-started.md", "| study |")]
-    assert sorted(listed) == sorted(paper_spec.studies())
+    (rows,) = tables("docs/guide/getting-started.md", "| study | question | seeds | answer |")
+    assert sorted(row[0].strip("`") for row in rows) == sorted(paper_spec.studies())
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pipeline/acquire/catalogue").glob("*.yaml")))
 def test_a_licence_is_the_catalogues(path: Path) -> None:
     """In its first words: the page has the rest in short."""
-    (row,) = [row for row in cells("docs/guide/data.md", "| name |") if row[0] == f"`{path.stem}`"]
+    header = "| name | content | faces (train / test) | landmarks | source | licence |"
+    (rows,) = tables("docs/guide/data.md", header)
+    (row,) = [row for row in rows if row[0] == f"`{path.stem}`"]
     licence = yaml.safe_load(path.read_text(encoding="utf-8"))["licence"]
     assert row[-1].startswith(re.split(r"[,(]", licence)[0].strip())
