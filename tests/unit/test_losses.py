@@ -125,7 +125,7 @@ def test_gradient_is_divided_by_the_batch_and_not_by_the_coordinates():
 
 @pytest.mark.parametrize("target", [torch.full((2, 4), 0.5), torch.ones(2, 4), TARGET / 80])
 def test_targets_that_are_no_pixels_are_refused(target: Tensor):
-    with pytest.raises(ValueError, match="pixels of the input crop"):
+    with pytest.raises(ValueError, match="pixels of the network's input; multiply"):
         landmark_loss(TARGET, target, L1())
 
 

@@ -29,7 +29,7 @@ def test_wing_refuses_what_is_no_size(given: dict):
 
 
 def test_wing_refuses_targets_that_are_no_pixels_and_shapes_that_differ():
-    with pytest.raises(ValueError, match="pixels of the input crop"):
+    with pytest.raises(ValueError, match="pixels of the network's input; multiply"):
         WingLoss()(torch.rand(2, 6), torch.rand(2, 6))
     with pytest.raises(ValueError, match=r"predicted is \[2, 6\], and target \[2, 3, 2\]"):
         WingLoss()(torch.rand(2, 6), 64 * torch.rand(2, 3, 2))

@@ -18,7 +18,7 @@ from wingloss.protocol import CORNERS, Part
 # The endings of pictures that can be read here, and of others that people bring.
 PICTURES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".webp", ".tif", ".tiff"),
-    *(".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    *(".gif", ".ppm", ".pgm", ".pbm", ".pnm"),
 )
 OTHER_PICTURES = (
     *(".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".mpo", ".svg", ".psd", ".tga"),
