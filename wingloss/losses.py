@@ -104,8 +104,8 @@ def check_pixels(target: Tensor) -> None:
     """Raises ValueError where all coordinates lie within [0, 1], as those of no picture do."""
     if bool(((target >= 0) & (target <= 1)).all()):
         raise ValueError(
-            "targets all lie within [0, 1]: the losses are defined in pixels of the network's input; "
-            "multiply targets and predictions by its side"
+            "targets all lie within [0, 1]: the losses are defined in pixels of the network's "
+            "input; multiply targets and predictions by its side"
         )
 
 

@@ -35,7 +35,7 @@ def merge(table: dict[str, Any], changes: dict[str, Any]) -> None:
     """Sets in nested tables what ``changes`` names."""
     for key, value in changes.items():
         assert key in table, f"there is no {key}"
-        if isinstance(value, dict):
+        if isinstance(value, dict) and key != "runs":  # which the page says to replace
             merge(table[key], value)
         else:
             table[key] = value
@@ -66,7 +66,9 @@ def mine(project: Project) -> Project:
 def test_the_page_from_pictures_to_scores(mine: Project) -> None:
     change(mine, blocks("yaml", "# in params.yaml\ndatasets")[0])
     commands, detect = blocks("bash")
-    snakemake, cat = commands.splitlines()
+    generate, snakemake, cat = commands.splitlines()
+    mine.run(generate.partition("#")[0].split()[-1])
+    assert "cnn6_7_stage2@mine-fast-pdb-wing" in mine.dvc("stage", "list")
     mine.run(*snakemake.split())
     table = pd.read_csv(mine.root / cat.removeprefix("cat "))
     scored = ["cnn6_7", "mean_shape", "ert"]
