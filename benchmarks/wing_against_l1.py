@@ -32,6 +32,7 @@ def measured(folder: Path) -> dict[str, Interval]:
     """Wing's error against L1's, by how and on what both were trained."""
     unsaid = folder / "300w/tables/study_unsaid.csv"
     data = folder / "renderedaflw/tables/study_data.csv"
+    turn = folder / "renderedaflw/tables/study_turn.csv"
     precision = folder / "300w/tables/study_precision.csv"
     return {
         "SGD, log-linear decay, inputs in [−1, 1]\n300W, 315,696 samples, 4 seeds": _steps(
@@ -48,6 +49,12 @@ def measured(folder: Path) -> dict[str, Interval]:
         ),
         f"SGD, linear decay, inputs in [0, 1]\n{RENDERED}, 240,000 samples, 3 seeds": _effect(
             data, "Wing against L1, linear decay"
+        ),
+        f"SGD, linear decay, start of fast (fast_sgd)\n{RENDERED}, 120,000 samples, 3 seeds": (
+            _effect(turn, "Wing against L1, the paper's optimiser, fast's start")
+        ),
+        f"AdamW, float32 (fast_float32)\n{RENDERED}, 120,000 samples, 3 seeds": _effect(
+            turn, "Wing against L1, fast's optimiser and start"
         ),
         "AdamW, float32 (fast_float32)\n300W, 120,000 samples, 3 seeds": _effect(
             precision, "Wing against L1, float32"

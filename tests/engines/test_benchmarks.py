@@ -170,7 +170,7 @@ def test_the_readme_has_wings_leads_as_measured() -> None:
     """And a figure of all of them, drawn from the published results alone."""
     found = wing_against_l1.measured(ROOT / "docs/results")
     said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    ahead, smaller, twice, undecided, linear, _, behind, rendered = found.values()
+    ahead, smaller, twice, undecided, linear, *turned, _, behind, rendered = found.values()
     assert f"{-ahead[0]:.1f} % lower ({-ahead[2]:.1f} to {-ahead[1]:.1f})" in said
     assert f"{-smaller[0]:.1f} % lower ({-smaller[2]:.1f} to {-smaller[1]:.1f})" in said
     assert f"{-twice[0]:.1f} % lower ({-twice[2]:.1f} to {-twice[1]:.1f})" in said
@@ -178,6 +178,9 @@ def test_the_readme_has_wings_leads_as_measured() -> None:
     value, low, high = undecided
     assert f"{-value:.1f} % lower (from {-low:.1f} lower to {high:.1f} higher)" in said
     assert f"{behind[0]:.1f} % higher ({behind[1]:.1f} to {behind[2]:.1f})" in said
+    sgd, adamw = turned
+    assert f"{-sgd[0]:.1f} % lower ({-sgd[2]:.1f} to {-sgd[1]:.1f})" in said
+    assert f"{adamw[0]:.1f} % higher ({adamw[1]:.1f} to {adamw[2]:.1f})" in said
     assert f"{rendered[0]:.1f} % higher ({rendered[1]:.1f} to {rendered[2]:.1f})" in said
     (axes,) = wing_against_l1.drawn(found).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == list(found)
