@@ -195,6 +195,7 @@ def test_nothing_of_ones_own_is_said_with_what_is_needed(mine: Project, prepared
 
 def test_a_broken_protocol_stops_both_engines_with_one_line(mine: Project) -> None:
     change(mine, blocks("yaml", "# in params.yaml\ndatasets")[0])
+    mine.run("workflow.generate_dvc")
     mine.replace("wingloss/protocols/mine.yaml", "[3, 4]", "[3, 5]")
     message = (
         "error: wingloss/protocols/mine.yaml: flip_pairs[1]: there is no landmark 5; "

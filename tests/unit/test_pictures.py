@@ -42,6 +42,7 @@ def test_a_torn_note_of_a_camera_is_not_said(tmp_path: Path) -> None:
 
 def test_every_ending_of_the_formats_is_taken() -> None:
     known = Image.registered_extensions()
+    del known[".pfm"]  # floats, of which no picture can be made
     assert {ending: known[ending] for ending in PICTURES} == {
         ending: kind for ending, kind in known.items() if kind in pictures.FORMATS
     }
